@@ -1,0 +1,19 @@
+import { defineConfig } from 'vite';
+
+/** Programs for Node: every entry becomes one file in `out/`; installed packages stay outside the bundle. */
+export default defineConfig({
+  build: {
+    ssr: true,
+    target: 'node20',
+    outDir: 'out',
+    emptyOutDir: true,
+    sourcemap: true,
+    rollupOptions: {
+      input: {
+        tributary: 'main/cli/tributary.ts',
+        'engine-process': 'core/engine/process.ts',
+        golden: 'test/golden/run.ts',
+      },
+    },
+  },
+});
