@@ -1,0 +1,34 @@
+/** @file The shape of a decoder-only transformer: all that is known of a model before its weights are read. */
+
+/** RoPE frequency scaling of Llama 3.x (`rope_type: "llama3"`). */
+export interface RopeScaling {
+  readonly type: 'llama3';
+  readonly factor: number;
+  readonly lowFrequencyFactor: number;
+  readonly highFrequencyFactor: number;
+  /** Context length before the scaling, in tokens. */
+  readonly originalMaximumPositions: number;
+}
+
+/** Field meanings follow Hugging Face's `config.json`; GGUF metadata is mapped to the same words. */
+export interface ModelConfiguration {
+  /** Hugging Face's `model_type`, which names the file under `core/model/architectures`. */
+  readonly modelType: string;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly layers: number;
+  readonly attentionHeads: number;
+  readonly keyValueHeads: number;
+  /** Size of one head; need not be hiddenSize / attentionHeads. */
+  readonly headSize: number;
+  readonly vocabularySize: number;
+  /** Longest context in tokens. */
+  readonly maximumPositions: number;
+  readonly rmsNormEpsilon: number;
+  readonly ropeTheta: number;
+  readonly ropeScaling: RopeScaling | null;
+  /** Whether the output head is the token embedding. */
+  readonly tiedEmbedding: boolean;
+  /** Whether q, k and v projections add a bias (qwen2). */
+  readonly attentionBias: boolean;
+}
