@@ -1,0 +1,332 @@
+/**
+ * @file Every message of the wire: its number, who may send it, on which socket, and the shape of its body.
+ * A frame's plaintext is the number (u16, big endian) and the body in CBOR.
+ */
+
+import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
+import { decodeCbor, encodeCbor } from './cbor.ts';
+import { signedRosterShape } from './roster.ts';
+import {
+  blobReferenceShape,
+  bytesShape,
+  codeShape,
+  hashShape,
+  MAX_CHUNK_BYTES,
+  publicKeyShape,
+  runShape,
+  sentenceShape,
+  signatureShape,
+  siteNameShape,
+} from './shapes.ts';
+
+/** Versions of the protocol this program speaks, best first. */
+export const PROTOCOL_VERSIONS: readonly number[] = [1];
+
+/** Who is at the other end. */
+export type Party = 'site' | 'hub';
+
+/** The two sockets between a site and its hub; a heartbeat never waits behind a tensor. */
+export type SocketRole = 'control' | 'bulk';
+
+const roleShape = z.enum(['control', 'bulk']);
+const countShape = z.int().min(0);
+const roundShape = z.int().min(0).max(1_000_000);
+const indexShape = z.int().min(0).max(0xffff_ffff);
+const planTextShape = z.string().min(2).max(262_144);
+
+/** Inclusive ranges [first, last] of chunk indexes, ascending and apart. */
+export const rangesShape = z
+  .array(z.tuple([indexShape, indexShape]))
+  .max(65_536)
+  .refine(
+    (ranges) =>
+      ranges.every(([first, last], at) => first <= last && (at === 0 || first > ranges[at - 1][1] + 1)),
+    'not ascending ranges',
+  );
+
+interface MessageRow {
+  /** Number on the wire; never reused. */
+  readonly code: number;
+  readonly from: Party | 'both';
+  readonly on: SocketRole | 'both';
+  readonly body: z.ZodObject;
+}
+
+const table = {
+  // First on each socket; the hub answers with welcome or refuse.
+  hello: {
+    code: 1,
+    from: 'site',
+    on: 'both',
+    body: z.strictObject({
+      versions: z.array(z.int().min(1).max(65_535)).min(1).max(16),
+      software: z.string().max(100),
+      role: roleShape,
+    }),
+  },
+  welcome: {
+    code: 2,
+    from: 'hub',
+    on: 'both',
+    body: z.strictObject({
+      version: z.int().min(1).max(65_535),
+      federation: z.string().min(1).max(100),
+      site: siteNameShape,
+      roster: signedRosterShape,
+      heartbeatSeconds: z.number().min(0.01).max(3600),
+    }),
+  },
+  // The sender closes the socket after it.
+  refuse: {
+    code: 3,
+    from: 'both',
+    on: 'both',
+    body: z.strictObject({ code: codeShape, message: sentenceShape, hint: sentenceShape }),
+  },
+  heartbeat: { code: 4, from: 'both', on: 'both', body: z.strictObject({ count: countShape }) },
+
+  proposal: {
+    code: 10,
+    from: 'hub',
+    on: 'control',
+    // The plan travels as its canonical JSON text, so that both sides hash the very same bytes.
+    body: z.strictObject({ run: runShape, plan: planTextShape, planHash: hashShape }),
+  },
+  approval: {
+    code: 11,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      planHash: hashShape,
+      examples: z.int().min(1),
+      signature: signatureShape,
+    }),
+  },
+  decline: {
+    code: 12,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({ run: runShape, planHash: hashShape, code: codeShape, reason: sentenceShape }),
+  },
+
+  'round-start': {
+    code: 20,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      round: roundShape,
+      rounds: z.int().min(1).max(1_000_000),
+      learningRate: z.number().positive(),
+      base: blobReferenceShape,
+      secondsLeft: z.number().min(0),
+    }),
+  },
+  progress: {
+    code: 21,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      round: roundShape,
+      phase: z.enum(['fetching', 'training', 'sending']),
+      step: countShape,
+      steps: countShape,
+      loss: z.number().nullable(),
+    }),
+  },
+  update: {
+    code: 22,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      round: roundShape,
+      blob: blobReferenceShape,
+      examples: z.int().min(1),
+      loss: z.number(),
+      metrics: z
+        .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), z.number())
+        .refine((metrics) => Object.keys(metrics).length <= 64, 'more than 64 metrics'),
+      signature: signatureShape,
+    }),
+  },
+  // Sent only after the hub's transaction and the blob's fsync.
+  'update-accepted': {
+    code: 23,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      round: roundShape,
+      hash: hashShape,
+      state: z.enum(['committed', 'duplicate', 'late']),
+    }),
+  },
+  'update-refused': {
+    code: 24,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      round: roundShape,
+      hash: hashShape,
+      code: codeShape,
+      reason: sentenceShape,
+    }),
+  },
+  'round-closed': {
+    code: 25,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      round: roundShape,
+      aggregate: blobReferenceShape,
+      cohort: z.array(siteNameShape).min(1).max(10_000),
+      loss: z.number(),
+      ledgerEntry: z.strictObject({ index: countShape, hash: hashShape }),
+    }),
+  },
+  countersign: {
+    code: 26,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({ index: countShape, hash: hashShape, signature: signatureShape }),
+  },
+  'run-ended': {
+    code: 27,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      state: z.enum(['completed', 'failed', 'cancelled']),
+      reason: sentenceShape,
+      adapter: blobReferenceShape.nullable(),
+    }),
+  },
+
+  // Blobs: the receiver asks, says what it already holds, and acknowledges chunk by chunk.
+  'blob-want': {
+    code: 40,
+    from: 'both',
+    on: 'bulk',
+    body: z.strictObject({ hash: hashShape, have: rangesShape }),
+  },
+  'blob-info': {
+    code: 41,
+    from: 'both',
+    on: 'bulk',
+    body: z.strictObject({
+      hash: hashShape,
+      size: countShape,
+      chunkSize: z.int().min(1).max(MAX_CHUNK_BYTES),
+      chunkHashes: z.array(bytesShape(32)).max(16_384),
+    }),
+  },
+  'blob-chunk': {
+    code: 42,
+    from: 'both',
+    on: 'bulk',
+    body: z.strictObject({
+      hash: hashShape,
+      index: indexShape,
+      bytes: z.instanceof(Uint8Array).refine((bytes) => bytes.length > 0 && bytes.length <= MAX_CHUNK_BYTES),
+    }),
+  },
+  'blob-ack': {
+    code: 43,
+    from: 'both',
+    on: 'bulk',
+    body: z.strictObject({ hash: hashShape, index: indexShape }),
+  },
+  // The hub answers blob-want, or blob-done when it already has the blob.
+  'blob-offer': { code: 44, from: 'site', on: 'bulk', body: blobReferenceShape },
+  'blob-done': { code: 46, from: 'both', on: 'bulk', body: z.strictObject({ hash: hashShape }) },
+  'blob-fail': {
+    code: 47,
+    from: 'both',
+    on: 'bulk',
+    body: z.strictObject({ hash: hashShape, code: codeShape, message: sentenceShape }),
+  },
+} satisfies Record<string, MessageRow>;
+
+export type MessageType = keyof typeof table;
+type BodyOf<T extends MessageType> = z.infer<(typeof table)[T]['body']>;
+
+/** A message by its type, e.g. `MessageOf<'update'>`. */
+export type MessageOf<T extends MessageType> = { readonly type: T } & BodyOf<T>;
+
+/** Any message. */
+export type Message = { [T in MessageType]: MessageOf<T> }[MessageType];
+
+/** The table, typed so that every message has the same columns. */
+export const MESSAGES: Readonly<Record<MessageType, MessageRow>> = table;
+
+const typeByCode = new Map<number, MessageType>(
+  Object.entries(MESSAGES).map(([type, row]) => [row.code, type as MessageType]),
+);
+
+/** What travels encrypted inside the first handshake message of a join (it is no frame and has no number). */
+export const joinShape = z.strictObject({
+  invitation: bytesShape(16),
+  site: siteNameShape,
+  ed25519: publicKeyShape,
+  // Ed25519 over 'tributary join' ‖ invitation ‖ site ‖ the Noise static key: the two keys have one owner.
+  signature: signatureShape,
+});
+export type Join = z.infer<typeof joinShape>;
+
+/** A decoded frame: a message, or the number of one this program does not know (log it and go on). */
+export type Decoded = { readonly message: Message } | { readonly unknown: number };
+
+/** Plaintext of a frame. Validates, so that a mistake is found at the sender. Throws `wire.bad-message`. */
+export function encodeMessage(message: Message): Uint8Array {
+  const { type, ...body } = message;
+  const checked = MESSAGES[type].body.safeParse(body);
+  if (!checked.success) throw badBody(type, checked.error);
+  const encoded = encodeCbor(body);
+  const plaintext = new Uint8Array(2 + encoded.length);
+  new DataView(plaintext.buffer).setUint16(0, MESSAGES[type].code);
+  plaintext.set(encoded, 2);
+  return plaintext;
+}
+
+/**
+ * Reads a frame's plaintext that came from `from` over the socket `on`. Throws `wire.bad-message` for a body
+ * that does not fit its message and `wire.not-allowed` for a message this peer may not send there.
+ */
+export function decodeMessage(plaintext: Uint8Array, from: Party, on: SocketRole): Decoded {
+  if (plaintext.length < 3) {
+    throw new TributaryError('wire.bad-message', `The ${from} sent a frame of ${plaintext.length} bytes.`);
+  }
+  const code = new DataView(plaintext.buffer, plaintext.byteOffset).getUint16(0);
+  const type = typeByCode.get(code);
+  if (type === undefined) return { unknown: code };
+  const row = MESSAGES[type];
+  if ((row.from !== 'both' && row.from !== from) || (row.on !== 'both' && row.on !== on)) {
+    throw new TributaryError('wire.not-allowed', `A ${from} may not send ${type} on the ${on} socket.`);
+  }
+  let body: unknown;
+  try {
+    body = decodeCbor(plaintext.subarray(2));
+  } catch (cause) {
+    throw new TributaryError('wire.bad-message', `The ${from} sent ${type} with a body that is not CBOR.`, {
+      cause,
+    });
+  }
+  const checked = row.body.safeParse(body);
+  if (!checked.success) throw badBody(type, checked.error);
+  return { message: { type, ...checked.data } as unknown as Message };
+}
+
+function badBody(type: MessageType, error: z.ZodError): TributaryError {
+  const [issue] = error.issues;
+  const where = issue.path.length > 0 ? ` at ${issue.path.join('.')}` : '';
+  return new TributaryError(
+    'wire.bad-message',
+    `The message ${type} is malformed${where}: ${issue.message}.`,
+  );
+}

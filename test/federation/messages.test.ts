@@ -1,0 +1,172 @@
+/** @file What the wire accepts: every message both ways, and nothing else. */
+
+import { encode } from 'cborg';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { TributaryError } from '../../core/errors.ts';
+import { decodeMessage, encodeMessage, MESSAGES } from '../../core/federation/messages.ts';
+import type { Message, MessageType, Party, SocketRole } from '../../core/federation/messages.ts';
+
+const hash = 'ab'.repeat(32);
+const blob = { hash, size: 12 };
+const signature = new Uint8Array(64).fill(7);
+const key = new Uint8Array(32).fill(9);
+
+const samples: { [T in MessageType]: Extract<Message, { type: T }> } = {
+  hello: { type: 'hello', versions: [1], software: 'tributary 0.1.0', role: 'control' },
+  welcome: {
+    type: 'welcome',
+    version: 1,
+    federation: 'clinics',
+    site: 'Klinik Süd',
+    roster: {
+      federation: 'clinics',
+      version: 3,
+      entries: [{ site: 'Klinik Süd', x25519: key, ed25519: key, joined: 1_790_000_000, revoked: null }],
+      signature,
+    },
+    heartbeatSeconds: 20,
+  },
+  refuse: { type: 'refuse', code: 'site.revoked', message: 'The site was revoked.', hint: 'Ask.' },
+  heartbeat: { type: 'heartbeat', count: 4 },
+  proposal: { type: 'proposal', run: 'r1', plan: '{}', planHash: hash },
+  approval: { type: 'approval', run: 'r1', planHash: hash, examples: 60, signature },
+  decline: { type: 'decline', run: 'r1', planHash: hash, code: 'policy.rounds', reason: 'Too many.' },
+  'round-start': {
+    type: 'round-start',
+    run: 'r1',
+    round: 0,
+    rounds: 10,
+    learningRate: 5e-4,
+    base: blob,
+    secondsLeft: 600,
+  },
+  progress: { type: 'progress', run: 'r1', round: 0, phase: 'training', step: 1, steps: 10, loss: null },
+  update: {
+    type: 'update',
+    run: 'r1',
+    round: 0,
+    blob,
+    examples: 60,
+    loss: 2.5,
+    metrics: { supervisedTokens: 512 },
+    signature,
+  },
+  'update-accepted': { type: 'update-accepted', run: 'r1', round: 0, hash, state: 'committed' },
+  'update-refused': { type: 'update-refused', run: 'r1', round: 0, hash, code: 'update.bad', reason: 'NaN' },
+  'round-closed': {
+    type: 'round-closed',
+    run: 'r1',
+    round: 0,
+    aggregate: blob,
+    cohort: ['a', 'b'],
+    loss: 2.4,
+    ledgerEntry: { index: 5, hash },
+  },
+  countersign: { type: 'countersign', index: 5, hash, signature },
+  'run-ended': { type: 'run-ended', run: 'r1', state: 'completed', reason: '', adapter: null },
+  'blob-want': {
+    type: 'blob-want',
+    hash,
+    have: [
+      [0, 3],
+      [5, 5],
+    ],
+  },
+  'blob-info': { type: 'blob-info', hash, size: 12, chunkSize: 6, chunkHashes: [key, key] },
+  'blob-chunk': { type: 'blob-chunk', hash, index: 1, bytes: new Uint8Array([1, 2, 3]) },
+  'blob-ack': { type: 'blob-ack', hash, index: 1 },
+  'blob-offer': { type: 'blob-offer', ...blob },
+  'blob-done': { type: 'blob-done', hash },
+  'blob-fail': { type: 'blob-fail', hash, code: 'transfer.refused', message: 'Not published.' },
+};
+const all = Object.values(samples);
+const parties: readonly Party[] = ['site', 'hub'];
+const roles: readonly SocketRole[] = ['control', 'bulk'];
+
+function codeOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof TributaryError) return error.code;
+    throw error;
+  }
+  return 'no error';
+}
+
+function frame(type: MessageType, body: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from([MESSAGES[type].code >> 8, MESSAGES[type].code & 255]), body]);
+}
+
+describe('messages', () => {
+  it('come back as they were sent, from whoever may send them', () => {
+    for (const message of all) {
+      const row = MESSAGES[message.type];
+      const from = row.from === 'both' ? 'site' : row.from;
+      const on = row.on === 'both' ? 'bulk' : row.on;
+      expect(decodeMessage(encodeMessage(message), from, on)).toEqual({ message });
+    }
+  });
+
+  it('are refused from a peer or on a socket where they do not belong', () => {
+    for (const message of all) {
+      const { from, on } = MESSAGES[message.type];
+      for (const party of parties) {
+        for (const role of roles) {
+          const allowed = (from === 'both' || from === party) && (on === 'both' || on === role);
+          const code = codeOf(() => decodeMessage(encodeMessage(message), party, role));
+          expect([message.type, party, role, code]).toEqual([
+            message.type,
+            party,
+            role,
+            allowed ? 'no error' : 'wire.not-allowed',
+          ]);
+        }
+      }
+    }
+  });
+
+  it('have numbers that are never shared', () => {
+    expect(new Set(Object.values(MESSAGES).map((row) => row.code)).size).toBe(all.length);
+  });
+
+  it('of an unknown number are handed back by that number', () => {
+    expect(decodeMessage(new Uint8Array([0x12, 0x34, 0xa0]), 'hub', 'control')).toEqual({ unknown: 0x1234 });
+  });
+
+  it.each([
+    ['an unknown field', encode({ count: 1, more: 2 })],
+    ['a missing field', encode({})],
+    ['a wrong type', encode({ count: '1' })],
+    ['a duplicate key', Buffer.from('a265636f756e740165636f756e7402', 'hex')],
+    ['an indefinite length', Buffer.from('bf65636f756e7401ff', 'hex')],
+    ['a tag', Buffer.from('a165636f756e74c001', 'hex')],
+    ['a length longer than it needs to be', Buffer.from('a165636f756e741801', 'hex')],
+    ['bytes after the end', Buffer.from('a165636f756e740100', 'hex')],
+    ['a cut body', Buffer.from('a165636f', 'hex')],
+    ['NaN', Buffer.from('a165636f756e74f97e00', 'hex')],
+  ])('with %s are refused', (_name, body) => {
+    expect(codeOf(() => decodeMessage(frame('heartbeat', body), 'site', 'control'))).toBe('wire.bad-message');
+  });
+
+  it('survive no body nested to exhaust the stack', () => {
+    const nested = new Uint8Array(200_000).fill(0x81);
+    expect(codeOf(() => decodeMessage(frame('heartbeat', nested), 'site', 'bulk'))).toBe('wire.bad-message');
+  });
+
+  it('that are wrong are refused at the sender too', () => {
+    expect(codeOf(() => encodeMessage({ ...samples.update, loss: Number.NaN }))).toBe('wire.bad-message');
+    expect(codeOf(() => encodeMessage({ ...samples['blob-want'], have: [[4, 2]] }))).toBe('wire.bad-message');
+  });
+
+  it('of arbitrary bytes never throw anything but a named error', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(...all), (bytes, message) => {
+        const forged = Buffer.from(encodeMessage(message));
+        forged.set(bytes.subarray(0, forged.length - 2), 2);
+        codeOf(() => decodeMessage(forged, 'site', 'control'));
+        codeOf(() => decodeMessage(bytes, 'hub', 'bulk'));
+      }),
+    );
+  });
+});
