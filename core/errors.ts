@@ -15,6 +15,28 @@ const rows = {
   'file.not-found': { hint: 'Check the path and that you may read it.' },
   'disk.full': { hint: 'Free some space on that disk and run the same command again.', retryable: true },
 
+  'model.not-found': {
+    hint: 'Check the path, or run `tributary models list` for the names in the catalogue.',
+  },
+  'model.not-a-model': { hint: 'Name a .gguf file or a folder with config.json and model.safetensors.' },
+  'model.cut-short': { hint: 'The file is not complete. Fetch or copy it again.' },
+  'model.damaged': { hint: 'The file contradicts itself. Fetch or copy it again.' },
+  'model.hash-mismatch': {
+    hint: 'The file is not the one that was asked for. Delete it and fetch it again.',
+  },
+  'model.unsupported-architecture': { hint: 'Choose a model of the Llama or Qwen2 family.' },
+  'model.unsupported-tensor-type': { hint: 'Choose a file with F32, F16, BF16, Q8_0, Q4_0 or Q4_1 tensors.' },
+  'model.unsupported-tokenizer': { hint: 'Choose a model with a byte-level BPE tokenizer.' },
+  'model.tensor-missing': { hint: 'The file holds another model than its description says. Fetch it again.' },
+  'model.tensor-shape': { hint: 'The file holds another model than its description says. Fetch it again.' },
+  'model.chat-template': { hint: 'Use another prompt template, such as alpaca, or other messages.' },
+  'model.not-reachable': { hint: 'Connect to the internet, or put the file there by hand.', retryable: true },
+
+  'adapter.not-found': { hint: 'Name a folder with adapter_config.json and adapter_model.safetensors.' },
+  'adapter.damaged': { hint: 'Copy the adapter folder again from where it was written.' },
+  'adapter.unsupported': { hint: 'Use a plain LoRA adapter, as PEFT writes it by default.' },
+  'adapter.other-base': { hint: 'Load the adapter on the model it was trained on.' },
+
   'wire.bad-message': { hint: 'Install the same version of Tributary at the hub and at the site.' },
   'wire.not-allowed': { hint: 'The other side is faulty or not what it claims to be. Look at its log.' },
   'wire.version': { hint: 'Update the older side; its members, keys and invitations stay valid.' },
@@ -48,6 +70,24 @@ const rows = {
   'folder.not-running': { hint: 'Start it with the start command, then ask again.', retryable: true },
   'database.future': { hint: 'Update Tributary: a newer version has written this database.' },
   'database.damaged': { hint: 'Restore the folder from a copy.' },
+
+  'data.broken-line': {
+    hint: 'Correct that line, or repeat with --skip-bad to leave such lines out and count them.',
+  },
+  'data.row-too-long': {
+    hint: 'Split the row, or repeat with --skip-bad to leave such rows out and count them.',
+  },
+  'data.empty': {
+    hint: 'Give a JSONL file with at least one complete row; the README shows the accepted forms.',
+  },
+  'data.all-truncated': { hint: 'Raise --max-length, or shorten the prompts so that the answers fit.' },
+
+  'template.unknown': { hint: 'Use chat, alpaca or vicuna.', exit: 2 },
+  'template.rewrites-turns': { hint: 'Use the template alpaca or vicuna with this model.' },
+
+  'plan.invalid': { hint: 'Correct the fields named above; all others have defaults.', exit: 2 },
+  'plan.unsupported': { hint: 'Choose one of the values named above.', exit: 2 },
+  'plan.hash-mismatch': { hint: 'Ask the coordinator to propose the run again.' },
 } satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof rows;

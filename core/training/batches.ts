@@ -1,0 +1,83 @@
+/** @file Which examples a round trains on, in which order, and their padded batches. */
+
+import { Random } from '../random.ts';
+import { UNSUPERVISED } from './tokens.ts';
+import type { TokenExample } from './tokens.ts';
+
+/** A right-padded batch; matrices are row-major [batch, length]. */
+export interface TokenBatch {
+  readonly ids: Int32Array;
+  /** {@link UNSUPERVISED} at padding and wherever a token is not supervised. */
+  readonly labels: Int32Array;
+  /** Real tokens of each row, [batch]; attention sees no further. */
+  readonly lengths: Int32Array;
+  readonly batch: number;
+  readonly length: number;
+  /** Real tokens of all rows. */
+  readonly tokens: number;
+  readonly supervisedTokens: number;
+  /** Filled places: batch · length − tokens. */
+  readonly padding: number;
+}
+
+/**
+ * The examples of one round as `steps` batches. Examples are drawn without replacement until all have been seen,
+ * then reshuffled for the next pass. Within a pass batches hold examples of like length, so that padding is
+ * small, and the batches follow each other in random order. Equal `seedParts` (seed, round, site) give equal
+ * batches on every machine.
+ */
+export function sampleRound<Item extends { readonly ids: { readonly length: number } }>({
+  examples,
+  batchSize,
+  steps,
+  seedParts,
+}: {
+  examples: readonly Item[];
+  batchSize: number;
+  steps: number;
+  seedParts: readonly (string | number)[];
+}): Item[][] {
+  const drawn = drawIndices(examples.length, batchSize * steps, seedParts);
+  // A window is no longer than a pass: the same example, equal in length to itself, shall not meet itself in a batch.
+  const window = Math.max(1, Math.floor(examples.length / batchSize)) * batchSize;
+  const batches: Item[][] = [];
+  for (let start = 0; start < drawn.length; start += window) {
+    const random = new Random(...seedParts, 'order', start);
+    const sorted = drawn
+      .slice(start, start + window)
+      .sort((a, b) => examples[a].ids.length - examples[b].ids.length);
+    for (const index of random.permutation(sorted.length / batchSize)) {
+      const members = sorted.slice(index * batchSize, (index + 1) * batchSize);
+      batches.push(members.map((member) => examples[member]));
+    }
+  }
+  return batches;
+}
+
+/** `count` indices below `size`: passes over all of them, each in its own random order. */
+function drawIndices(size: number, count: number, seedParts: readonly (string | number)[]): number[] {
+  const drawn: number[] = [];
+  for (let pass = 0; drawn.length < count; pass++) {
+    drawn.push(...new Random(...seedParts, 'pass', pass).permutation(size).slice(0, count - drawn.length));
+  }
+  return drawn;
+}
+
+/** Pads examples on the right to the longest; `padding` is the id that fills. */
+export function collate(examples: readonly TokenExample[], padding: number): TokenBatch {
+  const batch = examples.length;
+  const length = Math.max(...examples.map(({ ids }) => ids.length));
+  const ids = new Int32Array(batch * length).fill(padding);
+  const labels = new Int32Array(batch * length).fill(UNSUPERVISED);
+  const lengths = new Int32Array(batch);
+  let tokens = 0;
+  let supervisedTokens = 0;
+  for (const [row, example] of examples.entries()) {
+    ids.set(example.ids, row * length);
+    labels.set(example.labels, row * length);
+    lengths[row] = example.ids.length;
+    tokens += example.ids.length;
+    supervisedTokens += example.supervisedTokens;
+  }
+  return { ids, labels, lengths, batch, length, tokens, supervisedTokens, padding: batch * length - tokens };
+}

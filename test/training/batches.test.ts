@@ -1,0 +1,80 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { collate, sampleRound } from '../../core/training/batches.ts';
+import { Random } from '../../core/random.ts';
+
+const examplesOf = (lengths: readonly number[]) =>
+  lengths.map((length, index) => ({
+    ids: new Int32Array(length).fill(index + 1),
+    labels: new Int32Array(length).fill(-100).fill(index + 1, 1),
+    supervisedTokens: length - 1,
+  }));
+
+const random = new Random('lengths');
+const mixed = examplesOf(Array.from({ length: 60 }, () => 2 + random.below(200)));
+
+describe('sampleRound', () => {
+  it('uses every example equally often, give or take one', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 20 }), (size, batchSize, steps) => {
+        const examples = examplesOf(Array.from({ length: size }, (_, i) => 1 + (i % 7)));
+        const batches = sampleRound({ examples, batchSize, steps, seedParts: [1] });
+        expect(batches.map(({ length }) => length)).toEqual(Array.from({ length: steps }, () => batchSize));
+        const uses = new Map(examples.map((example) => [example, 0]));
+        for (const example of batches.flat()) uses.set(example, (uses.get(example) ?? 0) + 1);
+        const counts = [...uses.values()];
+        expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+      }),
+    ); // prettier-ignore
+  });
+
+  it('depends on every part of the seed and on nothing else', () => {
+    const draw = (...seedParts: (string | number)[]) =>
+      sampleRound({ examples: mixed, batchSize: 4, steps: 5, seedParts }).map((batch) =>
+        batch.map(({ ids }) => ids[0]),
+      );
+    expect(draw(7, 0, 'north')).toEqual(draw(7, 0, 'north'));
+    expect(draw(7, 0, 'north')).not.toEqual(draw(7, 1, 'north'));
+    expect(draw(7, 0, 'north')).not.toEqual(draw(7, 0, 'south'));
+    expect(draw(7, 0, 'north')).not.toEqual(draw(8, 0, 'north'));
+  });
+
+  it('groups like lengths, so that padding is a small part of what shuffling alone would need', () => {
+    const padding = (batches: (typeof mixed)[]) =>
+      batches.map((batch) => collate(batch, 0).padding).reduce((sum, one) => sum + one, 0);
+    const grouped = sampleRound({ examples: mixed, batchSize: 4, steps: 15, seedParts: [1] });
+    const order = new Random(1).permutation(mixed.length);
+    const shuffled = Array.from({ length: 15 }, (_, i) =>
+      order.slice(4 * i, 4 * i + 4).map((at) => mixed[at]),
+    );
+    expect(padding(grouped)).toBeLessThan(0.15 * padding(shuffled));
+  });
+
+  it('does not order the batches by length', () => {
+    const lengths = sampleRound({ examples: mixed, batchSize: 4, steps: 15, seedParts: [1] }).map(
+      (batch) => batch[0].ids.length,
+    );
+    expect(lengths).not.toEqual([...lengths].sort((a, b) => a - b));
+  });
+
+  it('keeps an example from meeting itself in a batch while a set is large enough', () => {
+    const batches = sampleRound({ examples: mixed, batchSize: 4, steps: 45, seedParts: [3] });
+    for (const batch of batches) expect(new Set(batch).size).toBe(4);
+  });
+});
+
+describe('collate', () => {
+  it('pads on the right and counts', () => {
+    const batch = collate(examplesOf([3, 1, 2]), 99);
+    expect(batch).toEqual({
+      ids: Int32Array.of(1, 1, 1, 2, 99, 99, 3, 3, 99),
+      labels: Int32Array.of(-100, 1, 1, -100, -100, -100, -100, 3, -100),
+      lengths: Int32Array.of(3, 1, 2),
+      batch: 3,
+      length: 3,
+      tokens: 6,
+      supervisedTokens: 3,
+      padding: 3,
+    });
+  });
+});
