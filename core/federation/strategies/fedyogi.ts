@@ -1,0 +1,32 @@
+/**
+ * @file FedYogi (Reddi et al., 2021, arXiv 2003.00295) in the form of OpenFedLLM, whose second moment follows the
+ * squared momentum: v ← v − (1 − β2)·m²·sign(v − m²). No bias correction.
+ */
+
+import { z } from 'zod';
+import { beta1Shape, beta2Shape, etaShape, tauShape } from './parameters.ts';
+import { adaptiveStep, defineStrategy, setMomentum, updateMomentum } from './strategy.ts';
+
+export const fedyogi = defineStrategy({
+  schema: z.strictObject({
+    name: z.literal('fedyogi'),
+    eta: etaShape,
+    tau: tauShape,
+    beta1: beta1Shape,
+    beta2: beta2Shape,
+  }),
+  client: 'plain',
+  create: ({ eta, tau, beta1, beta2 }) => ({
+    parts: { weights: { weighting: 'uniform', of: 'differences' } },
+    moments: { m: 0, v: tau ** 2 },
+    update({ weights, moments: { m, v }, parts, first }) {
+      if (first) setMomentum(m, parts.weights);
+      else updateMomentum(m, parts.weights, beta1);
+      for (let i = 0; i < v.length; i++) {
+        const square = m[i] ** 2;
+        v[i] -= (1 - beta2) * square * Math.sign(v[i] - square);
+      }
+      adaptiveStep(weights, { m, v }, { eta, tau });
+    },
+  }),
+});

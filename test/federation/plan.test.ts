@@ -1,0 +1,175 @@
+/** @file Plans: defaults, refusals by field, and the hash that sites approve. */
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { TributaryError } from '../../core/errors.ts';
+import { canonicalJson } from '../../core/federation/canonical.ts';
+import {
+  encodePlan,
+  openPlan,
+  pinPlan,
+  planHash,
+  planJsonSchema,
+  readPlan,
+} from '../../core/federation/plan.ts';
+
+const model = { id: 'tiny', sha256: 'ab'.repeat(32) };
+const written = {
+  name: 'clinics',
+  model: 'smollm2-135m-instruct',
+  objective: 'sft',
+  seed: 7,
+  adapter: { rank: 8, alpha: 16, targets: 'all-linear' },
+  training: {
+    steps: 10,
+    batchSize: 4,
+    maxLength: 256,
+    learningRate: 5e-4,
+    minLearningRate: 1e-6,
+    template: 'chat',
+  },
+  federation: {
+    strategy: { name: 'fedavg' },
+    rounds: 10,
+    minSites: 3,
+    deadline: '10m',
+    codec: 'f32',
+    mode: 'inspected',
+  },
+};
+
+function refusal(value: unknown): TributaryError {
+  try {
+    readPlan(JSON.stringify(value));
+  } catch (error) {
+    if (error instanceof TributaryError) return error;
+    throw error;
+  }
+  throw new Error('The plan was accepted.');
+}
+
+describe('readPlan', () => {
+  it('accepts the plan of the documentation and fills in the rest', () => {
+    const plan = readPlan(JSON.stringify(written));
+    expect(plan).toMatchObject({ ...written, federation: { ...written.federation, deadline: 600 } });
+    expect(plan.training).toMatchObject({ precision: 'auto', maxGradientNorm: 1, weightDecay: 0 });
+  });
+
+  it('needs only a name and a model', () => {
+    const plan = readPlan('{"name":"small","model":"tiny"}');
+    expect(plan.federation).toEqual({
+      strategy: { name: 'fedavg' },
+      rounds: 10,
+      minSites: 2,
+      deadline: 600,
+      codec: 'f32',
+      mode: 'inspected',
+    });
+    expect(plan.seed).toBe(0);
+  });
+
+  it.each([
+    ['90s', 90],
+    ['10m', 600],
+    ['1.5h', 5400],
+    ['2d', 172_800],
+    [45, 45],
+  ])('reads the deadline %s as %d seconds', (deadline, seconds) => {
+    const plan = readPlan(JSON.stringify({ name: 'x', model: 'tiny', federation: { deadline } }));
+    expect(plan.federation.deadline).toBe(seconds);
+  });
+
+  it.each([
+    [{ training: { steps: 'ten' } }, ['training.steps', '"ten"', 'number', 'optimiser steps']],
+    [{ training: { steps: 0 } }, ['training.steps', 'found 0', 'at least 1']],
+    [{ training: { step: 3 } }, ['training.step', 'no such field', 'steps, batchSize']],
+    [{ typo: 1 }, ['typo', 'no such field', 'name']],
+    [{ name: undefined }, ['name', 'found nothing', 'string']],
+    [
+      { federation: { strategy: { name: 'fedsum' } } },
+      ['federation.strategy.name', '"fedsum"', '"fedavg" or'],
+    ],
+    [
+      { federation: { strategy: { name: 'fedadam', beta2: 2 } } },
+      ['federation.strategy.beta2', 'found 2', 'less than 1', 'second moment'],
+    ],
+    [
+      { federation: { strategy: { name: 'fedavg', beta1: 0.5 } } },
+      ['federation.strategy.beta1', 'no such field'],
+    ],
+    [{ federation: { deadline: 'soon' } }, ['federation.deadline', '"soon"', '10m']],
+    [{ federation: { deadline: 0.1 } }, ['federation.deadline', '0.1', '1s to 30d']],
+    [{ adapter: { targets: ['q_proj', 'lm_head'] } }, ['adapter.targets', 'lm_head', 'q_proj']],
+    [{ adapter: { targets: ['q_proj', 'q_proj'] } }, ['adapter.targets', 'twice']],
+    [
+      { training: { minLearningRate: 0.1 } },
+      ['training.minLearningRate', '0.1', 'training.learningRate 0.0005'],
+    ],
+    [{ seed: -1 }, ['seed', 'found -1', 'at least 0']],
+  ])('refuses %j by naming the field, what was found and what is allowed', (change, parts) => {
+    const error = refusal({ name: 'x', model: 'tiny', ...change });
+    expect(error.code).toBe('plan.invalid');
+    expect(error.exitStatus).toBe(2);
+    for (const part of parts) expect(error.message).toContain(part);
+  });
+
+  it.each([
+    [{ objective: 'dpo' }, ['objective', 'dpo', 'sft']],
+    [{ federation: { mode: 'private' } }, ['federation.mode', 'private', 'inspected']],
+    [{ federation: { codec: 'int8' } }, ['federation.codec', 'int8', 'f32']],
+    [{ federation: { strategy: { name: 'scaffold' } } }, ['federation.strategy.name', 'scaffold', 'fedadam']],
+    [{ federation: { strategy: { name: 'fedprox' } } }, ['federation.strategy.name', 'fedprox', 'fedavg']],
+  ])('refuses %j as not supported yet', (change, parts) => {
+    const error = refusal({ name: 'x', model: 'tiny', ...change });
+    expect(error.code).toBe('plan.unsupported');
+    for (const part of parts) expect(error.message).toContain(part);
+  });
+
+  it('says that a text is not JSON', () => {
+    expect(() => readPlan('name: clinics')).toThrow(/not JSON/);
+  });
+});
+
+describe('planHash', () => {
+  const plan = pinPlan(readPlan(JSON.stringify(written)), model);
+
+  it('survives encoding, and a reader gets the same plan back', () => {
+    const text = encodePlan(plan);
+    expect(openPlan(text, planHash(plan))).toEqual(plan);
+  });
+
+  it('does not depend on the order of fields or on how a duration is written', () => {
+    const reordered = Object.fromEntries(Object.entries(written).reverse());
+    const other = { ...reordered, federation: { ...written.federation, deadline: '600s' } };
+    expect(planHash(pinPlan(readPlan(JSON.stringify(other)), model))).toBe(planHash(plan));
+  });
+
+  it('changes with any field', () => {
+    expect(planHash({ ...plan, seed: 8 })).not.toBe(planHash(plan));
+    expect(planHash({ ...plan, model: { ...model, sha256: 'cd'.repeat(32) } })).not.toBe(planHash(plan));
+  });
+
+  it('is checked by the reader', () => {
+    const altered = encodePlan(plan).replace('"rounds":10', '"rounds":11');
+    expect(() => openPlan(altered, planHash(plan))).toThrow(
+      expect.objectContaining({ code: 'plan.hash-mismatch' }),
+    );
+  });
+});
+
+it('canonical JSON is valid JSON that does not depend on the order of keys', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
+      const json = JSON.parse(JSON.stringify(value)) as Record<string, never>;
+      const text = canonicalJson(json);
+      expect(JSON.parse(text)).toEqual(json);
+      expect(canonicalJson(Object.fromEntries(Object.entries(json).reverse()))).toBe(text);
+    }),
+  );
+});
+
+it('exports a JSON Schema with a description for every field', () => {
+  const schema = planJsonSchema() as { properties: Record<string, { description?: string }> };
+  expect(Object.keys(schema.properties)).toContain('federation');
+  for (const property of Object.values(schema.properties)) expect(property.description).toBeTruthy();
+});
