@@ -8,6 +8,7 @@ import { TributaryError } from '../errors.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { signedRosterShape } from './roster.ts';
 import {
+  anyBytesShape,
   blobReferenceShape,
   bytesShape,
   codeShape,
@@ -233,7 +234,7 @@ const table = {
     body: z.strictObject({
       hash: hashShape,
       index: indexShape,
-      bytes: z.instanceof(Uint8Array).refine((bytes) => bytes.length > 0 && bytes.length <= MAX_CHUNK_BYTES),
+      bytes: anyBytesShape.refine((bytes) => bytes.length > 0 && bytes.length <= MAX_CHUNK_BYTES),
     }),
   },
   'blob-ack': {

@@ -12,8 +12,11 @@ export const hashShape = z.string().regex(/^[0-9a-f]{64}$/, 'not a SHA-256 in he
 export const blobReferenceShape = z.strictObject({ hash: hashShape, size: z.int().min(0) });
 export type BlobReference = z.infer<typeof blobReferenceShape>;
 
+/** Bytes of any length; Buffers too. */
+export const anyBytesShape = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'not bytes');
+
 export const bytesShape = (length: number) =>
-  z.instanceof(Uint8Array).refine((bytes) => bytes.length === length, `not ${length} bytes long`);
+  anyBytesShape.refine((bytes) => bytes.length === length, `not ${length} bytes long`);
 
 /** A raw X25519 or Ed25519 public key. */
 export const publicKeyShape = bytesShape(32);

@@ -1,0 +1,97 @@
+/** @file Who a hub or a site is: its two static key pairs on disk, its signatures, its fingerprint. */
+
+import { createHash, createPrivateKey, sign as signBytes, verify as verifyBytes } from 'node:crypto';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TributaryError } from '../errors.ts';
+import { writeFileAtomically } from '../files.ts';
+import { encodeCbor } from './cbor.ts';
+import { generateKeys, importPrivateKey, importPublicKey, keyPairOf } from './keys.ts';
+import type { Curve, KeyPair } from './keys.ts';
+
+/** Ed25519 signs statements; X25519 is the static key of the sealed connection. */
+export interface Identity {
+  readonly ed25519: KeyPair;
+  readonly x25519: KeyPair;
+}
+
+/** The public half of an identity. */
+export interface PublicIdentity {
+  readonly ed25519: Uint8Array;
+  readonly x25519: Uint8Array;
+}
+
+/** Two fresh pairs that exist nowhere but in memory. */
+export function generateIdentity(): Identity {
+  return { ed25519: generateKeys('ed25519'), x25519: generateKeys('x25519') };
+}
+
+/**
+ * Reads the keys `ed25519.pem` and `x25519.pem` (PKCS #8, mode 0600) of a folder and makes those that are
+ * missing, so that a crash between the two files does no harm. Throws `identity.damaged`.
+ */
+export async function openIdentity(folder: string): Promise<Identity> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return { ed25519: await openKeys(folder, 'ed25519'), x25519: await openKeys(folder, 'x25519') };
+}
+
+async function openKeys(folder: string, curve: Curve): Promise<KeyPair> {
+  const path = join(folder, `${curve}.pem`);
+  let pem: string;
+  try {
+    pem = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    const keys = generateKeys(curve);
+    const exported = importPrivateKey(curve, keys.privateKey).export({ format: 'pem', type: 'pkcs8' });
+    await writeFileAtomically(path, exported, 0o600);
+    return keys;
+  }
+  // Restored copies often come back readable by everyone.
+  if (process.platform !== 'win32') await chmod(path, 0o600);
+  try {
+    const key = createPrivateKey(pem);
+    if (key.asymmetricKeyType !== curve)
+      throw new TypeError(`It holds a key of type ${key.asymmetricKeyType}.`);
+    return keyPairOf(curve, new Uint8Array(key.export({ format: 'der', type: 'pkcs8' }).subarray(-32)));
+  } catch (cause) {
+    throw new TributaryError('identity.damaged', `${path} is not a private ${curve} key.`, { cause });
+  }
+}
+
+/** What a signature may be about; each is a domain of its own, so none can pass for another. */
+export type StatementDomain =
+  | 'tributary join'
+  | 'tributary roster'
+  | 'tributary approval'
+  | 'tributary update'
+  | 'tributary countersign'
+  | 'tributary ledger';
+
+/** A statement to sign: its domain and its parts, in this order. */
+export type Statement = readonly [StatementDomain, ...(string | number | Uint8Array | null)[]];
+
+/** Signs a statement (Ed25519, RFC 8032, over its deterministic CBOR, so parts can never run into each other). */
+export function sign(keys: KeyPair, statement: Statement): Uint8Array {
+  return signBytes(null, encodeCbor(statement), importPrivateKey('ed25519', keys.privateKey));
+}
+
+/** Whether the owner of the public key signed this very statement. */
+export function verify(publicKey: Uint8Array, statement: Statement, signature: Uint8Array): boolean {
+  try {
+    return verifyBytes(null, encodeCbor(statement), importPublicKey('ed25519', publicKey), signature);
+  } catch {
+    return false; // not a point of the curve: nobody can have signed with it
+  }
+}
+
+/** What two people compare aloud: SHA-256 of both public keys of a hub, in groups of four digits. */
+export function fingerprint(hub: PublicIdentity): string {
+  const digest = createHash('sha256').update(hub.ed25519).update(hub.x25519).digest('hex');
+  return (digest.match(/.{4}/g) ?? []).join(' ');
+}
+
+/** The public half. */
+export function publicIdentity(identity: Identity): PublicIdentity {
+  return { ed25519: identity.ed25519.publicKey, x25519: identity.x25519.publicKey };
+}
