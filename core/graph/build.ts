@@ -1,0 +1,154 @@
+/** @file One thin function per operator: how graphs are written. */
+
+import { product, sameShape, type Shape } from './dimension.ts';
+import type { DataType, Value } from './graph.ts';
+
+const unary =
+  (operator: 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Reciprocal' | 'Sigmoid' | 'Softmax' | 'ZerosLike') =>
+  (x: Value): Value =>
+    x.graph.apply(operator, [x], {});
+
+const binary =
+  (
+    operator:
+      | 'Add'
+      | 'Sub'
+      | 'Mul'
+      | 'Div'
+      | 'MatMul'
+      | 'Equal'
+      | 'Less'
+      | 'Gather'
+      | 'Pick'
+      | 'SwiGlu'
+      | 'ExpandLike',
+  ) =>
+  (a: Value, b: Value): Value =>
+    a.graph.apply(operator, [a, b], {});
+
+export const neg = unary('Neg');
+export const exp = unary('Exp');
+export const log = unary('Log');
+export const sqrt = unary('Sqrt');
+export const reciprocal = unary('Reciprocal');
+export const sigmoid = unary('Sigmoid');
+/** Softmax over the last axis. */
+export const softmax = unary('Softmax');
+export const zerosLike = unary('ZerosLike');
+
+export const add = binary('Add');
+export const sub = binary('Sub');
+export const mul = binary('Mul');
+export const div = binary('Div');
+export const matMul = binary('MatMul');
+export const equal = binary('Equal');
+export const less = binary('Less');
+export const gather = binary('Gather');
+export const pick = binary('Pick');
+export const swiGlu = binary('SwiGlu');
+
+/** x repeated to the shape of `like`; x itself where the shapes are equal already. */
+export function expandLike(x: Value, like: Value): Value {
+  return sameShape(x.shape, like.shape) ? x : x.graph.apply('ExpandLike', [x, like], {});
+}
+
+/** A scalar of x's element type. */
+export function scalarLike(x: Value, value: number): Value {
+  return x.graph.constant(x.dataType, [], [value]);
+}
+
+/** factor · x */
+export function scale(x: Value, factor: number): Value {
+  return factor === 1 ? x : mul(x, scalarLike(x, factor));
+}
+
+export function where(condition: Value, a: Value, b: Value): Value {
+  return a.graph.apply('Where', [condition, a, b], {});
+}
+
+export function cast(x: Value, to: DataType): Value {
+  return x.dataType === to ? x : x.graph.apply('Cast', [x], { to });
+}
+
+/** alpha · op(a) · op(b) for matrices. */
+export function gemm(
+  a: Value,
+  b: Value,
+  options: { transA?: boolean; transB?: boolean; alpha?: number } = {},
+): Value {
+  const { transA = false, transB = false, alpha = 1 } = options;
+  return a.graph.apply('Gemm', [a, b], { transA, transB, alpha });
+}
+
+/** Axes in a new order; the identity adds no node. */
+export function transpose(x: Value, permutation: readonly number[]): Value {
+  return permutation.every((axis, index) => axis === index)
+    ? x
+    : x.graph.apply('Transpose', [x], { permutation });
+}
+
+/** x with its last two axes exchanged. */
+export function swapLastAxes(x: Value): Value {
+  const rank = x.shape.length;
+  const permutation = Array.from({ length: rank }, (_, axis) =>
+    axis === rank - 1 ? rank - 2 : axis === rank - 2 ? rank - 1 : axis,
+  );
+  return transpose(x, permutation);
+}
+
+/** The same elements under another shape; successive reshapes collapse, an equal shape adds no node. */
+export function reshape(x: Value, shape: Shape): Value {
+  if (product(x.shape) !== product(shape)) {
+    throw new Error(`${x.name}: [${x.shape.join(', ')}] cannot become [${shape.join(', ')}]`);
+  }
+  return sameShape(x.shape, shape) ? x : x.graph.apply('Reshape', [x], { shape });
+}
+
+export function concat(parts: readonly Value[], axis: number): Value {
+  return parts.length === 1 ? parts[0] : parts[0].graph.apply('Concat', parts, { axis });
+}
+
+export function slice(x: Value, axis: number, range: { start: number; end: number }): Value {
+  return x.graph.apply('Slice', [x], { axis, ...range });
+}
+
+export function scatterAdd(x: Value, indices: Value, updates: Value): Value {
+  return x.graph.apply('ScatterAdd', [x, indices, updates], {});
+}
+
+export function pickAdd(x: Value, indices: Value, updates: Value): Value {
+  return x.graph.apply('PickAdd', [x, indices, updates], {});
+}
+
+const reduction =
+  (operator: 'ReduceSum' | 'ReduceMean' | 'ReduceMax') =>
+  (x: Value, axes: readonly number[]): Value =>
+    axes.length === 0 ? x : x.graph.apply(operator, [x], { axes });
+
+/** Reductions keep the reduced axes with size 1. */
+export const reduceSum = reduction('ReduceSum');
+export const reduceMean = reduction('ReduceMean');
+export const reduceMax = reduction('ReduceMax');
+
+export function rmsNorm(x: Value, gain: Value, epsilon: number): Value {
+  return x.graph.apply('RmsNorm', [x, gain], { epsilon });
+}
+
+export function rotaryEmbedding(x: Value, tables: { positions: Value; cos: Value; sin: Value }): Value {
+  return x.graph.apply('RotaryEmbedding', [x, tables.positions, tables.cos, tables.sin], {});
+}
+
+export function dequantizeLinear(values: Value, factors: Value, block: number): Value {
+  return values.graph.apply('DequantizeLinear', [values, factors], { block });
+}
+
+/** −log softmax(logits)[label] of each row: logits [rows, classes], labels (int64) [rows, 1] → [rows, 1]. */
+export function crossEntropy(logits: Value, labels: Value): Value {
+  return logits.graph.apply('CrossEntropy', [logits, softmax(logits), labels], {});
+}
+
+/** dy · (p − one-hot(label)) */
+export function crossEntropyGradient(dy: Value, probabilities: Value, labels: Value): Value {
+  const minusOne = expandLike(probabilities.graph.constant(dy.dataType, [1, 1], [-1]), dy);
+  return mul(pickAdd(probabilities, labels, minusOne), dy);
+}

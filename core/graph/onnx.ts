@@ -1,0 +1,255 @@
+/** @file Emission of a graph as an ONNX ModelProto (onnx.proto, IR version 10). */
+
+import type { Dimension, Shape } from './dimension.ts';
+import type { DataType, Graph, Node, Value } from './graph.ts';
+import { ONNX_DATA_TYPES, type Emitter, type OnnxAttribute } from './operators/rule.ts';
+import { operators } from './operators/table.ts';
+import { ProtobufWriter } from './protobuf.ts';
+
+const IR_VERSION = 10;
+/** Opset 21 is the first with four-bit integers and block-wise DequantizeLinear. */
+const OPSET = 21;
+const CONTRIBUTED_OPERATORS_OPSET = 1;
+
+/** Where an input's values lie in a file beside the model, which ONNX Runtime maps into memory. */
+export interface ExternalData {
+  /** File name relative to the model file. */
+  readonly location: string;
+  /** Byte ranges by the name of the input; multiples of 4096 can be mapped. */
+  readonly ranges: ReadonlyMap<string, { readonly offset: number; readonly length: number }>;
+}
+
+/**
+ * The bytes of an ONNX model. Inputs named in `external` become initializers with external data; all others are
+ * fed at every run. Nodes that no output needs are left out.
+ */
+export function toOnnx(graph: Graph, external?: ExternalData): Uint8Array {
+  const used = neededNodes(graph);
+  const model = new ProtobufWriter();
+  model.int(1, IR_VERSION).string(2, 'tributary');
+  model.message(7, (proto) => {
+    proto.string(2, 'tributary');
+    const constants = new ConstantWriter(proto);
+    const shapes = new ShapeWriter(graph, proto, constants);
+    for (const node of used) emitNode(node, { proto, constants, shapes });
+    for (const { name, value } of graph.outputs) {
+      proto.message(1, (identity) =>
+        identity.string(1, value.name).string(2, name).string(3, `/outputs/${name}`).string(4, 'Identity'),
+      );
+    }
+    const read = new Set([
+      ...used.flatMap((node) => node.inputs),
+      ...graph.outputs.map((output) => output.value),
+    ]);
+    for (const { value, shape, elements } of graph.constants) {
+      if (read.has(value)) constants.write(value.name, { dataType: value.dataType, shape, elements });
+    }
+    for (const input of graph.inputs) {
+      const range = external?.ranges.get(input.name);
+      if (external && range) emitExternal(proto, input, { location: external.location, ...range });
+      else proto.message(11, (info) => writeValueInfo(info, input.name, input));
+    }
+    for (const { name, value } of graph.outputs)
+      proto.message(12, (info) => writeValueInfo(info, name, value));
+  });
+  model.message(8, (opset) => opset.string(1, '').int(2, OPSET));
+  model.message(8, (opset) => opset.string(1, 'com.microsoft').int(2, CONTRIBUTED_OPERATORS_OPSET));
+  return model.finish();
+}
+
+/** The nodes that some output depends on, in the order they were built. */
+export function neededNodes(graph: Graph): Node[] {
+  const needed = new Set(graph.outputs.map((output) => output.value));
+  const nodes = [...graph.nodes].reverse().filter((node) => {
+    if (!needed.has(node.output)) return false;
+    for (const input of node.inputs) needed.add(input);
+    return true;
+  });
+  return nodes.reverse();
+}
+
+interface Destination {
+  readonly proto: ProtobufWriter;
+  readonly constants: ConstantWriter;
+  readonly shapes: ShapeWriter;
+}
+
+function emitNode(node: Node, to: Destination): void {
+  let emittedNodes = 0;
+  const emitter: Emitter = {
+    constant: (dataType, shape, elements) => {
+      const { name } = node.output.graph.constant(dataType, shape, elements);
+      to.constants.write(name, { dataType, shape, elements });
+      return name;
+    },
+    shape: (shape) => to.shapes.write(shape),
+    intermediate: (label) => `${node.name}/${label}`,
+    node: ({ type, inputs, output, attributes = {}, domain = '' }) => {
+      const name = emittedNodes++ === 0 ? node.name : `${node.name}/${type}_${emittedNodes}`;
+      to.proto.message(1, (writer) => {
+        for (const input of inputs) writer.string(1, input);
+        writer.string(2, output).string(3, name).string(4, type);
+        for (const [key, attribute] of Object.entries(attributes)) {
+          writer.message(5, (inner) => writeAttribute(inner.string(1, key), attribute));
+        }
+        if (domain !== '') writer.string(7, domain);
+      });
+    },
+  };
+  // Each operator's rule emits nodes of that operator only.
+  (operators[node.operator].emit as (node: Node, emitter: Emitter) => void)(node, emitter);
+}
+
+/** Writes constants as initializers of a graph message, each name once. */
+class ConstantWriter {
+  readonly #proto: ProtobufWriter;
+  readonly #written = new Set<string>();
+
+  constructor(proto: ProtobufWriter) {
+    this.#proto = proto;
+  }
+
+  write(
+    name: string,
+    tensor: { dataType: DataType; shape: readonly number[]; elements: readonly number[] },
+  ): void {
+    if (this.#written.has(name)) return;
+    this.#written.add(name);
+    this.#proto.message(5, (writer) => {
+      for (const size of tensor.shape) writer.int(1, size);
+      writer.int(2, ONNX_DATA_TYPES[tensor.dataType]).string(8, name);
+      writer.bytes(9, rawData(tensor.dataType, tensor.elements));
+    });
+  }
+}
+
+/** Writes the nodes that assemble a shape with named sizes from the shapes of the graph's inputs, each once. */
+class ShapeWriter {
+  readonly #graph: Graph;
+  readonly #proto: ProtobufWriter;
+  readonly #constants: ConstantWriter;
+  readonly #written = new Set<string>();
+
+  constructor(graph: Graph, proto: ProtobufWriter, constants: ConstantWriter) {
+    this.#graph = graph;
+    this.#proto = proto;
+    this.#constants = constants;
+  }
+
+  /** Name of the tensor with the shape's sizes. */
+  write(shape: Shape): string {
+    const output = `/shapes/${shape.join('_')}`;
+    const parts = shape.map((size) => this.#size(size));
+    this.#once(output, (writer) => {
+      for (const part of parts) writer.string(1, part);
+      writer.string(2, output).string(3, output).string(4, 'Concat');
+      writer.message(5, (inner) => writeAttribute(inner.string(1, 'axis'), { kind: 'int', value: 0 }));
+    });
+    return output;
+  }
+
+  /** Name of a tensor [1] with one size. */
+  #size(size: Dimension): string {
+    if (typeof size === 'number') {
+      const { name } = this.#graph.constant('int64', [1], [size]);
+      this.#constants.write(name, { dataType: 'int64', shape: [1], elements: [size] });
+      return name;
+    }
+    const input = this.#graph.inputs.find((candidate) => candidate.shape.includes(size));
+    if (!input) throw new Error(`no input has an axis of size ${size}`);
+    const axis = input.shape.indexOf(size);
+    const output = `/sizes/${size}`;
+    this.#once(output, (writer) => {
+      writer.string(1, input.name).string(2, output).string(3, output).string(4, 'Shape');
+      for (const [key, value] of [['start', axis] as const, ['end', axis + 1] as const]) {
+        writer.message(5, (inner) => writeAttribute(inner.string(1, key), { kind: 'int', value }));
+      }
+    });
+    return output;
+  }
+
+  #once(name: string, write: (writer: ProtobufWriter) => void): void {
+    if (this.#written.has(name)) return;
+    this.#written.add(name);
+    this.#proto.message(1, write);
+  }
+}
+
+function emitExternal(
+  proto: ProtobufWriter,
+  input: Value,
+  data: { location: string; offset: number; length: number },
+): void {
+  proto.message(5, (writer) => {
+    for (const size of input.shape) {
+      if (typeof size !== 'number') throw new Error(`${input.name} has no fixed shape`);
+      writer.int(1, size);
+    }
+    writer.int(2, ONNX_DATA_TYPES[input.dataType]).string(8, input.name);
+    for (const [key, value] of Object.entries(data)) {
+      writer.message(13, (entry) => entry.string(1, key).string(2, String(value)));
+    }
+    writer.int(14, 1);
+  });
+}
+
+function rawData(dataType: DataType, elements: readonly number[]): Uint8Array {
+  const typed = () => {
+    switch (dataType) {
+      case 'float32':
+        return new Float32Array(elements);
+      case 'float64':
+        return new Float64Array(elements);
+      case 'int32':
+        return new Int32Array(elements);
+      case 'int64':
+        return new BigInt64Array(elements.map(BigInt));
+      case 'int8':
+        return new Int8Array(elements);
+      case 'uint8':
+      case 'bool':
+        return new Uint8Array(elements);
+      case 'uint4':
+        throw new Error('four-bit constants are fed, not embedded');
+    }
+  };
+  const { buffer } = typed();
+  return new Uint8Array(buffer);
+}
+
+function writeAttribute(writer: ProtobufWriter, attribute: OnnxAttribute): void {
+  // AttributeProto.AttributeType: FLOAT 1, INT 2, STRING 3, INTS 7
+  switch (attribute.kind) {
+    case 'float':
+      writer.float(2, attribute.value).int(20, 1);
+      break;
+    case 'int':
+      writer.int(3, attribute.value).int(20, 2);
+      break;
+    case 'string':
+      writer.string(4, attribute.value).int(20, 3);
+      break;
+    case 'ints':
+      for (const value of attribute.value) writer.int(8, value);
+      writer.int(20, 7);
+      break;
+  }
+}
+
+function writeValueInfo(
+  writer: ProtobufWriter,
+  name: string,
+  value: { dataType: DataType; shape: Shape },
+): void {
+  writer.string(1, name).message(2, (type) =>
+    type.message(1, (tensor) =>
+      tensor.int(1, ONNX_DATA_TYPES[value.dataType]).message(2, (shape) => {
+        for (const size of value.shape) {
+          shape.message(1, (dimension) =>
+            typeof size === 'number' ? dimension.int(1, size) : dimension.string(2, size),
+          );
+        }
+      }),
+    ),
+  );
+}

@@ -1,0 +1,144 @@
+/** @file Element-wise operators with NumPy's broadcasting; the reverse walk sums gradients back to the input's shape. */
+
+import {
+  add,
+  cast,
+  div,
+  mul,
+  neg,
+  reciprocal,
+  scalarLike,
+  sigmoid,
+  sub,
+  where,
+  zerosLike,
+} from '../build.ts';
+import { broadcast, sameShape } from '../dimension.ts';
+import type { DataType, Value } from '../graph.ts';
+import {
+  int,
+  names,
+  ONNX_DATA_TYPES,
+  plain,
+  require,
+  type GradientRule,
+  type Rule,
+  type Rules,
+} from './rule.ts';
+
+type Unary = 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Reciprocal' | 'Sigmoid';
+type Binary = 'Add' | 'Sub' | 'Mul' | 'Div';
+
+const unary = <O extends Unary>(gradient: GradientRule<O>): Rule<O> => ({
+  infer: ([x]) => ({ dataType: x.dataType, shape: x.shape }),
+  gradient: [gradient],
+  emit: plain,
+});
+
+function sameType(a: Value, b: Value): DataType {
+  require(a.dataType === b.dataType, `element types ${a.dataType} and ${b.dataType} differ`);
+  return a.dataType;
+}
+
+const binary = <O extends Binary>(left: GradientRule<O>, right: GradientRule<O>): Rule<O> => ({
+  infer: ([a, b]) => ({ dataType: sameType(a, b), shape: broadcast(a.shape, b.shape) }),
+  gradient: [left, right],
+  emit: plain,
+});
+
+const comparison = <O extends 'Equal' | 'Less'>(): Rule<O> => ({
+  infer: ([a, b]) => {
+    sameType(a, b);
+    return { dataType: 'bool', shape: broadcast(a.shape, b.shape) };
+  },
+  gradient: null,
+  emit: plain,
+});
+
+export const elementwise: Rules<Unary | Binary | 'Where' | 'Equal' | 'Less' | 'Cast' | 'SwiGlu'> = {
+  Neg: unary((dy) => neg(dy)),
+  // d exp(x) = exp(x)
+  Exp: unary((dy, { output }) => mul(dy, output)),
+  // d log(x) = 1 / x
+  Log: unary((dy, { inputs: [x] }) => div(dy, x)),
+  // d √x = 1 / (2 √x)
+  Sqrt: unary((dy, { output }) => div(dy, mul(output, scalarLike(output, 2)))),
+  // d (1/x) = −1 / x²
+  Reciprocal: unary((dy, { output }) => neg(mul(dy, mul(output, output)))),
+  // d σ(x) = σ(x) (1 − σ(x))
+  Sigmoid: unary((dy, { output }) => mul(dy, mul(output, sub(scalarLike(output, 1), output)))),
+
+  Add: binary(
+    (dy) => dy,
+    (dy) => dy,
+  ),
+  Sub: binary(
+    (dy) => dy,
+    (dy) => neg(dy),
+  ),
+  Mul: binary(
+    (dy, { inputs: [, b] }) => mul(dy, b),
+    (dy, { inputs: [a] }) => mul(dy, a),
+  ),
+  // d (a/b) = da / b − db · a / b²
+  Div: binary(
+    (dy, { inputs: [, b] }) => div(dy, b),
+    (dy, { inputs: [, b], output }) => neg(mul(dy, mul(output, reciprocal(b)))),
+  ),
+
+  Where: {
+    infer: ([condition, a, b]) => {
+      require(condition.dataType === 'bool', 'the condition must be bool');
+      return { dataType: sameType(a, b), shape: broadcast(condition.shape, broadcast(a.shape, b.shape)) };
+    },
+    gradient: [
+      null,
+      (dy, { inputs: [condition] }) => where(condition, dy, scalarLike(dy, 0)),
+      (dy, { inputs: [condition] }) => where(condition, scalarLike(dy, 0), dy),
+    ],
+    emit: plain,
+  },
+  Equal: comparison(),
+  Less: comparison(),
+  Cast: {
+    infer: ([x], { to }) => ({ dataType: to, shape: x.shape }),
+    gradient: [
+      (dy, { inputs: [x] }) => (x.dataType.startsWith('float') ? cast(dy, x.dataType) : zerosLike(x)),
+    ],
+    emit: (node, emitter) =>
+      emitter.node({
+        type: 'Cast',
+        inputs: names(node),
+        output: node.output.name,
+        attributes: { to: int(ONNX_DATA_TYPES[node.attributes.to]) },
+      }),
+  },
+
+  // gate ──┬─ Sigmoid ─ Mul ─ Mul ─ output      y = g σ(g) u
+  //        └────────────┘     │
+  // up ───────────────────────┘
+  SwiGlu: {
+    infer: ([gate, up]) => {
+      require(sameShape(gate.shape, up.shape), 'gate and up differ in shape');
+      return { dataType: sameType(gate, up), shape: gate.shape };
+    },
+    gradient: [
+      // d/dg = u σ(g) (1 + g − g σ(g))
+      (dy, { inputs: [gate, up] }) => {
+        const gateSigmoid = sigmoid(gate);
+        const slope = sub(add(gate, scalarLike(gate, 1)), mul(gate, gateSigmoid));
+        return mul(mul(dy, up), mul(gateSigmoid, slope));
+      },
+      // d/du = g σ(g)
+      (dy, { inputs: [gate] }) => mul(dy, mul(gate, sigmoid(gate))),
+    ],
+    emit: (node, emitter) => {
+      const [gate, up] = names(node);
+      const gateSigmoid = emitter.intermediate('sigmoid');
+      const silu = emitter.intermediate('silu');
+      emitter.node({ type: 'Sigmoid', inputs: [gate], output: gateSigmoid });
+      emitter.node({ type: 'Mul', inputs: [gate, gateSigmoid], output: silu });
+      emitter.node({ type: 'Mul', inputs: [silu, up], output: node.output.name });
+    },
+  },
+};

@@ -1,0 +1,17 @@
+/** @file The one operator table. The mapped type is total: an operator without a rule does not compile. */
+
+import type { Operator } from './attributes.ts';
+import { elementwise } from './elementwise.ts';
+import { layout } from './layout.ts';
+import { linear } from './linear.ts';
+import { reduction } from './reduction.ts';
+import type { Rules } from './rule.ts';
+import { transformer } from './transformer.ts';
+
+export const operators: Rules<Operator> = {
+  ...elementwise,
+  ...linear,
+  ...layout,
+  ...reduction,
+  ...transformer,
+};
