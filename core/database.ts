@@ -1,0 +1,57 @@
+/** @file SQLite databases as Tributary keeps them: durable, strict and migrated step by step. */
+
+import Database from 'better-sqlite3';
+import { TributaryError } from './errors.ts';
+
+export type SqliteDatabase = Database.Database;
+
+/** One step from version N to N + 1: SQL, or a function for what SQL cannot say. Released steps never change. */
+export type Migration = string | ((database: SqliteDatabase) => void);
+
+/**
+ * Opens a database and brings it to the newest version. Journal WAL with synchronous FULL: what a transaction has
+ * committed survives a loss of power. Tables should be STRICT. Throws `database.future` for a database that a
+ * newer program wrote and `database.damaged` for a file that is none.
+ */
+export function openDatabase(path: string, migrations: readonly Migration[]): SqliteDatabase {
+  let database: SqliteDatabase | undefined;
+  try {
+    database = new Database(path);
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = FULL');
+    database.pragma('foreign_keys = ON');
+    database.pragma('busy_timeout = 5000');
+    migrate(database, migrations);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof Database.SqliteError && /NOTADB|CORRUPT/.test(error.code)) {
+      throw new TributaryError('database.damaged', `${path} is not a database or is damaged.`, {
+        cause: error,
+      });
+    }
+    if (error instanceof Database.SqliteError && error.code === 'SQLITE_FULL') {
+      throw new TributaryError('disk.full', `No space is left for ${path}.`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** Applies the steps a database lacks, each in its own transaction together with its new `user_version`. */
+export function migrate(database: SqliteDatabase, migrations: readonly Migration[]): void {
+  const version = Number(database.pragma('user_version', { simple: true }));
+  if (version > migrations.length) {
+    throw new TributaryError(
+      'database.future',
+      `${database.name} has version ${version}; this program knows versions up to ${migrations.length}.`,
+    );
+  }
+  for (const [index, step] of migrations.entries()) {
+    if (index < version) continue;
+    database.transaction(() => {
+      if (typeof step === 'string') database.exec(step);
+      else step(database);
+      database.pragma(`user_version = ${index + 1}`);
+    })();
+  }
+}

@@ -1,0 +1,60 @@
+/** @file Databases: durable settings, migrations one by one, and files that are none. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openDatabase } from '../core/database.ts';
+import type { Migration } from '../core/database.ts';
+
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tributary-database-'));
+  path = join(folder, 'some.sqlite');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const steps: Migration[] = [
+  'CREATE TABLE sites (name TEXT PRIMARY KEY) STRICT',
+  (database) => {
+    database.exec('ALTER TABLE sites ADD COLUMN rows INTEGER NOT NULL DEFAULT 0; UPDATE sites SET rows = 7');
+  },
+];
+
+describe('database', () => {
+  it('keeps what is committed and enforces references', () => {
+    const database = openDatabase(path, steps);
+    const pragma = (name: string): unknown => database.pragma(name, { simple: true });
+    expect([pragma('journal_mode'), pragma('synchronous'), pragma('foreign_keys')]).toEqual(['wal', 2, 1]);
+    database.close();
+  });
+
+  it('is brought forward with its rows', () => {
+    const old = openDatabase(path, steps.slice(0, 1));
+    old.exec("INSERT INTO sites VALUES ('a')");
+    old.close();
+    const database = openDatabase(path, steps);
+    expect(database.prepare('SELECT * FROM sites').all()).toEqual([{ name: 'a', rows: 7 }]);
+    database.close();
+  });
+
+  it('stays at its version when a step fails', () => {
+    expect(() => openDatabase(path, [...steps, 'CREATE TABLE half (x) STRICT'])).toThrow();
+    const database = openDatabase(path, steps);
+    expect(database.pragma('user_version', { simple: true })).toBe(2);
+    database.close();
+  });
+
+  it('of a newer program is left alone', () => {
+    openDatabase(path, steps).close();
+    expect(() => openDatabase(path, steps.slice(0, 1))).toThrow(
+      expect.objectContaining({ code: 'database.future' }),
+    );
+  });
+
+  it('that is another file is named', () => {
+    writeFileSync(path, 'not a database, though long enough to be read as one'.repeat(40));
+    expect(() => openDatabase(path, steps)).toThrow(expect.objectContaining({ code: 'database.damaged' }));
+  });
+});
