@@ -1,0 +1,113 @@
+/** @file Sums updates one by one in float64 and lets the strategy turn the sums into the next model. */
+
+import type { PartSum, Strategy } from './strategies/strategy.ts';
+
+/** A tensor of the hub's state. The wire carries float32, the state does not, so small server steps add up. */
+export interface StateTensor {
+  readonly shape: readonly number[];
+  readonly data: Float64Array;
+}
+export type StateTensors = ReadonlyMap<string, StateTensor>;
+
+/** Values of any precision by tensor name: what a site sends, or what it started from. */
+export type Values = ReadonlyMap<string, { readonly data: Float32Array | Float64Array }>;
+
+/** Everything the hub carries from round to round. */
+export interface ServerState {
+  readonly weights: StateTensors;
+  /** The strategy's moments by name; each has the tensors of the weights. */
+  readonly moments: Readonly<Record<string, StateTensors>>;
+}
+
+/** What one site contributes: values for each part of the strategy, and its number of training examples. */
+export interface Contribution {
+  readonly parts: Readonly<Record<string, Values>>;
+  readonly examples: number;
+}
+
+export interface Accumulator {
+  /** Adds a site's update. Sums depend on the order in float64's last bits: call it in the order of site names. */
+  add(contribution: Contribution): void;
+  /** Applies the strategy to `state`, in place. `members`: sites of the run, whether in this cohort or not. */
+  finish(state: ServerState, round: { first: boolean; members: number }): void;
+}
+
+/** The state before the first round: given weights, moments at their initial value. */
+export function initialState(strategy: Strategy, weights: StateTensors): ServerState {
+  const moments: Record<string, StateTensors> = {};
+  for (const [name, value] of Object.entries(strategy.moments)) moments[name] = filledLike(weights, value);
+  return { weights, moments };
+}
+
+/**
+ * Starts the sums of one round. Needs one float64 copy of the adapter per part, however many updates are added.
+ * `base` holds the weights that the round was started from, as the sites received them.
+ */
+export function createAccumulator(strategy: Strategy, base: Values): Accumulator {
+  const sums = Object.entries(strategy.parts).map(([name, part]) => ({
+    name,
+    part,
+    total: 0,
+    tensors: new Map([...base].map(([tensor, { data }]) => [tensor, new Float64Array(data.length)])),
+  }));
+  return {
+    add({ parts, examples }) {
+      for (const row of sums) {
+        const weight = row.part.weighting === 'examples' ? examples : 1;
+        row.total += weight;
+        for (const [name, sum] of row.tensors) {
+          const values = found(parts[row.name]?.get(name), name).data;
+          if (row.part.of === 'values') addScaled(sum, values, weight);
+          else addScaledDifference(sum, values, found(base.get(name), name).data, weight);
+        }
+      }
+    },
+    finish(state, { first, members }) {
+      for (const [name, { data }] of state.weights) {
+        const parts: Record<string, PartSum> = {};
+        for (const row of sums) {
+          parts[row.name] = { sum: found(row.tensors.get(name), name), totalWeight: row.total };
+        }
+        const moments: Record<string, Float64Array> = {};
+        for (const [moment, tensors] of Object.entries(state.moments)) {
+          moments[moment] = found(tensors.get(name), name).data;
+        }
+        strategy.update({ weights: data, moments, parts, first, members });
+      }
+    },
+  };
+}
+
+/** A copy in float64. */
+export function toState(
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>,
+): StateTensors {
+  return new Map(
+    [...tensors].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]),
+  );
+}
+
+function filledLike(tensors: StateTensors, value: number): StateTensors {
+  return new Map(
+    [...tensors].map(([name, { shape, data }]) => [
+      name,
+      { shape, data: new Float64Array(data.length).fill(value) },
+    ]),
+  );
+}
+
+type Numbers = Float32Array | Float64Array;
+
+function addScaled(sum: Float64Array, values: Numbers, weight: number): void {
+  for (let i = 0; i < sum.length; i++) sum[i] += weight * values[i];
+}
+
+function addScaledDifference(sum: Float64Array, values: Numbers, base: Numbers, weight: number): void {
+  for (let i = 0; i < sum.length; i++) sum[i] += weight * (values[i] - base[i]);
+}
+
+/** Updates are checked against the base before they come here, so a gap is a mistake of this program. */
+function found<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new TypeError(`The tensor ${name} is missing from the sums.`);
+  return value;
+}
