@@ -1,0 +1,122 @@
+/** @file Golden vectors of core/model: unpacking, tokenizer, chat template. */
+
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { openGgufWeights } from '../../../core/model/gguf-weights.ts';
+import { openGguf } from '../../../core/model/gguf.ts';
+import type { Check } from '../check.ts';
+
+/** A check from the first difference found; null where there is none. */
+function check(name: string, difference: string | null): Check {
+  return difference === null ? { name, status: 'passed' } : { name, status: 'failed', detail: difference };
+}
+
+const dequantFile = z.object({
+  tensors: z.array(
+    z.object({
+      name: z.string(),
+      shape_row_major: z.array(z.number()),
+      first_64: z.array(z.number()),
+      last_8: z.array(z.number()),
+      sum: z.number(),
+      mean_abs: z.number(),
+      max_abs: z.number(),
+      min: z.number(),
+      max: z.number(),
+      sum_of_squares: z.number(),
+      index_weighted_sum: z.number(),
+      hf_layout: z
+        .object({
+          heads: z.number(),
+          first_8_of_hf_row_1: z.array(z.number()),
+          first_8_of_hf_row_32: z.array(z.number()),
+        })
+        .partial()
+        .optional(),
+    }),
+  ),
+});
+
+const names: Readonly<Record<string, string>> = {
+  'token_embd.weight': 'model.embed_tokens.weight',
+  'blk.0.attn_q.weight': 'model.layers.0.self_attn.q_proj.weight',
+  'blk.15.attn_k.weight': 'model.layers.15.self_attn.k_proj.weight',
+  'blk.0.ffn_down.weight': 'model.layers.0.mlp.down_proj.weight',
+  'blk.29.ffn_up.weight': 'model.layers.29.mlp.up_proj.weight',
+  'output_norm.weight': 'model.norm.weight',
+};
+
+/** Compares the unpacked tensors of a GGUF file with `dequant.json`; printed values have nine digits, which fix a float32. */
+export function checkDequant(file: string, model: string): Check[] {
+  const { tensors } = dequantFile.parse(JSON.parse(readFileSync(file, 'utf8')));
+  const store = openGgufWeights(openGguf(model));
+  try {
+    return tensors.map((expected) => {
+      const [rows, columns = 1] = expected.shape_row_major;
+      const unpermuted = store.readFloat32(names[expected.name]);
+      const heads = expected.hf_layout?.heads ?? 0;
+      const values = heads === 0 ? unpermuted : inFileOrder(unpermuted, { rows, columns, heads });
+      const row = (index: number) => [...unpermuted.subarray(index * columns, index * columns + 8)];
+      const layout = expected.hf_layout ?? {};
+      return check(
+        `dequant ${expected.name}`,
+        differs('first 64', [...values.subarray(0, 64)], expected.first_64.map(Math.fround)) ??
+          differs('last 8', [...values.subarray(-8)], expected.last_8.map(Math.fround)) ??
+          differs('HF row 1', row(1), layout.first_8_of_hf_row_1?.map(Math.fround) ?? row(1)) ??
+          differs('HF row 32', row(32), layout.first_8_of_hf_row_32?.map(Math.fround) ?? row(32)) ??
+          differs('statistics', statistics(values), [
+            expected.sum,
+            expected.mean_abs,
+            expected.max_abs,
+            expected.min,
+            expected.max,
+            expected.sum_of_squares,
+            expected.index_weighted_sum,
+          ], 1e-8),
+      );
+    });
+  } finally {
+    store.close();
+  }
+}
+
+/** Undoes the row order of Hugging Face's layout, independently of the reader under test. */
+function inFileOrder(matrix: Float32Array, size: { rows: number; columns: number; heads: number }): Float32Array {
+  const head = size.rows / size.heads;
+  const out = new Float32Array(matrix.length);
+  for (let h = 0; h < size.heads; h++) {
+    for (let p = 0; p < 2; p++) {
+      for (let i = 0; i < head / 2; i++) {
+        const from = (h * head + p * (head / 2) + i) * size.columns;
+        out.set(matrix.subarray(from, from + size.columns), (h * head + 2 * i + p) * size.columns);
+      }
+    }
+  }
+  return out;
+}
+
+function statistics(values: Float32Array): number[] {
+  let [sum, absolute, squares, weighted] = [0, 0, 0, 0];
+  let [lowest, highest] = [Infinity, -Infinity];
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index];
+    sum += value;
+    absolute += Math.abs(value);
+    squares += value * value;
+    weighted += value * ((index % 1009) + 1);
+    lowest = Math.min(lowest, value);
+    highest = Math.max(highest, value);
+  }
+  const largest = Math.max(-lowest, highest);
+  return [sum, absolute / values.length, largest, lowest, highest, squares, weighted];
+}
+
+function differs(
+  what: string,
+  actual: readonly number[],
+  expected: readonly number[],
+  tolerance = 0,
+): string | null {
+  const index = expected.findIndex((value, at) => !(Math.abs(actual[at] - value) <= tolerance * Math.abs(value)));
+  return index < 0 ? null : `${what}: entry ${index} is ${actual[index]}, expected ${expected[index]}`;
+}
