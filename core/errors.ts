@@ -32,9 +32,11 @@ const rows = {
   'model.chat-template': { hint: 'Use another prompt template, such as alpaca, or other messages.' },
   'model.not-reachable': { hint: 'Connect to the internet, or put the file there by hand.', retryable: true },
 
+  'engine.precision-unavailable': { hint: 'Choose --precision f32, or a model file with four-bit weights.' },
   'adapter.not-found': { hint: 'Name a folder with adapter_config.json and adapter_model.safetensors.' },
   'adapter.damaged': { hint: 'Copy the adapter folder again from where it was written.' },
   'adapter.unsupported': { hint: 'Use a plain LoRA adapter, as PEFT writes it by default.' },
+  'adapter.target-unknown': { hint: 'Name linears of the model, or write "all-linear".' },
   'adapter.other-base': { hint: 'Load the adapter on the model it was trained on.' },
 
   'wire.bad-message': { hint: 'Install the same version of Tributary at the hub and at the site.' },
@@ -81,6 +83,12 @@ const rows = {
     hint: 'Give a JSONL file with at least one complete row; the README shows the accepted forms.',
   },
   'data.all-truncated': { hint: 'Raise --max-length, or shorten the prompts so that the answers fit.' },
+
+  'vault.dataset-exists': { hint: 'Choose another name, or remove that dataset first.' },
+  'vault.unknown-dataset': { hint: 'See the names with `tributary site data list`.' },
+  'vault.bad-name': { hint: 'Use letters, digits, dots, dashes and underscores, 64 at most.', exit: 2 },
+  'vault.bad-map': { hint: 'Write --map instruction=question,response=answer.', exit: 2 },
+  'vault.busy': { hint: 'Wait until the other import has ended and repeat yours.', retryable: true },
 
   'template.unknown': { hint: 'Use chat, alpaca or vicuna.', exit: 2 },
   'template.rewrites-turns': { hint: 'Use the template alpaca or vicuna with this model.' },
