@@ -65,8 +65,8 @@ export function configurationFromGguf(gguf: Gguf, frequencyFactors: Float32Array
     throw new TributaryError('model.damaged', `${gguf.path}: heads of size ${headSize} cannot be rotated.`);
   }
   const embedding = gguf.tensors.get('token_embd.weight');
-  if (embedding === undefined) {
-    throw new TributaryError('model.tensor-missing', `${gguf.path} has no tensor token_embd.weight.`);
+  if (embedding?.shape.length !== 2) {
+    throw new TributaryError('model.tensor-missing', `${gguf.path} has no matrix token_embd.weight.`);
   }
   const ropeTheta = values['rope.freq_base'];
   return {

@@ -1,0 +1,158 @@
+/** @file Reads and writes safetensors files. Source: the format's description in huggingface/safetensors. */
+
+import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
+import { storage, unpack } from './blocks.ts';
+import { openForReading } from './gguf.ts';
+import { elementCount } from './tensor.ts';
+import type { NamedTensors, Tensor } from './tensor.ts';
+
+const LONGEST_HEADER = 100_000_000;
+
+export type SafetensorsFormat = 'F32' | 'F16' | 'BF16';
+
+export interface SafetensorsEntry {
+  readonly shape: readonly number[];
+  readonly format: SafetensorsFormat;
+  /** Position in the file and length, in bytes. */
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface SafetensorsFile {
+  readonly path: string;
+  /** In the order of the data. */
+  readonly entries: ReadonlyMap<string, SafetensorsEntry>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readFloat32(entry: SafetensorsEntry): Float32Array;
+  close(): void;
+}
+
+const headerEntry = z.object({
+  dtype: z.string(),
+  shape: z.array(z.number().int().nonnegative()).max(8),
+  data_offsets: z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]),
+});
+const headerSchema = z.record(z.string(), z.unknown());
+const metadataSchema = z.record(z.string(), z.string());
+
+const isReadable = (format: string): format is SafetensorsFormat => ['F32', 'F16', 'BF16'].includes(format);
+
+/**
+ * Opens a file and checks its whole table against its size; the data stays on disk.
+ * @throws TributaryError `model.not-found`, `model.not-a-model`, `model.cut-short`, `model.damaged`,
+ * `model.unsupported-tensor-type`
+ */
+export function openSafetensors(path: string): SafetensorsFile {
+  const file = openForReading(path);
+  try {
+    const { entries, metadata } = readHeader(path, file);
+    return {
+      path,
+      entries,
+      metadata,
+      readFloat32: ({ offset, length, shape, format }) =>
+        unpack(format, {
+          bytes: file.read(offset, length),
+          rows: 1,
+          columns: elementCount(shape),
+          rowOrder: () => 0,
+        }),
+      close: file.close,
+    };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function readHeader(path: string, file: ReturnType<typeof openForReading>) {
+  const damaged = (what: string, cause?: unknown) =>
+    new TributaryError('model.damaged', `${path}: ${what}.`, { cause });
+  if (file.size < 10) throw new TributaryError('model.not-a-model', `${path} is not a safetensors file.`);
+  const headerLength = file.read(0, 8).readBigUInt64LE();
+  if (headerLength > LONGEST_HEADER || headerLength < 2n) {
+    throw new TributaryError('model.not-a-model', `${path} is not a safetensors file.`);
+  }
+  const start = 8 + Number(headerLength);
+  const text = file.read(8, start - 8).toString('utf8');
+  if (!text.startsWith('{'))
+    throw new TributaryError('model.not-a-model', `${path} is not a safetensors file.`);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw damaged('the header is not JSON', cause);
+  }
+  const header = headerSchema.safeParse(json);
+  if (!header.success) throw damaged('the header is not a table of tensors');
+  const { __metadata__: extra = {}, ...rest } = header.data;
+  const metadata = metadataSchema.safeParse(extra);
+  if (!metadata.success) throw damaged('__metadata__ holds something other than texts');
+  const entries: [string, SafetensorsEntry][] = [];
+  for (const [name, value] of Object.entries(rest)) {
+    const parsed = headerEntry.safeParse(value);
+    if (!parsed.success) throw damaged(`the entry ${name} is not a tensor`);
+    const { dtype: format, shape, data_offsets: [from, to] } = parsed.data; // prettier-ignore
+    if (!isReadable(format)) {
+      throw new TributaryError('model.unsupported-tensor-type', `${path}: the tensor ${name} is ${format}.`);
+    }
+    if (to - from !== elementCount(shape) * storage[format].bytes) {
+      throw damaged(`${name} has the shape ${shape.join(' × ')} in ${format} but ${to - from} bytes`);
+    }
+    if (start + to > file.size) {
+      const end = `its tensor ${name} ends at ${start + to}`;
+      throw new TributaryError('model.cut-short', `${path} ends after ${file.size} bytes, but ${end}.`);
+    }
+    entries.push([name, { shape, format, offset: start + from, length: to - from }]);
+  }
+  entries.sort(([, left], [, right]) => left.offset - right.offset);
+  for (let index = 1; index < entries.length; index++) {
+    const before = entries[index - 1][1];
+    if (before.offset + before.length > entries[index][1].offset) {
+      throw damaged(`${entries[index - 1][0]} and ${entries[index][0]} overlap`);
+    }
+  }
+  return { entries: new Map(entries), metadata: metadata.data };
+}
+
+/** Reads all tensors of a file into memory. @throws as `openSafetensors` */
+export function readSafetensors(path: string): Map<string, Tensor> {
+  const file = openSafetensors(path);
+  try {
+    const tensors = new Map<string, Tensor>();
+    for (const [name, entry] of file.entries)
+      tensors.set(name, { shape: entry.shape, data: file.readFloat32(entry) });
+    return tensors;
+  } finally {
+    file.close();
+  }
+}
+
+/**
+ * The bytes of a file of float32 tensors in the order of the map; the same tensors always give the same bytes. The
+ * header is padded with blanks so that the data is aligned to 8 bytes.
+ */
+export function encodeSafetensors(
+  tensors: NamedTensors,
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): Buffer {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let end = 0;
+  for (const [name, { shape, data }] of tensors) {
+    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
+    end += data.byteLength;
+  }
+  const json = JSON.stringify(header);
+  const text = Buffer.from(json + ' '.repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
+  const bytes = Buffer.alloc(8 + text.length + end);
+  bytes.writeBigUInt64LE(BigInt(text.length));
+  text.copy(bytes, 8);
+  let at = 8 + text.length;
+  for (const { data } of tensors.values()) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at, data.byteLength);
+    for (let index = 0; index < data.length; index++) view.setFloat32(4 * index, data[index], true);
+    at += data.byteLength;
+  }
+  return bytes;
+}
