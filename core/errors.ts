@@ -96,12 +96,41 @@ const rows = {
   'plan.invalid': { hint: 'Correct the fields named above; all others have defaults.', exit: 2 },
   'plan.unsupported': { hint: 'Choose one of the values named above.', exit: 2 },
   'plan.hash-mismatch': { hint: 'Ask the coordinator to propose the run again.' },
+
+  'ledger.not-found': { hint: 'Name an exported ledger file, or the folder of a hub or a site.' },
+  'ledger.broken-witness': { hint: 'Ask the site for a fresh export of its ledger.' },
+
+  'update.damaged': { hint: 'Start the site again; it sends the update anew.' },
+  'update.tensor-mismatch': { hint: 'Check that the site uses the model and the adapter of the plan.' },
+  'update.not-finite': {
+    hint: 'Lower training.learningRate in the plan, or look for broken rows at that site.',
+  },
+
+  'hub.unreachable': {
+    hint: 'Check the network and the address. It keeps trying by itself.',
+    retryable: true,
+  },
+  'hub.wrong-key': {
+    hint: 'This is not the hub of the invitation, or something between alters the connection. Ask the coordinator to compare fingerprints.',
+  },
+  'hub.busy': { hint: 'It tries again by itself.', retryable: true },
+  'site.unknown': { hint: 'Join the federation with an invitation first.' },
+  'site.revoked': {
+    hint: 'The coordinator has ended the membership of this site. Ask for a new invitation.',
+  },
+  'site.name-taken': { hint: 'Choose another name for this site.' },
+  'site.replaced': { hint: 'Make sure that only one copy of this site’s folder is in use.', retryable: true },
 } satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof rows;
 
 /** The table, typed so that every code has the same shape. */
 export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = rows;
+
+/** Whether a code from outside is one of this table. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(rows, code);
+}
 
 /** An error for a person: `code` names the row, `message` says what happened, `hint` what to do. */
 export class TributaryError extends Error {

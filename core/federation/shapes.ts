@@ -22,6 +22,15 @@ export const bytesShape = (length: number) =>
 export const publicKeyShape = bytesShape(32);
 export const signatureShape = bytesShape(64);
 
+/** The same in JSON: base64url, of which each value has exactly one spelling. */
+const base64urlShape = (length: number) =>
+  z.string().refine((text) => {
+    const bytes = Buffer.from(text, 'base64url');
+    return bytes.length === length && bytes.toString('base64url') === text;
+  }, `not ${length} bytes in base64url`);
+export const keyTextShape = base64urlShape(32);
+export const signatureTextShape = base64urlShape(64);
+
 /** Name of a site: what people read and what rounds are ordered by. Letters, digits, blank, `.`, `_`, `-`. */
 export const siteNameShape = z
   .string()

@@ -1,0 +1,189 @@
+/** @file The ledger: an append-only log in SQLite, each entry hashed over the one before it and signed. */
+
+import { z } from 'zod';
+import type { SqliteDatabase } from '../database.ts';
+import { writeFileAtomically } from '../files.ts';
+import { canonicalJson, sha256 } from './canonical.ts';
+import type { Json } from './canonical.ts';
+import { sign } from './identity.ts';
+import type { Statement } from './identity.ts';
+import type { KeyPair } from './keys.ts';
+import { hashShape, signatureTextShape } from './shapes.ts';
+
+/** What an entry may record. `init` is the first entry of every ledger and names the key that signs it. */
+export const LEDGER_KINDS = [
+  'init',
+  'invite',
+  'join',
+  'revoke',
+  'plan',
+  'approval',
+  'refusal',
+  'round-start',
+  'update',
+  'aggregate',
+  'countersign',
+  'run-end',
+] as const;
+export type LedgerKind = (typeof LEDGER_KINDS)[number];
+
+/** Hash that the first entry follows. */
+export const NO_ENTRY = '0'.repeat(64);
+
+export const ledgerEntryShape = z.strictObject({
+  /** From 0, without gaps. */
+  index: z.int().min(0),
+  /** Unix seconds by the writer's clock. */
+  time: z.int().min(0),
+  kind: z.enum(LEDGER_KINDS),
+  body: z.record(z.string(), z.json()),
+  /** Hash of the entry before. */
+  previous: hashShape,
+  /** SHA-256 of the canonical JSON of the five fields above. */
+  hash: hashShape,
+  /** Ed25519 over `ledgerStatement(hash)`, base64url. */
+  signature: signatureTextShape,
+});
+export type LedgerEntry = z.infer<typeof ledgerEntryShape>;
+
+/** Last line of an exported ledger: how long it is, so that a missing tail shows. */
+export const ledgerHeadShape = z.strictObject({
+  entries: z.int().min(1),
+  hash: hashShape,
+  signature: signatureTextShape,
+});
+export type LedgerHead = z.infer<typeof ledgerHeadShape>;
+
+/** The signed part of an entry. */
+export interface LedgerContent {
+  readonly index: number;
+  readonly time: number;
+  readonly kind: LedgerKind;
+  readonly body: Readonly<Record<string, Json>>;
+  readonly previous: string;
+}
+
+/** The hash of an entry's content. */
+export function hashOfEntry(entry: LedgerContent): string {
+  const { index, time, kind, body, previous } = entry;
+  return sha256(canonicalJson({ index, time, kind, body, previous }));
+}
+
+/** What the owner of a ledger signs for each entry. */
+export function ledgerStatement(hash: string): Statement {
+  return ['tributary ledger', hash];
+}
+
+/** What the owner signs for the length of the ledger. */
+export function headStatement(entries: number, hash: string): Statement {
+  return ['tributary ledger', entries, hash];
+}
+
+/** Tables of a ledger, for the migrations of the database that holds it. Rows can be neither changed nor deleted. */
+export const LEDGER_TABLES = `
+  CREATE TABLE ledger (
+    position INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    signature TEXT NOT NULL
+  ) STRICT;
+  CREATE TRIGGER ledger_keeps_rows BEFORE DELETE ON ledger
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER ledger_keeps_content BEFORE UPDATE ON ledger
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TABLE ledger_head (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    entries INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    signature TEXT NOT NULL
+  ) STRICT;
+`;
+
+export interface Ledger {
+  /** Adds an entry. Call it within the transaction that makes what it records true. */
+  append(
+    kind: LedgerKind,
+    body: Readonly<Record<string, Json>>,
+  ): { readonly index: number; readonly hash: string };
+  /** Position and hash of the last entry, or null for an empty ledger. */
+  head(): { readonly index: number; readonly hash: string } | null;
+  /** Hash of an entry, or null if the ledger is shorter. */
+  hashAt(index: number): string | null;
+}
+
+/** The ledger of a database whose migrations created `LEDGER_TABLES`. `now` gives Unix seconds. */
+export function openLedger(database: SqliteDatabase, keys: KeyPair, now: () => number = unixSeconds): Ledger {
+  const last = database.prepare<[], { index: number; hash: string }>(
+    'SELECT position AS "index", hash FROM ledger ORDER BY position DESC LIMIT 1',
+  );
+  const one = database.prepare<[number], { hash: string }>('SELECT hash FROM ledger WHERE position = ?');
+  const insert = database.prepare(
+    `INSERT INTO ledger (position, time, kind, body, previous, hash, signature)
+     VALUES (@index, @time, @kind, @body, @previous, @hash, @signature)`,
+  );
+  const setHead = database.prepare(
+    `INSERT INTO ledger_head (only, entries, hash, signature) VALUES (1, @entries, @hash, @signature)
+     ON CONFLICT (only) DO UPDATE
+     SET entries = excluded.entries, hash = excluded.hash, signature = excluded.signature`,
+  );
+  const signed = (statement: Statement): string => Buffer.from(sign(keys, statement)).toString('base64url');
+
+  return {
+    append(kind, body) {
+      if (!database.inTransaction)
+        throw new TypeError('A ledger entry belongs in the transaction it records.');
+      const before = last.get();
+      const index = before === undefined ? 0 : before.index + 1;
+      const content = { index, time: now(), kind, body, previous: before?.hash ?? NO_ENTRY };
+      const hash = hashOfEntry(content);
+      const entry = { ...content, hash, signature: signed(ledgerStatement(hash)) };
+      insert.run({ ...entry, body: canonicalJson(body) });
+      setHead.run({ entries: index + 1, hash, signature: signed(headStatement(index + 1, hash)) });
+      return entry;
+    },
+    head: () => last.get() ?? null,
+    hashAt: (index) => one.get(index)?.hash ?? null,
+  };
+}
+
+function unixSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+interface LedgerRow {
+  readonly index: number;
+  readonly time: number;
+  readonly kind: string;
+  readonly body: string;
+  readonly previous: string;
+  readonly hash: string;
+  readonly signature: string;
+}
+
+/** The lines of an exported ledger, as JSON values: every entry, then the head. Reads row by row. */
+export function* ledgerLines(database: SqliteDatabase): Generator<unknown> {
+  const rows = database.prepare<[], LedgerRow>(
+    'SELECT position AS "index", time, kind, body, previous, hash, signature FROM ledger ORDER BY position',
+  );
+  for (const row of rows.iterate()) {
+    let body: unknown = row.body;
+    try {
+      body = JSON.parse(row.body);
+    } catch {
+      // Left as text: the verifier then names this entry as broken.
+    }
+    yield { ...row, body };
+  }
+  const head = database.prepare('SELECT entries, hash, signature FROM ledger_head').get();
+  if (head !== undefined) yield head;
+}
+
+/** Writes the ledger as JSON Lines, atomically. Returns the number of entries. */
+export async function exportLedger(database: SqliteDatabase, path: string): Promise<number> {
+  const lines = database.transaction(() => [...ledgerLines(database)].map((line) => JSON.stringify(line)))();
+  await writeFileAtomically(path, `${lines.join('\n')}\n`);
+  return Math.max(0, lines.length - 1);
+}
