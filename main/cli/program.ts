@@ -1,0 +1,40 @@
+/** @file The program `tributary`: its commands, and what wrong usage prints. */
+
+import { Command, CommanderError } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
+import { TributaryError } from '../../core/errors.ts';
+import { register as registerAudit } from './commands/audit.ts';
+import { report } from './command.ts';
+import { openOutput } from './output.ts';
+
+/** Every file under `commands/` registers its own. */
+const registrations = [registerAudit];
+
+/** Runs one command line; `words` come without the program's own name. Sets the exit status. */
+export async function runCommandLine(words: readonly string[]): Promise<void> {
+  const program = new Command('tributary')
+    .description('Federated fine-tuning of language models for institutions that may not share their data.')
+    .version(packageJson.version)
+    .option('--json', 'print JSON, one object a line')
+    .exitOverride()
+    .showSuggestionAfterError()
+    // The frame prints errors itself, in the one form all errors have.
+    .configureOutput({ outputError: () => undefined });
+  for (const register of registrations) register(program);
+  try {
+    await program.parseAsync(words, { from: 'user' });
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) throw thrown;
+    if (thrown.exitCode === 0) return;
+    if (thrown.code === 'commander.help') {
+      process.exitCode = 2;
+      return;
+    }
+    const message = thrown.message.replace(/^error: /, '').replaceAll('\n', ' ');
+    report(openOutput(words.includes('--json')), new TributaryError('usage.invalid', upperFirst(message)));
+  }
+}
+
+function upperFirst(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
