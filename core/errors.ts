@@ -100,6 +100,7 @@ const rows = {
   'ledger.not-found': { hint: 'Name an exported ledger file, or the folder of a hub or a site.' },
   'ledger.broken-witness': { hint: 'Ask the site for a fresh export of its ledger.' },
 
+  'state.damaged': { hint: 'Restore the folder from a copy.' },
   'update.damaged': { hint: 'Start the site again; it sends the update anew.' },
   'update.tensor-mismatch': { hint: 'Check that the site uses the model and the adapter of the plan.' },
   'update.not-finite': {
