@@ -1,0 +1,220 @@
+/**
+ * @file A sealed connection after its handshake: typed messages both ways over one WebSocket, heartbeats,
+ * detection of a dead peer, and limits on what waits in memory.
+ */
+
+import { WebSocket } from 'ws';
+import type { RawData } from 'ws';
+import { isErrorCode, toTributaryError, TributaryError } from '../errors.ts';
+import { openFrame, sealFrame } from './framing.ts';
+import { decodeMessage, encodeMessage } from './messages.ts';
+import type { Message, MessageOf, Party, SocketRole } from './messages.ts';
+import type { Transport } from './noise.ts';
+
+/** WebSocket close code of a refusal; its reason is an error code of ours. */
+export const CLOSE_REFUSED = 4400;
+
+/** Silence for this many heartbeats means that the peer is dead. */
+const HEARTBEATS_UNTIL_DEAD = 3;
+/** Received messages that may wait for their handler before the socket is no longer read. */
+const MAX_WAITING = 32;
+/** Above this many unsent bytes `drain` waits … */
+const HIGH_WATER_BYTES = 4 * 1024 * 1024;
+/** … and above this the peer does not read at all and is given up. */
+const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
+/** How long a closing socket may take before it is torn down. */
+const CLOSE_MILLISECONDS = 2000;
+
+export interface ChannelOptions {
+  readonly socket: WebSocket;
+  readonly transport: Transport;
+  readonly role: SocketRole;
+  /** Who is at the other end. */
+  readonly remote: Party;
+  /** Told about messages of a number this program does not know. */
+  readonly onUnknown?: (code: number) => void;
+}
+
+/** A sealed connection. Everything sent on a closed one is dropped: what matters is sent again on the next. */
+export interface Channel {
+  readonly role: SocketRole;
+  /** The peer's static X25519 key, proven by the handshake. */
+  readonly remoteStatic: Uint8Array;
+  /** Queues a message; with many large ones await `drain` in between. */
+  send(message: Message): void;
+  /** Resolves when little waits to be sent. Rejects when the connection is closed. */
+  drain(): Promise<void>;
+  /** The next message, in order. Rejects with the reason when the connection is closed. */
+  receive(): Promise<Message>;
+  /** Hands over every further message, one after the other; an error of the handler closes the connection. */
+  listen(handler: (message: Message) => void | Promise<void>): void;
+  /** Begins to send heartbeats and to expect them. */
+  startHeartbeat(seconds: number): void;
+  /** Closes; with a reason the peer is told it first. */
+  close(reason?: TributaryError): void;
+  /** Resolves, never rejects, with why the connection ended. */
+  readonly closed: Promise<TributaryError>;
+  /** Sealed bytes so far, all of them. */
+  readonly bytes: { readonly sent: number; readonly received: number };
+}
+
+/** Takes over a WebSocket whose handshake is done. */
+export function makeChannel(options: ChannelOptions): Channel {
+  const { socket, transport, role, remote } = options;
+  const bytes = { sent: 0, received: 0 };
+  const waiting: Message[] = [];
+  let receiver: { resolve: (message: Message) => void; reject: (reason: TributaryError) => void } | undefined;
+  let ended: TributaryError | undefined;
+  const drained: (() => void)[] = [];
+  let heartbeat: NodeJS.Timeout | undefined;
+  let lastReceived = performance.now();
+  let heartbeats = 0;
+  let markClosed: (reason: TributaryError) => void;
+  const closed = new Promise<TributaryError>((resolve) => (markClosed = resolve));
+
+  function end(reason: TributaryError): void {
+    if (ended !== undefined) return;
+    ended = reason;
+    clearInterval(heartbeat);
+    receiver?.reject(reason);
+    for (const wake of drained.splice(0)) wake();
+    if (socket.isPaused) socket.resume();
+    socket.close(CLOSE_REFUSED, reason.code);
+    const timer = setTimeout(() => socket.terminate(), CLOSE_MILLISECONDS);
+    socket.once('close', () => clearTimeout(timer));
+    markClosed(reason);
+  }
+
+  function send(message: Message): void {
+    if (ended !== undefined || socket.readyState !== WebSocket.OPEN) return;
+    try {
+      const sealed = sealFrame(transport, encodeMessage(message));
+      bytes.sent += sealed.length;
+      socket.send(sealed, () => {
+        if (socket.bufferedAmount <= HIGH_WATER_BYTES) for (const wake of drained.splice(0)) wake();
+      });
+    } catch (thrown) {
+      end(toTributaryError(thrown));
+      return;
+    }
+    if (socket.bufferedAmount > MAX_UNSENT_BYTES) {
+      end(new TributaryError('wire.dead-peer', `The ${remote} has stopped reading what it is sent.`));
+    }
+  }
+
+  function close(reason?: TributaryError): void {
+    if (reason !== undefined) {
+      const { code, message, hint } = reason;
+      send({ type: 'refuse', code, message: message.slice(0, 2000), hint: hint.slice(0, 2000) });
+    }
+    end(reason ?? new TributaryError('wire.closed', `The connection to the ${remote} was closed.`));
+  }
+
+  function take(data: RawData, isBinary: boolean): void {
+    if (ended !== undefined) return;
+    lastReceived = performance.now();
+    try {
+      if (!isBinary || !Buffer.isBuffer(data)) {
+        throw new TributaryError('wire.bad-message', `The ${remote} sent text where only frames belong.`);
+      }
+      bytes.received += data.length;
+      const decoded = decodeMessage(openFrame(transport, data), remote, role);
+      if ('unknown' in decoded) options.onUnknown?.(decoded.unknown);
+      else if (decoded.message.type === 'refuse') end(errorOf(decoded.message));
+      else if (decoded.message.type !== 'heartbeat') deliver(decoded.message);
+    } catch (thrown) {
+      close(toTributaryError(thrown));
+    }
+  }
+
+  function deliver(message: Message): void {
+    if (receiver !== undefined) {
+      const { resolve } = receiver;
+      receiver = undefined;
+      resolve(message);
+      return;
+    }
+    waiting.push(message);
+    if (waiting.length >= MAX_WAITING) socket.pause();
+  }
+
+  async function receive(): Promise<Message> {
+    const next = waiting.shift();
+    if (next !== undefined) {
+      if (socket.isPaused && waiting.length <= MAX_WAITING / 2) {
+        lastReceived = performance.now();
+        socket.resume();
+      }
+      return next;
+    }
+    if (ended !== undefined) throw ended;
+    return new Promise((resolve, reject) => {
+      receiver = { resolve, reject };
+    });
+  }
+
+  socket.on('message', take);
+  socket.on('close', () => end(new TributaryError('wire.closed', `The ${remote} closed the connection.`)));
+  socket.on('error', (cause) => {
+    end(
+      new TributaryError('wire.closed', `The connection to the ${remote} broke: ${cause.message}.`, {
+        cause,
+      }),
+    );
+  });
+
+  return {
+    role,
+    remoteStatic: transport.remoteStatic,
+    bytes,
+    closed,
+    send,
+    close,
+    receive,
+
+    drain: async () => {
+      while (ended === undefined && socket.bufferedAmount > HIGH_WATER_BYTES) {
+        await new Promise<void>((resolve) => drained.push(resolve));
+      }
+      if (ended !== undefined) throw ended;
+    },
+
+    listen: (handler) => {
+      const pump = async (): Promise<void> => {
+        for (;;) {
+          const message = await receive();
+          await handler(message);
+        }
+      };
+      pump().catch((thrown: unknown) => {
+        if (ended === undefined) close(toTributaryError(thrown));
+      });
+    },
+
+    startHeartbeat: (seconds) => {
+      const isSilent = (): boolean =>
+        !socket.isPaused && performance.now() - lastReceived > HEARTBEATS_UNTIL_DEAD * seconds * 1000;
+      lastReceived = performance.now();
+      heartbeat = setInterval(() => {
+        send({ type: 'heartbeat', count: (heartbeats += 1) });
+        // A process that was busy or asleep reads what has arrived meanwhile before it judges.
+        if (isSilent()) {
+          setImmediate(() => {
+            setImmediate(() => {
+              if (!isSilent()) return;
+              const silence = `The ${remote} has been silent for ${HEARTBEATS_UNTIL_DEAD * seconds} seconds.`;
+              end(new TributaryError('wire.dead-peer', silence));
+            });
+          });
+        }
+      }, seconds * 1000);
+      heartbeat.unref();
+    },
+  };
+}
+
+/** What a peer's refusal is here: its code if this program knows it, else `wire.refused`. */
+export function errorOf(refusal: Pick<MessageOf<'refuse'>, 'code' | 'message' | 'hint'>): TributaryError {
+  const code = isErrorCode(refusal.code) ? refusal.code : 'wire.refused';
+  return new TributaryError(code, refusal.message, refusal.hint === '' ? {} : { hint: refusal.hint });
+}
