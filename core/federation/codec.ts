@@ -1,0 +1,140 @@
+/** @file Tensors as bytes: float32 safetensors on the wire, float64 safetensors for the hub's own state. */
+
+import { z } from 'zod';
+import { TributaryError, toTributaryError } from '../errors.ts';
+import { encodeSafetensors, openSafetensors, readSafetensors } from '../model/safetensors.ts';
+import type { SafetensorsFile } from '../model/safetensors.ts';
+import { elementCount } from '../model/tensor.ts';
+import type { NamedTensors, Tensor } from '../model/tensor.ts';
+import type { StateTensor, StateTensors } from './aggregation.ts';
+
+/** A blob of the codec `f32`. The same tensors in the same order always give the same bytes. */
+export function encodeTensors(tensors: NamedTensors): Uint8Array {
+  return encodeSafetensors(tensors);
+}
+
+/** Reads a blob of the codec `f32` that this program wrote. Throws as `readSafetensors` does. */
+export function readTensors(path: string): NamedTensors {
+  return readSafetensors(path);
+}
+
+/** The float32 tensors that sites receive of a state. */
+export function toWire(state: StateTensors): NamedTensors {
+  return new Map(
+    [...state].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data) }]),
+  );
+}
+
+/**
+ * Reads an update and holds it against the base of its round: the same tensors with the same shapes, in float32,
+ * and nothing but finite numbers. Returns it in the base's order. Throws TributaryError `update.damaged`,
+ * `update.tensor-mismatch` or `update.not-finite`.
+ */
+export function readUpdate(path: string, base: NamedTensors): NamedTensors {
+  let file: SafetensorsFile | undefined;
+  try {
+    file = openSafetensors(path);
+    return readAgainst(file, base);
+  } catch (thrown) {
+    const error = toTributaryError(thrown);
+    if (error.code.startsWith('update.') || !error.code.startsWith('model.')) throw thrown;
+    const reason = error.message.replaceAll(path, 'the file');
+    throw new TributaryError('update.damaged', `The update is not a complete tensor file: ${reason}`, {
+      cause: error,
+    });
+  } finally {
+    file?.close();
+  }
+}
+
+function readAgainst(file: SafetensorsFile, base: NamedTensors): NamedTensors {
+  const mismatch = (what: string): TributaryError => new TributaryError('update.tensor-mismatch', what);
+  for (const name of file.entries.keys()) {
+    if (!base.has(name))
+      throw mismatch(`The update holds ${shorten(name)}, which the adapter of this run lacks.`);
+  }
+  const update = new Map<string, Tensor>();
+  for (const [name, { shape }] of base) {
+    const entry = file.entries.get(name);
+    if (entry === undefined) throw mismatch(`The update lacks ${name}.`);
+    if (entry.format !== 'F32')
+      throw mismatch(`${name} is ${entry.format} in the update; the plan says f32.`);
+    if (entry.shape.length !== shape.length || entry.shape.some((size, axis) => size !== shape[axis])) {
+      throw mismatch(
+        `${name} is ${entry.shape.join(' × ')} in the update and ${shape.join(' × ')} in the base.`,
+      );
+    }
+    const data = file.readFloat32(entry);
+    const at = data.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) {
+      throw new TributaryError(
+        'update.not-finite',
+        `${name} holds ${data[at]} at position ${at} in the update.`,
+      );
+    }
+    update.set(name, { shape, data });
+  }
+  return update;
+}
+
+function shorten(name: string): string {
+  return name.length > 120 ? `${name.slice(0, 117)}…` : name;
+}
+
+const stateHeader = z.record(
+  z.string(),
+  z.strictObject({
+    dtype: z.literal('F64'),
+    shape: z.array(z.int().min(0)).max(8),
+    data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
+  }),
+);
+
+/** Float64 tensors as safetensors bytes, in the order of the map. */
+export function encodeState(tensors: StateTensors): Uint8Array {
+  const header: z.infer<typeof stateHeader> = {};
+  let end = 0;
+  for (const [name, { shape, data }] of tensors) {
+    header[name] = { dtype: 'F64', shape: [...shape], data_offsets: [end, end + data.byteLength] };
+    end += data.byteLength;
+  }
+  const json = JSON.stringify(header);
+  const text = Buffer.from(json + ' '.repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
+  const bytes = Buffer.alloc(8 + text.length + end);
+  bytes.writeBigUInt64LE(BigInt(text.length));
+  text.copy(bytes, 8);
+  let at = 8 + text.length;
+  for (const { data } of tensors.values()) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at, data.byteLength);
+    for (let index = 0; index < data.length; index++) view.setFloat64(8 * index, data[index], true);
+    at += data.byteLength;
+  }
+  return bytes;
+}
+
+/** Reads what `encodeState` wrote. Throws TributaryError `state.damaged`. */
+export function decodeState(bytes: Uint8Array): StateTensors {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  try {
+    const start = 8 + Number(view.getBigUint64(0, true));
+    const header = stateHeader.parse(JSON.parse(Buffer.from(bytes.subarray(8, start)).toString('utf8')));
+    const tensors = new Map<string, StateTensor>();
+    for (const [
+      name,
+      {
+        shape,
+        data_offsets: [from, to],
+      },
+    ] of Object.entries(header)) {
+      const data = new Float64Array(elementCount(shape));
+      if (to - from !== data.byteLength) throw new RangeError(`${name} has ${to - from} bytes`);
+      for (let index = 0; index < data.length; index++) {
+        data[index] = view.getFloat64(start + from + 8 * index, true);
+      }
+      tensors.set(name, { shape, data });
+    }
+    return tensors;
+  } catch (cause) {
+    throw new TributaryError('state.damaged', 'The saved state of the run is not readable.', { cause });
+  }
+}
