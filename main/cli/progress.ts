@@ -18,8 +18,8 @@ export interface ProgressStream {
 const BAR_CHARACTERS = 24;
 /** A terminal is not repainted more often, in milliseconds. */
 const REPAINT_MILLISECONDS = 100;
-/** Without a terminal a line is printed at each of these shares of the work. */
-const PLAIN_SHARE = 0.1;
+/** Without a terminal so many lines are printed at most. */
+const PLAIN_LINES = 10;
 
 /** Starts a progress display. `silent` prints nothing, as `--json` needs it. */
 export function startProgress(
@@ -49,10 +49,12 @@ export function startProgress(
         const bar = '█'.repeat(filled) + '░'.repeat(BAR_CHARACTERS - filled);
         const line = `${label} ${bar} ${describe(share, detail)}`;
         stream.write(`\r\x1b[K${line.slice(0, (stream.columns ?? 80) - 1)}`);
-      } else if (share >= reported + PLAIN_SHARE) {
-        reported = Math.floor(share / PLAIN_SHARE) * PLAIN_SHARE;
-        stream.write(`${label}: ${describe(share, detail)}\n`);
+        return;
       }
+      const reached = Math.floor(share * PLAIN_LINES);
+      if (reached <= reported) return;
+      reported = reached;
+      stream.write(`${label}: ${describe(share, detail)}\n`);
     },
     finish: (text) => {
       stream.write(`${stream.isTTY ? '\r\x1b[K' : ''}${text}\n`);
