@@ -2,8 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { createChatTemplate } from '../../../core/model/chat-template.ts';
 import { openGgufWeights } from '../../../core/model/gguf-weights.ts';
 import { openGguf } from '../../../core/model/gguf.ts';
+import { tokenizerFromGguf } from '../../../core/model/tokenizers/from-gguf.ts';
 import type { Check } from '../check.ts';
 
 /** A check from the first difference found; null where there is none. */
@@ -64,15 +66,20 @@ export function checkDequant(file: string, model: string): Check[] {
           differs('last 8', [...values.subarray(-8)], expected.last_8.map(Math.fround)) ??
           differs('HF row 1', row(1), layout.first_8_of_hf_row_1?.map(Math.fround) ?? row(1)) ??
           differs('HF row 32', row(32), layout.first_8_of_hf_row_32?.map(Math.fround) ?? row(32)) ??
-          differs('statistics', statistics(values), [
-            expected.sum,
-            expected.mean_abs,
-            expected.max_abs,
-            expected.min,
-            expected.max,
-            expected.sum_of_squares,
-            expected.index_weighted_sum,
-          ], 1e-8),
+          differs(
+            'statistics',
+            statistics(values),
+            [
+              expected.sum,
+              expected.mean_abs,
+              expected.max_abs,
+              expected.min,
+              expected.max,
+              expected.sum_of_squares,
+              expected.index_weighted_sum,
+            ],
+            1e-8,
+          ),
       );
     });
   } finally {
@@ -81,7 +88,10 @@ export function checkDequant(file: string, model: string): Check[] {
 }
 
 /** Undoes the row order of Hugging Face's layout, independently of the reader under test. */
-function inFileOrder(matrix: Float32Array, size: { rows: number; columns: number; heads: number }): Float32Array {
+function inFileOrder(
+  matrix: Float32Array,
+  size: { rows: number; columns: number; heads: number },
+): Float32Array {
   const head = size.rows / size.heads;
   const out = new Float32Array(matrix.length);
   for (let h = 0; h < size.heads; h++) {
@@ -117,6 +127,87 @@ function differs(
   expected: readonly number[],
   tolerance = 0,
 ): string | null {
-  const index = expected.findIndex((value, at) => !(Math.abs(actual[at] - value) <= tolerance * Math.abs(value)));
+  const index = expected.findIndex(
+    (value, at) => !(Math.abs(actual[at] - value) <= tolerance * Math.abs(value)),
+  );
   return index < 0 ? null : `${what}: entry ${index} is ${actual[index]}, expected ${expected[index]}`;
+}
+
+function* rows(file: string): Iterable<unknown> {
+  for (const line of readFileSync(file, 'utf8').split('\n')) if (line !== '') yield JSON.parse(line);
+}
+
+const tokenizerRow = z.object({
+  id: z.number(),
+  category: z.string(),
+  text: z.string(),
+  parse_special: z.boolean(),
+  ids: z.array(z.number()),
+  decoded: z.string(),
+});
+
+/** Compares ids and decoded text of every row of `tokenizer.jsonl`, and that offsets run through the text in order. */
+export function checkTokenizer(file: string, model: string): Check[] {
+  const gguf = openGguf(model);
+  try {
+    const tokenizer = tokenizerFromGguf(gguf);
+    return [...rows(file)].map((row) => {
+      const { id, category, text, parse_special: special, ids, decoded } = tokenizerRow.parse(row);
+      const encoded = tokenizer.encode(text, { special });
+      const back = tokenizer.decode(ids);
+      let end = 0;
+      const disorder = encoded.offsets.find(([from, to], index) => {
+        const overlap = from < end && encoded.offsets[index - 1]?.[1] !== to;
+        end = to;
+        return overlap || from >= to || to > text.length;
+      });
+      return check(
+        `tokenizer ${id} ${category}`,
+        JSON.stringify(encoded.ids) !== JSON.stringify(ids)
+          ? `ids ${JSON.stringify(encoded.ids)}, expected ${JSON.stringify(ids)}`
+          : back !== decoded
+            ? `decoded ${JSON.stringify(back)}, expected ${JSON.stringify(decoded)}`
+            : encoded.offsets.length !== ids.length || disorder !== undefined
+              ? `offsets ${JSON.stringify(encoded.offsets)}`
+              : null,
+      );
+    });
+  } finally {
+    gguf.close();
+  }
+}
+
+const chatRow = z.object({
+  id: z.number(),
+  messages: z.array(z.object({ role: z.string(), content: z.string() })),
+  add_generation_prompt: z.boolean(),
+  text: z.string(),
+  ids: z.array(z.number()),
+});
+
+/** Compares text and ids of every conversation of `chat-template.jsonl`. */
+export function checkChatTemplate(file: string, model: string): Check[] {
+  const gguf = openGguf(model);
+  try {
+    const tokenizer = tokenizerFromGguf(gguf);
+    const template = createChatTemplate(z.string().parse(gguf.metadata.get('tokenizer.chat_template')), {
+      beginningOfSequence: '',
+      endOfSequence: tokenizer.endOfSequence.text,
+    });
+    return [...rows(file)].map((row) => {
+      const expected = chatRow.parse(row);
+      const text = template.render(expected.messages, { generationPrompt: expected.add_generation_prompt });
+      const { ids } = tokenizer.encode(text, { special: true });
+      return check(
+        `chat template ${expected.id}`,
+        text !== expected.text
+          ? `text ${JSON.stringify(text)}, expected ${JSON.stringify(expected.text)}`
+          : JSON.stringify(ids) !== JSON.stringify(expected.ids)
+            ? `ids ${JSON.stringify(ids)}, expected ${JSON.stringify(expected.ids)}`
+            : null,
+      );
+    });
+  } finally {
+    gguf.close();
+  }
 }

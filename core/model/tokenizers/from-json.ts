@@ -1,0 +1,204 @@
+/** @file The tokenizer of a Hugging Face folder: `tokenizer.json` with `tokenizer_config.json`. */
+
+import { z } from 'zod';
+import { TributaryError } from '../../errors.ts';
+import type { Tokenizer } from '../tokenizer.ts';
+import { createByteLevelTokenizer } from './byte-level.ts';
+import { createLibraryTokenizer } from './library.ts';
+import { digitSplit, gpt2Split, translatePattern } from './splits.ts';
+import type { Split } from './splits.ts';
+
+const addedToken = z.object({
+  id: z.number().int().nonnegative(),
+  content: z.string().min(1),
+  single_word: z.boolean().default(false),
+  lstrip: z.boolean().default(false),
+  rstrip: z.boolean().default(false),
+  special: z.boolean().default(false),
+});
+
+const step = z.looseObject({
+  type: z.string(),
+  individual_digits: z.boolean().optional(),
+  add_prefix_space: z.boolean().optional(),
+  use_regex: z.boolean().optional(),
+  behavior: z.string().optional(),
+  invert: z.boolean().optional(),
+  pattern: z.object({ Regex: z.string().optional(), String: z.string().optional() }).optional(),
+});
+type Step = z.infer<typeof step>;
+const steps = z.union([z.object({ type: z.literal('Sequence'), pretokenizers: z.array(step) }), step]);
+
+const templatePart = z.object({ SpecialToken: z.object({ id: z.string() }).optional() });
+const postProcessor = z.looseObject({ type: z.string(), single: z.array(templatePart).optional() });
+
+export const tokenizerJson = z.looseObject({
+  added_tokens: z.array(addedToken).default([]),
+  normalizer: z.looseObject({ type: z.string() }).nullish(),
+  pre_tokenizer: steps.nullish(),
+  post_processor: z
+    .union([z.object({ type: z.literal('Sequence'), processors: z.array(postProcessor) }), postProcessor])
+    .nullish(),
+  decoder: z.looseObject({ type: z.string() }).nullish(),
+  model: z.looseObject({
+    type: z.string().default('BPE'),
+    vocab: z.unknown(),
+    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])).optional(),
+    ignore_merges: z.boolean().optional(),
+    continuing_subword_prefix: z.string().nullish(),
+    end_of_word_suffix: z.string().nullish(),
+  }),
+});
+export type TokenizerJson = z.infer<typeof tokenizerJson>;
+
+const tokenName = z.union([
+  z.string(),
+  z.object({ content: z.string() }).transform(({ content }) => content),
+]);
+const tokenizerConfig = z.looseObject({
+  eos_token: tokenName.nullish(),
+  bos_token: tokenName.nullish(),
+  pad_token: tokenName.nullish(),
+  add_bos_token: z.boolean().nullish(),
+});
+
+/** Tokens with a role, which both implementations need. */
+export interface SequenceTokens {
+  readonly endOfSequence: Tokenizer['endOfSequence'];
+  readonly beginningOfSequence: Tokenizer['beginningOfSequence'];
+  readonly padding: number;
+}
+
+/**
+ * @param json the parsed `tokenizer.json`
+ * @param config the parsed `tokenizer_config.json`, or an empty object
+ * @param path for messages
+ * @throws TributaryError `model.damaged`, `model.unsupported-tokenizer`
+ */
+export function tokenizerFromJson(json: unknown, config: unknown, path: string): Tokenizer {
+  const parsed = tokenizerJson.safeParse(json);
+  const settings = tokenizerConfig.safeParse(config);
+  if (!parsed.success || !settings.success) {
+    const issue = (parsed.error ?? settings.error)?.issues[0];
+    const field = issue?.path.join('.') ?? '';
+    throw new TributaryError(
+      'model.damaged',
+      `${path}: the field ${field} is wrong: ${issue?.message ?? ''}.`,
+    );
+  }
+  const tokenizer = parsed.data;
+  const idOf = idLookup(tokenizer);
+  const named = (text: string | null | undefined) => {
+    const id = text === null || text === undefined ? undefined : idOf(text);
+    return text === null || text === undefined || id === undefined ? null : { id, text };
+  };
+  const endOfSequence = named(settings.data.eos_token);
+  if (endOfSequence === null) {
+    throw new TributaryError('model.unsupported-tokenizer', `${path} names no token that ends a text.`);
+  }
+  const sequence: SequenceTokens = {
+    endOfSequence,
+    beginningOfSequence: named(
+      prefixToken(tokenizer) ?? (settings.data.add_bos_token === true ? settings.data.bos_token : null),
+    ),
+    padding: named(settings.data.pad_token)?.id ?? endOfSequence.id,
+  };
+  return byteLevel(tokenizer, sequence) ?? createLibraryTokenizer({ tokenizer, config, sequence, path });
+}
+
+function idLookup(tokenizer: TokenizerJson): (text: string) => number | undefined {
+  const added = new Map(tokenizer.added_tokens.map((token) => [token.content, token.id]));
+  const { vocab } = tokenizer.model;
+  return (text) => {
+    const id: unknown = added.get(text);
+    if (typeof id === 'number') return id;
+    if (Array.isArray(vocab)) {
+      const index = vocab.findIndex((entry: unknown) => Array.isArray(entry) && entry[0] === text);
+      return index < 0 ? undefined : index;
+    }
+    const own: unknown = Object.entries(vocab ?? {}).find(([name]) => name === text)?.[1];
+    return typeof own === 'number' ? own : undefined;
+  };
+}
+
+/** The token that the post-processor puts before a sequence, if any. */
+function prefixToken(tokenizer: TokenizerJson): string | undefined {
+  const post = tokenizer.post_processor;
+  const list = post === null || post === undefined ? [] : 'processors' in post ? post.processors : [post];
+  for (const processor of z.array(postProcessor).parse(list)) {
+    const first = processor.single?.[0]?.SpecialToken?.id;
+    if (processor.type === 'TemplateProcessing' && first !== undefined) return first;
+  }
+  return undefined;
+}
+
+const vocabularySchema = z.record(
+  z.string(),
+  z
+    .number()
+    .int()
+    .nonnegative()
+    .max(2 ** 23),
+);
+
+/** Our own implementation where the file describes plain byte-level BPE; null otherwise. */
+function byteLevel(tokenizer: TokenizerJson, sequence: SequenceTokens): Tokenizer | null {
+  const { model, normalizer } = tokenizer;
+  const vocabulary = vocabularySchema.safeParse(model.vocab);
+  const split = splitOf(tokenizer);
+  if (model.type !== 'BPE' || model.merges === undefined || !vocabulary.success || split === null)
+    return null;
+  if (model.continuing_subword_prefix || model.end_of_word_suffix) return null;
+  if (tokenizer.decoder?.type !== 'ByteLevel') return null;
+  if (normalizer !== null && normalizer !== undefined && normalizer.type !== 'NFC') return null;
+  if (tokenizer.added_tokens.some((token) => token.single_word || token.lstrip || token.rstrip)) return null;
+  const tokens: (string | undefined)[] = [];
+  for (const [text, id] of Object.entries(vocabulary.data)) tokens[id] = text;
+  for (const { id, content } of tokenizer.added_tokens) tokens[id] = content;
+  const added = tokenizer.added_tokens.map(({ id, content, special }) => ({
+    id,
+    text: content,
+    control: special,
+  }));
+  const merges = model.merges.map((merge): readonly [string, string] => {
+    if (typeof merge !== 'string') return merge;
+    const blank = merge.indexOf(' ', 1);
+    return [merge.slice(0, blank), merge.slice(blank + 1)];
+  });
+  const wholePieces = model.ignore_merges === true;
+  return createByteLevelTokenizer({
+    tokens,
+    merges,
+    added,
+    split,
+    wholePieces,
+    compose: !!normalizer,
+    ...sequence,
+  });
+}
+
+/** The patterns of the pre-tokenizer; null for a step that is not one of byte-level BPE's. */
+function splitOf(tokenizer: TokenizerJson): Split | null {
+  const pre = tokenizer.pre_tokenizer;
+  if (pre === null || pre === undefined) return null;
+  const list = z.array(step).parse('pretokenizers' in pre ? pre.pretokenizers : [pre]);
+  const split: RegExp[] = [];
+  for (const entry of list) {
+    const pattern = patternOf(entry);
+    if (pattern === null) return null;
+    if (pattern !== 'none') split.push(pattern);
+  }
+  return list.at(-1)?.type === 'ByteLevel' ? split : null;
+}
+
+function patternOf(entry: Step): RegExp | 'none' | null {
+  if (entry.type === 'Digits') return entry.individual_digits === true ? digitSplit : null;
+  if (entry.type === 'ByteLevel') {
+    if (entry.add_prefix_space === true) return null;
+    return entry.use_regex === false ? 'none' : gpt2Split;
+  }
+  if (entry.type === 'Split' && entry.behavior === 'Isolated' && entry.invert !== true) {
+    return entry.pattern?.Regex === undefined ? null : translatePattern(entry.pattern.Regex);
+  }
+  return null;
+}
