@@ -1,6 +1,7 @@
 /** @file Templates: how an example becomes one text, and which of its characters are supervised. */
 
 import { TributaryError } from '../errors.ts';
+import type { ChatTemplate } from '../model/chat-template.ts';
 import type { Example, Message } from './examples.ts';
 
 /** Half-open range [start, end) of UTF-16 units. */
@@ -20,10 +21,7 @@ export interface Template {
 }
 
 /** Renders a model's own chat template. */
-export type RenderChat = (
-  messages: readonly Message[],
-  options: { readonly addGenerationPrompt: boolean },
-) => string;
+export type RenderChat = ChatTemplate['render'];
 
 export interface TemplateParts {
   readonly renderChat: RenderChat;
@@ -35,7 +33,7 @@ const makers = {
   chat: ({ renderChat, endOfSequence }: TemplateParts): Template => ({
     name: 'chat',
     render: (example) => renderConversation(example.messages, renderChat, endOfSequence),
-    prompt: (messages) => renderChat(messages, { addGenerationPrompt: true }),
+    prompt: (messages) => renderChat(messages, { generationPrompt: true }),
   }),
   alpaca: ({ endOfSequence }: TemplateParts): Template =>
     fixedTemplate('alpaca', endOfSequence, {
@@ -115,7 +113,7 @@ function renderConversation(
   renderChat: RenderChat,
   endOfSequence: string,
 ): TemplatedText {
-  const rendered = renderChat(messages, { addGenerationPrompt: false });
+  const rendered = renderChat(messages, { generationPrompt: false });
   const spans: Span[] = [];
   for (const [index, { role }] of messages.entries()) {
     if (role !== 'assistant') continue;
@@ -139,11 +137,11 @@ function findAnswer(search: {
   endOfSequence: string;
 }): Span {
   const { messages, index, rendered, renderChat, endOfSequence } = search;
-  const before = renderChat(messages.slice(0, index), { addGenerationPrompt: true });
+  const before = renderChat(messages.slice(0, index), { generationPrompt: true });
   if (!rendered.startsWith(before)) throw rewritten(index);
   const start = before.length;
   if (index === messages.length - 1) return [start, rendered.trimEnd().length];
-  const after = renderChat(messages.slice(0, index + 1), { addGenerationPrompt: false }).trimEnd();
+  const after = renderChat(messages.slice(0, index + 1), { generationPrompt: false }).trimEnd();
   if (rendered.startsWith(after)) return [start, after.length];
   // Some templates (Qwen3's) render the last answer in another way than earlier ones: go by the answer itself.
   const content = messages[index].content.trim();

@@ -4,9 +4,9 @@ import { makeTemplate } from '../../core/training/templates.ts';
 import type { RenderChat, TemplatedText } from '../../core/training/templates.ts';
 
 const end = '<|im_end|>';
-const chatml: RenderChat = (messages, { addGenerationPrompt }) =>
+const chatml: RenderChat = (messages, { generationPrompt }) =>
   messages.map(({ role, content }) => `<|im_start|>${role}\n${content}${end}\n`).join('') +
-  (addGenerationPrompt ? '<|im_start|>assistant\n' : '');
+  (generationPrompt ? '<|im_start|>assistant\n' : '');
 
 const conversation = (...contents: string[]): Example => ({
   kind: 'conversation',
@@ -32,9 +32,9 @@ describe('chat', () => {
   });
 
   it('appends the end where the template has none', () => {
-    const bare: RenderChat = (messages, { addGenerationPrompt }) =>
+    const bare: RenderChat = (messages, { generationPrompt }) =>
       messages.map(({ role, content }) => `${role}: ${content}\n`).join('') +
-      (addGenerationPrompt ? 'assistant: ' : '');
+      (generationPrompt ? 'assistant: ' : '');
     const rendered = makeTemplate('chat', { renderChat: bare, endOfSequence: '</s>' }).render(
       conversation('q', 'r', 's', 't'),
     );
@@ -43,13 +43,13 @@ describe('chat', () => {
   });
 
   it('finds the answers of a template that adds an empty thought to the last answer only', () => {
-    const thinking: RenderChat = (messages, { addGenerationPrompt }) =>
+    const thinking: RenderChat = (messages, { generationPrompt }) =>
       messages
         .map(({ role, content }, i) => {
           const thought = role === 'assistant' && i === messages.length - 1 ? '<think>\n\n</think>\n\n' : '';
           return `<|im_start|>${role}\n${thought}${content}${end}\n`;
         })
-        .join('') + (addGenerationPrompt ? '<|im_start|>assistant\n' : '');
+        .join('') + (generationPrompt ? '<|im_start|>assistant\n' : '');
     const rendered = makeTemplate('chat', { renderChat: thinking, endOfSequence: end }).render(
       conversation('q', 'r', 's', 't'),
     );
