@@ -57,6 +57,9 @@ const rows = {
     hint: 'The statement was altered or signed by someone else. Ask the coordinator.',
   },
   'invitation.garbled': { hint: 'Copy the whole line, from tributary1. to its end, and paste it again.' },
+  'invitation.unknown': {
+    hint: 'It comes from another hub or another folder. Ask the coordinator for a new one.',
+  },
   'invitation.expired': { hint: 'Ask the coordinator for a new invitation.' },
   'invitation.used': { hint: 'An invitation admits one site once. Ask the coordinator for a new one.' },
   'roster.bad-signature': { hint: 'The list of members is not the one the hub signed. Ask the coordinator.' },
@@ -97,10 +100,17 @@ const rows = {
   'plan.unsupported': { hint: 'Choose one of the values named above.', exit: 2 },
   'plan.hash-mismatch': { hint: 'Ask the coordinator to propose the run again.' },
 
+  'run.unknown': { hint: 'See the names with `tributary hub runs`.' },
+  'run.not-open': { hint: 'Nothing has to be done: the run has gone on or has ended.' },
+  'run.no-adapter': { hint: 'Wait until the run has completed.', retryable: true },
+
   'ledger.not-found': { hint: 'Name an exported ledger file, or the folder of a hub or a site.' },
   'ledger.broken-witness': { hint: 'Ask the site for a fresh export of its ledger.' },
 
   'state.damaged': { hint: 'Restore the folder from a copy.' },
+  'update.already-committed': { hint: 'Only the first update of a site counts in a round.' },
+  'update.not-approved': { hint: 'Approve the plan of the run first.' },
+  'update.examples': { hint: 'A site may not claim more examples than it approved the plan with.' },
   'update.damaged': { hint: 'Start the site again; it sends the update anew.' },
   'update.tensor-mismatch': { hint: 'Check that the site uses the model and the adapter of the plan.' },
   'update.not-finite': {
@@ -111,6 +121,8 @@ const rows = {
     hint: 'Check the network and the address. It keeps trying by itself.',
     retryable: true,
   },
+  'hub.exists': { hint: 'Choose another folder, or use the hub that is there.' },
+  'hub.not-there': { hint: 'Make one with `tributary hub init`, or name its folder with --dir.' },
   'hub.wrong-key': {
     hint: 'This is not the hub of the invitation, or something between alters the connection. Ask the coordinator to compare fingerprints.',
   },
@@ -121,6 +133,10 @@ const rows = {
   },
   'site.name-taken': { hint: 'Choose another name for this site.' },
   'site.replaced': { hint: 'Make sure that only one copy of this site’s folder is in use.', retryable: true },
+
+  'blob.missing': { hint: 'It is fetched or made again where that is possible.' },
+  'blob.damaged': { hint: 'The file on disk is not what its name says. Check the disk and delete the file.' },
+  'transfer.stalled': { hint: 'Nothing is lost: it goes on where it stopped.', retryable: true },
 } satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof rows;

@@ -17,9 +17,9 @@ export const CLOSE_REFUSED = 4400;
 /** Silence for this many heartbeats means that the peer is dead. */
 const HEARTBEATS_UNTIL_DEAD = 3;
 /** Received messages that may wait for their handler before the socket is no longer read. */
-const MAX_WAITING = 32;
+const MAX_WAITING: Readonly<Record<SocketRole, number>> = { control: 32, bulk: 4 };
 /** Above this many unsent bytes `drain` waits … */
-const HIGH_WATER_BYTES = 4 * 1024 * 1024;
+const HIGH_WATER_BYTES = 1024 * 1024;
 /** … and above this the peer does not read at all and is given up. */
 const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
 /** How long a closing socket may take before it is torn down. */
@@ -135,13 +135,13 @@ export function makeChannel(options: ChannelOptions): Channel {
       return;
     }
     waiting.push(message);
-    if (waiting.length >= MAX_WAITING) socket.pause();
+    if (waiting.length >= MAX_WAITING[role]) socket.pause();
   }
 
   async function receive(): Promise<Message> {
     const next = waiting.shift();
     if (next !== undefined) {
-      if (socket.isPaused && waiting.length <= MAX_WAITING / 2) {
+      if (socket.isPaused && waiting.length <= MAX_WAITING[role] / 2) {
         lastReceived = performance.now();
         socket.resume();
       }

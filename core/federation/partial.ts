@@ -1,0 +1,151 @@
+/**
+ * @file A blob that is still arriving: `<hash>.part` holds the chunks that came so far at their places,
+ * `<hash>.chunks` says what every chunk must hash to. Which chunks are there is read off the bytes themselves,
+ * so a crash or a loss of power between two writes cannot make a hole look filled.
+ */
+
+import { createHash } from 'node:crypto';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
+import { syncFolder, writeFileAtomically } from '../files.ts';
+import { decodeCbor, encodeCbor } from './cbor.ts';
+import { bytesShape, hashShape, MAX_CHUNK_BYTES } from './shapes.ts';
+
+const infoShape = z.strictObject({
+  hash: hashShape,
+  size: z.int().min(0),
+  chunkSize: z.int().min(1).max(MAX_CHUNK_BYTES),
+  chunkHashes: z.array(bytesShape(32)),
+});
+
+/** A blob's parts: all chunks are `chunkSize` bytes long but the last. */
+export type BlobInfo = z.infer<typeof infoShape>;
+
+export interface PartialBlob {
+  readonly info: BlobInfo;
+  /** Chunks that are there, as inclusive ranges. */
+  have(): [number, number][];
+  /** Chunks that are there, counted, and their bytes. */
+  progress(): { readonly chunks: number; readonly bytes: number };
+  /** Keeps a chunk; a repeated one does no harm. Throws `transfer.corrupt`. */
+  write(index: number, bytes: Uint8Array): Promise<void>;
+  /** Verifies the whole, syncs it and gives it its name. Throws `transfer.corrupt` and then forgets all of it. */
+  complete(): Promise<void>;
+  /** Lets go of the files; what is there stays for the next time. */
+  close(): Promise<void>;
+}
+
+/** Number of chunks of a blob. */
+export function chunkCount(info: Pick<BlobInfo, 'size' | 'chunkSize'>): number {
+  return Math.ceil(info.size / info.chunkSize);
+}
+
+/** Goes on with what lies at `path`.part, or begins it if `info` is given; null if there is nothing to go on with. */
+export async function openPartial(
+  path: string,
+  hash: string,
+  info: BlobInfo | null,
+): Promise<PartialBlob | null> {
+  const before = await readInfo(`${path}.chunks`, hash);
+  const agrees =
+    before !== null && (info === null || Buffer.compare(encodeCbor(before), encodeCbor(info)) === 0);
+  const current = agrees ? before : info;
+  if (current === null) return null;
+  if (!agrees) {
+    await rm(`${path}.part`, { force: true });
+    await writeFileAtomically(`${path}.chunks`, encodeCbor(current));
+  }
+  await open(`${path}.part`, 'a', 0o600).then((created) => created.close());
+  const file = await open(`${path}.part`, 'r+');
+  const there = await findChunks(file, current);
+  return makePartial(path, file, current, there);
+}
+
+async function readInfo(path: string, hash: string): Promise<BlobInfo | null> {
+  try {
+    const info = infoShape.parse(decodeCbor(await readFile(path)));
+    return info.hash === hash && info.chunkHashes.length === chunkCount(info) ? info : null;
+  } catch {
+    return null; // absent or unreadable: the transfer starts afresh
+  }
+}
+
+async function findChunks(file: FileHandle, info: BlobInfo): Promise<boolean[]> {
+  const { size } = await file.stat();
+  const buffer = Buffer.allocUnsafe(info.chunkSize);
+  const there: boolean[] = [];
+  for (let index = 0; index < chunkCount(info); index++) {
+    const length = lengthOf(info, index);
+    const start = index * info.chunkSize;
+    let found = false;
+    if (start + length <= size) {
+      await file.read(buffer, 0, length, start);
+      found = isChunk(info, index, buffer.subarray(0, length));
+    }
+    there.push(found);
+  }
+  return there;
+}
+
+function makePartial(path: string, file: FileHandle, info: BlobInfo, there: boolean[]): PartialBlob {
+  let chunks = 0;
+  let present = 0;
+  const count = (index: number): void => {
+    chunks += 1;
+    present += lengthOf(info, index);
+  };
+  for (const [index, found] of there.entries()) if (found) count(index);
+  return {
+    info,
+    have: () => {
+      const ranges: [number, number][] = [];
+      for (const [index, found] of there.entries()) {
+        const last = ranges.at(-1);
+        if (found && last !== undefined && last[1] === index - 1) last[1] = index;
+        else if (found) ranges.push([index, index]);
+      }
+      return ranges;
+    },
+    progress: () => ({ chunks, bytes: present }),
+    write: async (index, bytes) => {
+      if (!(index in there) || bytes.length !== lengthOf(info, index) || !isChunk(info, index, bytes)) {
+        throw new TributaryError('transfer.corrupt', `Chunk ${index} of ${info.hash} arrived damaged.`);
+      }
+      if (there[index]) return;
+      await file.write(bytes, 0, bytes.length, index * info.chunkSize);
+      there[index] = true;
+      count(index);
+    },
+    complete: async () => {
+      await file.truncate(info.size);
+      const whole = createHash('sha256');
+      const buffer = Buffer.allocUnsafe(info.chunkSize);
+      for (let start = 0; start < info.size; start += info.chunkSize) {
+        const { bytesRead } = await file.read(buffer, 0, info.chunkSize, start);
+        whole.update(buffer.subarray(0, bytesRead));
+      }
+      if (whole.digest('hex') !== info.hash) {
+        await file.close();
+        for (const suffix of ['.part', '.chunks']) await rm(path + suffix, { force: true });
+        throw new TributaryError('transfer.corrupt', `What arrived as ${info.hash} has another hash.`);
+      }
+      await file.sync();
+      await file.close();
+      await rename(`${path}.part`, path);
+      await rm(`${path}.chunks`, { force: true });
+      await syncFolder(dirname(path));
+    },
+    close: () => file.close(),
+  };
+}
+
+function lengthOf(info: BlobInfo, index: number): number {
+  return Math.min(info.chunkSize, info.size - index * info.chunkSize);
+}
+
+function isChunk(info: BlobInfo, index: number, bytes: Uint8Array): boolean {
+  return createHash('sha256').update(bytes).digest().equals(info.chunkHashes[index]);
+}
