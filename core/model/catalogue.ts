@@ -1,0 +1,84 @@
+/** @file The models Tributary knows by name, each pinned by its hash, and where they lie on this machine. */
+
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import catalogue from '../../resources/models.json' with { type: 'json' };
+
+const size = z.number().int().positive();
+const positive = z.number().positive();
+
+/** Shape of a model as written to files: the catalogue and adapter folders. */
+export const configurationSchema = z.object({
+  modelType: z.string(),
+  hiddenSize: size,
+  intermediateSize: size,
+  layers: size,
+  attentionHeads: size,
+  keyValueHeads: size,
+  headSize: size,
+  vocabularySize: size,
+  maximumPositions: size,
+  rmsNormEpsilon: positive,
+  ropeTheta: positive,
+  ropeScaling: z
+    .object({
+      type: z.literal('llama3'),
+      factor: positive,
+      lowFrequencyFactor: positive,
+      highFrequencyFactor: positive,
+      originalMaximumPositions: size,
+    })
+    .nullable(),
+  tiedEmbedding: z.boolean(),
+  attentionBias: z.boolean(),
+});
+
+const fileName = z.string().regex(/^[\w-][\w.-]*$/);
+const sourceSchema = z.discriminatedUnion('kind', [
+  /** A file of a repository of the Hugging Face hub at one commit. */
+  z.object({
+    kind: z.literal('hugging-face'),
+    repository: z.string(),
+    revision: z.string(),
+    file: z.string(),
+  }),
+  /** A Python package whose wheel holds the file. */
+  z.object({
+    kind: z.literal('python-package'),
+    package: z.string(),
+    version: z.string(),
+    member: z.string(),
+  }),
+]);
+export type ModelSource = z.infer<typeof sourceSchema>;
+
+const entrySchema = z.object({
+  id: z.string(),
+  /** For people. */
+  name: z.string(),
+  licence: z.string(),
+  file: fileName,
+  bytes: size,
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  parameters: size,
+  /** Enough to make an initial adapter without the file. */
+  configuration: configurationSchema,
+  /** Tried in this order. */
+  sources: z.array(sourceSchema),
+});
+export type CatalogueEntry = z.infer<typeof entrySchema>;
+
+/** The models of `resources/models.json`. */
+export const CATALOGUE: readonly CatalogueEntry[] = z
+  .object({ models: z.array(entrySchema) })
+  .parse(catalogue).models;
+
+export function findInCatalogue(id: string): CatalogueEntry | undefined {
+  return CATALOGUE.find((entry) => entry.id === id);
+}
+
+/** The user's model folder: `$TRIBUTARY_HOME/models`, or `~/.tributary/models`. */
+export function modelFolder(): string {
+  return join(process.env['TRIBUTARY_HOME'] ?? join(homedir(), '.tributary'), 'models');
+}

@@ -1,0 +1,192 @@
+/** @file Opens a model by its name in the catalogue or its path. */
+
+import { createHash } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
+import { CATALOGUE, findInCatalogue, modelFolder } from './catalogue.ts';
+import { createChatTemplate } from './chat-template.ts';
+import type { ChatTemplate } from './chat-template.ts';
+import type { ModelConfiguration } from './configuration.ts';
+import { rememberedSha256 } from './digest.ts';
+import { openGgufWeights } from './gguf-weights.ts';
+import { openGguf } from './gguf.ts';
+import { openHuggingFaceWeights, readModelJson, weightFiles } from './huggingface-weights.ts';
+import { linears } from './lora.ts';
+import { elementCount } from './tensor.ts';
+import { openTiny } from './tiny.ts';
+import type { Tokenizer } from './tokenizer.ts';
+import { tokenizerFromGguf } from './tokenizers/from-gguf.ts';
+import { tokenizerFromJson } from './tokenizers/from-json.ts';
+import type { WeightStore } from './weights.ts';
+
+/** What tells one model from another. */
+export interface ModelIdentity {
+  /** Id in the catalogue, or the name of the file or folder without its ending. */
+  readonly id: string;
+  /** Of the weights: the file's, or of the list of its files' hashes where there are several. */
+  readonly sha256: string;
+  readonly parameters: number;
+}
+
+export interface OpenModel {
+  readonly identity: ModelIdentity;
+  readonly configuration: ModelConfiguration;
+  readonly weights: WeightStore;
+  readonly tokenizer: Tokenizer;
+  /** Null where the model brings none. */
+  readonly chatTemplate: ChatTemplate | null;
+  close(): void;
+}
+
+/**
+ * Opens a model: an id of the catalogue (which must lie in the user's model folder), `tiny`, a .gguf file or a
+ * Hugging Face folder. Weights stay on disk until they are read.
+ * @throws TributaryError `model.not-found`, `model.not-a-model`, `model.cut-short`, `model.damaged`,
+ * `model.hash-mismatch`, `model.unsupported-architecture`, `model.unsupported-tensor-type`,
+ * `model.unsupported-tokenizer`, `model.tensor-missing`, `model.tensor-shape`, `model.chat-template`
+ */
+export async function openModel(reference: string): Promise<OpenModel> {
+  if (reference === 'tiny') return openTiny();
+  const path = pathOf(reference);
+  const isFolder = statSync(path).isDirectory();
+  const parts = isFolder ? openFolder(path) : openFile(path);
+  try {
+    checkWeights(parts.weights, path);
+    const sha256 = await hashOf(isFolder ? weightFiles(path) : [path]);
+    const expected = findInCatalogue(reference);
+    if (expected !== undefined && expected.sha256 !== sha256) {
+      throw new TributaryError(
+        'model.hash-mismatch',
+        `${path} has sha256 ${sha256}, not ${expected.sha256}.`,
+      );
+    }
+    const id =
+      CATALOGUE.find((entry) => entry.sha256 === sha256)?.id ?? basename(path).replace(/\.gguf$/i, '');
+    const identity = { id, sha256, parameters: countParameters(parts.weights) };
+    return {
+      identity,
+      configuration: parts.weights.configuration,
+      ...parts,
+      close: () => parts.weights.close(),
+    };
+  } catch (error) {
+    parts.weights.close();
+    throw error;
+  }
+}
+
+type Parts = Pick<OpenModel, 'weights' | 'tokenizer' | 'chatTemplate'>;
+
+function pathOf(reference: string): string {
+  const entry = findInCatalogue(reference);
+  if (entry !== undefined) {
+    const path = join(modelFolder(), entry.file);
+    if (existsSync(path)) return path;
+    throw new TributaryError(
+      'model.not-found',
+      `The model ${entry.id} is not on this machine yet (${path}).`,
+      {
+        hint: `Run \`tributary models fetch ${entry.id}\`.`,
+      },
+    );
+  }
+  if (existsSync(reference)) return reference;
+  const known = [...CATALOGUE.map(({ id }) => id), 'tiny'].join(', ');
+  const what = `${reference} is neither a file or folder nor in the catalogue (${known})`;
+  throw new TributaryError('model.not-found', `${what}.`);
+}
+
+function openFile(path: string): Parts {
+  const gguf = openGguf(path);
+  const weights = openGgufWeights(gguf);
+  try {
+    const tokenizer = tokenizerFromGguf(gguf);
+    const source = gguf.metadata.get('tokenizer.chat_template');
+    const beginning = gguf.metadata.get('tokenizer.ggml.bos_token_id');
+    const text = typeof beginning === 'number' ? tokenizer.decode([beginning]) : '';
+    return { weights, tokenizer, chatTemplate: templateOf(source, tokenizer, text) };
+  } catch (error) {
+    weights.close();
+    throw error;
+  }
+}
+
+const chatSettings = z.object({
+  bos_token: z
+    .union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)])
+    .nullish(),
+  chat_template: z
+    .union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))])
+    .nullish(),
+});
+
+function openFolder(folder: string): Parts {
+  const weights = openHuggingFaceWeights(folder);
+  try {
+    const path = join(folder, 'tokenizer.json');
+    if (!existsSync(path)) {
+      throw new TributaryError('model.unsupported-tokenizer', `The folder ${folder} has no tokenizer.json.`);
+    }
+    const configPath = join(folder, 'tokenizer_config.json');
+    const config = existsSync(configPath) ? readModelJson(configPath) : {};
+    const tokenizer = tokenizerFromJson(readModelJson(path), config, path);
+    const settings = chatSettings.safeParse(config).data;
+    const template = settings?.chat_template ?? null;
+    const source = Array.isArray(template)
+      ? template.find(({ name }) => name === 'default')?.template
+      : template;
+    return { weights, tokenizer, chatTemplate: templateOf(source, tokenizer, settings?.bos_token ?? '') };
+  } catch (error) {
+    weights.close();
+    throw error;
+  }
+}
+
+/** `beginning` is the text templates know as bos_token, also where nothing puts it before a sequence. */
+function templateOf(source: unknown, tokenizer: Tokenizer, beginning: string): ChatTemplate | null {
+  if (typeof source !== 'string') return null;
+  return createChatTemplate(source, {
+    beginningOfSequence: beginning,
+    endOfSequence: tokenizer.endOfSequence.text,
+  });
+}
+
+async function hashOf(files: readonly string[]): Promise<string> {
+  const digests: string[] = [];
+  for (const file of files) digests.push(await rememberedSha256(file));
+  return digests.length === 1 ? digests[0] : createHash('sha256').update(digests.join('\n')).digest('hex');
+}
+
+function countParameters(weights: WeightStore): number {
+  return weights.names.reduce((sum, name) => sum + elementCount(weights.describe(name).shape), 0);
+}
+
+/** Every tensor that the configuration promises must be there in its shape, before hours are spent on training. */
+function checkWeights(weights: WeightStore, path: string): void {
+  const { configuration } = weights;
+  const { hiddenSize, vocabularySize, layers } = configuration;
+  const expected: [string, readonly number[]][] = [
+    ['model.embed_tokens.weight', [vocabularySize, hiddenSize]],
+    ['model.norm.weight', [hiddenSize]],
+  ];
+  if (!configuration.tiedEmbedding) expected.push(['lm_head.weight', [vocabularySize, hiddenSize]]);
+  for (let layer = 0; layer < layers; layer++) {
+    for (const norm of ['input_layernorm', 'post_attention_layernorm']) {
+      expected.push([`model.layers.${layer}.${norm}.weight`, [hiddenSize]]);
+    }
+  }
+  for (const { module, shape } of linears(configuration)) {
+    expected.push([`${module}.weight`, shape]);
+    if (configuration.attentionBias && /[qkv]_proj$/.test(module))
+      expected.push([`${module}.bias`, [shape[0]]]);
+  }
+  for (const [name, shape] of expected) {
+    const found = weights.describe(name).shape;
+    if (found.join() !== shape.join()) {
+      const difference = `${found.join(' × ')}, but its description says ${shape.join(' × ')}`;
+      throw new TributaryError('model.tensor-shape', `${path}: ${name} is ${difference}.`);
+    }
+  }
+}
