@@ -14,9 +14,9 @@ export interface CommandContext {
    * Aborted at the first SIGINT or SIGTERM, the second stops the process. A command that never calls this is
    * stopped by the first.
    */
-  interruption(): AbortSignal;
+  readonly interruption: () => AbortSignal;
   /** A progress display that is silent with `--json`. */
-  progress(label: string): Progress;
+  readonly progress: (label: string) => Progress;
 }
 
 /**
@@ -25,7 +25,7 @@ export interface CommandContext {
  */
 export function runs<Schema extends z.ZodType>(
   schema: Schema,
-  handler: (input: z.output<Schema>, context: CommandContext) => Promise<void>,
+  handler: (input: z.output<Schema>, context: CommandContext) => Promise<void> | void,
 ): (this: Command, ...parts: unknown[]) => Promise<void> {
   return async function (this: Command, ...parts) {
     const { json, ...options } = this.optsWithGlobals<Record<string, unknown>>();

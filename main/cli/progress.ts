@@ -18,8 +18,9 @@ export interface ProgressStream {
 const BAR_CHARACTERS = 24;
 /** A terminal is not repainted more often, in milliseconds. */
 const REPAINT_MILLISECONDS = 100;
-/** Without a terminal so many lines are printed at most. */
+/** Without a terminal so many lines are printed at most, and never two within so many milliseconds. */
 const PLAIN_LINES = 10;
+const PLAIN_MILLISECONDS = 1000;
 
 /** Starts a progress display. `silent` prints nothing, as `--json` needs it. */
 export function startProgress(
@@ -32,7 +33,7 @@ export function startProgress(
 ): Progress {
   if (silent) return { update: () => undefined, finish: () => undefined };
   const started = now();
-  let painted = -Infinity;
+  let painted = stream.isTTY ? -Infinity : started;
   let reported = 0;
   const describe = (share: number, detail: string): string => {
     const elapsed = (now() - started) / 1000;
@@ -52,8 +53,9 @@ export function startProgress(
         return;
       }
       const reached = Math.floor(share * PLAIN_LINES);
-      if (reached <= reported) return;
+      if (reached <= reported || now() - painted < PLAIN_MILLISECONDS) return;
       reported = reached;
+      painted = now();
       stream.write(`${label}: ${describe(share, detail)}\n`);
     },
     finish: (text) => {

@@ -74,19 +74,30 @@ describe('startProgress', () => {
   it('does not say 100 % before the work is finished', () => {
     for (const isTTY of [true, false]) {
       const { state, progress } = display(isTTY);
+      state.time = 5000;
       progress.update(100, 100);
       expect(state.text).toContain('99 %');
       expect(state.text).not.toContain('100');
     }
   });
 
-  it('prints a plain line at each tenth without a terminal', () => {
-    const { state, progress } = display(false);
-    for (let done = 0; done <= 1000; done++) progress.update(done, 1000);
-    const lines = state.text.trimEnd().split('\n');
+  it('prints a plain line at each tenth without a terminal, and none for what is quick', () => {
+    const slow = display(false);
+    for (let done = 0; done <= 1000; done++) {
+      slow.state.time = done * 100;
+      slow.progress.update(done, 1000);
+    }
+    const lines = slow.state.text.trimEnd().split('\n');
     expect(lines).toHaveLength(10);
-    expect(lines[2]).toBe('Fetching: 30 %');
-    expect(state.text).not.toContain('\r');
+    expect(lines[2]).toBe('Fetching: 30 %, 1 min 10 s left');
+    expect(slow.state.text).not.toContain('\r');
+
+    const quick = display(false);
+    for (let done = 0; done <= 900; done++) {
+      quick.state.time = done;
+      quick.progress.update(done, 1000);
+    }
+    expect(quick.state.text).toBe('');
   });
 
   it('repaints a terminal at most ten times a second', () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -72,6 +72,45 @@ describe('tokenize', () => {
   it('names a model that is not there', async () => {
     expect(await run('tokenize', '--model', 'none', '--text', 'a', '--json')).toBe(1);
     expect(JSON.parse(out)).toMatchObject({ type: 'error', code: 'model.not-found' });
+  });
+});
+
+describe('models', () => {
+  const home = mkdtempSync(join(tmpdir(), 'tributary-home-'));
+  const before = process.env.TRIBUTARY_HOME;
+  beforeEach(() => (process.env.TRIBUTARY_HOME = home));
+  afterEach(() => {
+    if (before === undefined) delete process.env.TRIBUTARY_HOME;
+    else process.env.TRIBUTARY_HOME = before;
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  it('lists the catalogue and says what has been fetched', async () => {
+    expect(await run('models', 'list', '--json')).toBe(0);
+    const { models } = JSON.parse(out) as { models: { id: string; fetched: boolean }[] };
+    expect(models).toMatchObject([{ id: 'smollm2-135m-instruct', fetched: false }]);
+  });
+
+  it('finds a fetched file that is not the one of the catalogue', async () => {
+    mkdirSync(join(home, 'models'), { recursive: true });
+    writeFileSync(join(home, 'models', 'SmolLM2-135M-Instruct.Q4_1.gguf'), 'something else');
+    expect(await run('models', 'verify', '--json')).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({ type: 'error', code: 'model.hash-mismatch' });
+  });
+
+  it.each([
+    ['fetch', 'none'],
+    ['verify', 'none'],
+    ['verify', 'smollm2-135m-instruct'],
+    ['add', 'none'],
+  ])('%s %s: there is no such model here', async (command, model) => {
+    expect(await run('models', command, model)).toBe(1);
+    expect(error).toMatch(/^model\.not-found: /);
+  });
+
+  it('has nothing to fetch for the model tiny', async () => {
+    expect(await run('models', 'fetch', 'tiny', '--json')).toBe(0);
+    expect(JSON.parse(out)).toEqual({ type: 'result', model: 'tiny', path: null });
   });
 });
 
