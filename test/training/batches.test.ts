@@ -69,7 +69,7 @@ describe('collate', () => {
     expect(batch).toEqual({
       ids: Int32Array.of(1, 1, 1, 2, 99, 99, 3, 3, 99),
       labels: Int32Array.of(-100, 1, 1, -100, -100, -100, -100, 3, -100),
-      lengths: Int32Array.of(3, 1, 2),
+      mask: Uint8Array.of(1, 1, 1, 1, 0, 0, 1, 1, 0),
       batch: 3,
       length: 3,
       tokens: 6,

@@ -1,7 +1,10 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Tokenizer } from '../../core/model/tokenizer.ts';
 import { makeTemplate } from '../../core/training/templates.ts';
 import { tokenizeExamples, tokenizeText } from '../../core/training/tokens.ts';
+import { checkBatch } from '../golden/checks/batch.ts';
+import { smollm2File } from '../model/fixtures.ts';
 
 /** One token a word with the blank before it; ids are the words' lengths, 9 is the beginning, 0 the end `$`. */
 function wordTokenizer(beginning: boolean): Tokenizer {
@@ -77,4 +80,11 @@ describe('tokenizeExamples', () => {
       expect.objectContaining({ code: 'data.all-truncated' }) as Error,
     );
   });
+});
+
+const smollm2 = smollm2File();
+it.skipIf(smollm2 === null)('turns question and answer pairs into the golden batch of SmolLM2', () => {
+  const checks = checkBatch(join(import.meta.dirname, '../golden/smollm2/sft.json'), smollm2 ?? '');
+  expect(checks).toHaveLength(4);
+  expect(checks.filter(({ status }) => status !== 'passed')).toEqual([]);
 });
