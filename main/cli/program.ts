@@ -5,13 +5,14 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { TributaryError } from '../../core/errors.ts';
 import { register as registerAudit } from './commands/audit.ts';
 import { register as registerDoctor } from './commands/doctor.ts';
+import { register as registerHub } from './commands/hub.ts';
 import { register as registerModels } from './commands/models.ts';
 import { register as registerTokenize } from './commands/tokenize.ts';
 import { report } from './command.ts';
 import { openOutput } from './output.ts';
 
 /** Every file under `commands/` registers its own. */
-const registrations = [registerModels, registerTokenize, registerAudit, registerDoctor];
+const registrations = [registerHub, registerModels, registerTokenize, registerAudit, registerDoctor];
 
 /** Runs one command line; `words` come without the program's own name. Sets the exit status. */
 export async function runCommandLine(words: readonly string[]): Promise<void> {

@@ -1,28 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { memory, nodeVersion } from '../../main/cli/diagnosis.ts';
-import { runCommandLine } from '../../main/cli/program.ts';
+import { captureOutput, run } from './capture.ts';
 
-let out = '';
-let error = '';
-beforeEach(() => {
-  out = error = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => ((out += String(text)), true));
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => ((error += String(text)), true));
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  process.exitCode = undefined;
-});
-
-/** Runs a command line and gives its exit status. */
-async function run(...words: string[]): Promise<number> {
-  process.exitCode = undefined;
-  await runCommandLine(words);
-  return Number(process.exitCode ?? 0);
-}
+const captured = captureOutput();
 
 describe('wrong usage', () => {
   it.each([
@@ -32,10 +15,12 @@ describe('wrong usage', () => {
     [['audit', 'verify', 'x', '--no-such-option'], "Unknown option '--no-such-option'"],
   ])('%j exits with 2 and says what is wrong', async (words, message) => {
     expect(await run(...words)).toBe(2);
-    expect(error).toBe(`usage.invalid: ${message}. Run the command with --help to see its options.\n`);
-    expect(out).toBe('');
+    expect(captured.error).toBe(
+      `usage.invalid: ${message}. Run the command with --help to see its options.\n`,
+    );
+    expect(captured.out).toBe('');
     expect(await run(...words, '--json')).toBe(2);
-    expect(JSON.parse(out)).toEqual({
+    expect(JSON.parse(captured.out)).toEqual({
       type: 'error',
       code: 'usage.invalid',
       message,
@@ -45,17 +30,17 @@ describe('wrong usage', () => {
 
   it('shows the commands when none is named, also within a group', async () => {
     expect(await run()).toBe(2);
-    expect(error).toContain('audit');
-    error = '';
+    expect(captured.error).toContain('audit');
+    captured.error = '';
     expect(await run('audit')).toBe(2);
-    expect(error).toContain('verify');
+    expect(captured.error).toContain('verify');
   });
 });
 
 describe('help and version', () => {
   it('exit with 0', async () => {
     expect(await run('--help')).toBe(0);
-    expect(out).toContain('Usage: tributary');
+    expect(captured.out).toContain('Usage: tributary');
     expect(await run('--version')).toBe(0);
   });
 });
@@ -63,15 +48,15 @@ describe('help and version', () => {
 describe('tokenize', () => {
   it('gives ids, special tokens among them unless told otherwise', async () => {
     expect(await run('tokenize', '--model', 'tiny', '--text', 'a<|im_end|>', '--json')).toBe(0);
-    expect(JSON.parse(out)).toEqual({ type: 'result', ids: [97, 258] });
-    out = '';
+    expect(JSON.parse(captured.out)).toEqual({ type: 'result', ids: [97, 258] });
+    captured.out = '';
     await run('tokenize', '--model', 'tiny', '--text', '<|', '--no-special');
-    expect(out).toBe('60 124\n');
+    expect(captured.out).toBe('60 124\n');
   });
 
   it('names a model that is not there', async () => {
     expect(await run('tokenize', '--model', 'none', '--text', 'a', '--json')).toBe(1);
-    expect(JSON.parse(out)).toMatchObject({ type: 'error', code: 'model.not-found' });
+    expect(JSON.parse(captured.out)).toMatchObject({ type: 'error', code: 'model.not-found' });
   });
 });
 
@@ -87,7 +72,7 @@ describe('models', () => {
 
   it('lists the catalogue and says what has been fetched', async () => {
     expect(await run('models', 'list', '--json')).toBe(0);
-    const { models } = JSON.parse(out) as { models: { id: string; fetched: boolean }[] };
+    const { models } = JSON.parse(captured.out) as { models: { id: string; fetched: boolean }[] };
     expect(models).toMatchObject([{ id: 'smollm2-135m-instruct', fetched: false }]);
   });
 
@@ -95,7 +80,7 @@ describe('models', () => {
     mkdirSync(join(home, 'models'), { recursive: true });
     writeFileSync(join(home, 'models', 'SmolLM2-135M-Instruct.Q4_1.gguf'), 'something else');
     expect(await run('models', 'verify', '--json')).toBe(1);
-    expect(JSON.parse(out)).toMatchObject({ type: 'error', code: 'model.hash-mismatch' });
+    expect(JSON.parse(captured.out)).toMatchObject({ type: 'error', code: 'model.hash-mismatch' });
   });
 
   it.each([
@@ -105,19 +90,19 @@ describe('models', () => {
     ['add', 'none'],
   ])('%s %s: there is no such model here', async (command, model) => {
     expect(await run('models', command, model)).toBe(1);
-    expect(error).toMatch(/^model\.not-found: /);
+    expect(captured.error).toMatch(/^model\.not-found: /);
   });
 
   it('has nothing to fetch for the model tiny', async () => {
     expect(await run('models', 'fetch', 'tiny', '--json')).toBe(0);
-    expect(JSON.parse(out)).toEqual({ type: 'result', model: 'tiny', path: null });
+    expect(JSON.parse(captured.out)).toEqual({ type: 'result', model: 'tiny', path: null });
   });
 });
 
 describe('doctor', () => {
   it('finds that this machine can run the tests', async () => {
     expect(await run('doctor', '--json')).toBe(0);
-    const { findings } = JSON.parse(out) as { findings: { name: string; verdict: string }[] };
+    const { findings } = JSON.parse(captured.out) as { findings: { name: string; verdict: string }[] };
     expect(findings.map(({ name }) => name)).toEqual([
       'node',
       'engine',
@@ -146,11 +131,11 @@ describe('audit verify', () => {
     const file = join(folder, 'ledger.jsonl');
     writeFileSync(file, '{"index":0}\n');
     expect(await run('audit', 'verify', file, '--json')).toBe(1);
-    expect(JSON.parse(out)).toMatchObject({ type: 'result', verified: false, firstBroken: 0 });
+    expect(JSON.parse(captured.out)).toMatchObject({ type: 'result', verified: false, firstBroken: 0 });
   });
 
   it('names a file that is not there', async () => {
     expect(await run('audit', 'verify', join(folder, 'none'))).toBe(1);
-    expect(error).toMatch(/^ledger\.not-found: /);
+    expect(captured.error).toMatch(/^ledger\.not-found: /);
   });
 });

@@ -1,0 +1,47 @@
+/** @file Reads a plan's file and finds the model it names. */
+
+import { readFile } from 'node:fs/promises';
+import { TributaryError } from '../../core/errors.ts';
+import { readPlan } from '../../core/federation/plan.ts';
+import type { ModelIdentity, PlanRequest } from '../../core/federation/plan.ts';
+import { CATALOGUE, findInCatalogue } from '../../core/model/catalogue.ts';
+import type { ModelConfiguration } from '../../core/model/configuration.ts';
+import { openModel } from '../../core/model/open.ts';
+
+/** A plan with the model pinned by its hash, and the dimensions that an initial adapter needs. */
+export interface PlanFile {
+  readonly plan: PlanRequest;
+  readonly model: ModelIdentity;
+  readonly configuration: ModelConfiguration;
+}
+
+/**
+ * Reads a plan from a file.
+ *
+ * @throws TributaryError `plan.invalid`, `plan.unsupported`, `file.not-found`, and what opening the model throws
+ */
+export async function readPlanFile(path: string): Promise<PlanFile> {
+  const plan = readPlan(await readFile(path, 'utf8'));
+  return { plan, ...(await findModel(plan.model)) };
+}
+
+/** The model's dimensions: for the catalogue's models from the catalogue, so that the hub needs no weights. */
+async function findModel(reference: PlanRequest['model']): Promise<Omit<PlanFile, 'plan'>> {
+  const pinned = typeof reference === 'string' ? undefined : reference.sha256;
+  const name = typeof reference === 'string' ? reference : reference.id;
+  const entry =
+    pinned === undefined ? findInCatalogue(name) : CATALOGUE.find(({ sha256 }) => sha256 === pinned);
+  if (entry !== undefined) {
+    return { model: { id: entry.id, sha256: entry.sha256 }, configuration: entry.configuration };
+  }
+  const model = await openModel(name);
+  const { identity, configuration } = model;
+  model.close();
+  if (pinned !== undefined && pinned !== identity.sha256) {
+    throw new TributaryError(
+      'model.hash-mismatch',
+      `The plan pins the model ${name} to ${pinned}, but the one here has ${identity.sha256}.`,
+    );
+  }
+  return { model: { id: identity.id, sha256: identity.sha256 }, configuration };
+}

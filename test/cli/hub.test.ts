@@ -1,0 +1,96 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { captureOutput, run } from './capture.ts';
+
+const captured = captureOutput();
+let folder: string;
+let hub: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tributary-cli-hub-'));
+  hub = join(folder, 'hub');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** Runs a command that must succeed and gives its `result`. */
+async function result(...words: string[]): Promise<Record<string, unknown>> {
+  captured.out = '';
+  expect(await run(...words, '--json'), captured.error).toBe(0);
+  const last = captured.out.trimEnd().split('\n').at(-1) ?? '';
+  return JSON.parse(last) as Record<string, unknown>;
+}
+
+const plan = join(import.meta.dirname, '../../resources/samples/plans/clinics.json');
+
+it('makes a hub, invites, proposes and tells where the run stands, without a hub running', async () => {
+  const made = await result(
+    'hub',
+    'init',
+    '--dir',
+    hub,
+    '--name',
+    'clinics',
+    '--url',
+    'wss://hub.example:443',
+  );
+  expect(made.fingerprint).toMatch(/^[0-9a-f]{4}( [0-9a-f]{4}){15}$/);
+  const { invitation } = await result('hub', 'invite', '--dir', hub, '--site', 'north', '--expires', '2h');
+  expect(invitation).toMatch(/^tributary1\.[\w-]+$/);
+  const { run: id, planHash } = await result('hub', 'propose', plan, '--dir', hub);
+  const status = await result('hub', 'status', '--dir', hub);
+  expect(status).toMatchObject({
+    running: false,
+    runs: [{ id, planHash, state: 'proposed', round: null, sites: [] }],
+  });
+  expect(await result('hub', 'runs', '--dir', hub)).toMatchObject({ runs: [{ id, rounds: 10 }] });
+  await result('hub', 'cancel', String(id), '--dir', hub);
+  expect(await result('hub', 'status', '--dir', hub)).toMatchObject({ runs: [{ state: 'cancelled' }] });
+});
+
+it('exports a ledger that verifies, and names the entry that was altered', async () => {
+  await result('hub', 'init', '--dir', hub, '--name', 'clinics');
+  await result('hub', 'propose', plan, '--dir', hub);
+  const file = join(folder, 'ledger.jsonl');
+  const { entries } = await result('hub', 'ledger', '--dir', hub, '--out', file);
+  for (const place of [file, hub]) {
+    const report = await result('audit', 'verify', place);
+    expect(report).toEqual({ type: 'result', entries, verified: true, firstBroken: null, reason: null });
+  }
+  writeFileSync(file, readFileSync(file, 'utf8').replace('"rounds\\":10', '"rounds\\":11'));
+  captured.out = '';
+  expect(await run('audit', 'verify', file, '--json')).toBe(1);
+  expect(JSON.parse(captured.out)).toMatchObject({ type: 'result', verified: false, firstBroken: 1 });
+});
+
+it('says where it listens, answers while running, and stops cleanly when told to', async () => {
+  await result('hub', 'init', '--dir', hub, '--name', 'clinics');
+  captured.out = '';
+  const running = run('hub', 'start', '--dir', hub, '--json');
+  await vi.waitFor(() => expect(captured.out).toContain('\n'));
+  expect(JSON.parse(captured.out)).toEqual({
+    type: 'listening',
+    url: expect.stringMatching(/^ws:\/\/127\.0\.0\.1:\d+$/) as string,
+  });
+  expect(await result('hub', 'status', '--dir', hub)).toMatchObject({ running: true });
+  process.emit('SIGTERM');
+  expect(await running).toBe(0);
+  expect(await result('hub', 'status', '--dir', hub)).toMatchObject({ running: false });
+});
+
+it.each([
+  [['status'], 'hub.not-there', 1],
+  [['start'], 'hub.not-there', 1],
+  [['invite', '--expires', 'soon'], 'usage.invalid', 2],
+  [['propose', 'no-such-plan.json'], 'file.not-found', 1],
+])('hub %j without a hub: %s', async (words, code, status) => {
+  expect(await run('hub', ...words, '--dir', hub)).toBe(status);
+  expect(captured.error.split(':')[0]).toBe(code);
+});
+
+it('names what is wrong with a plan', async () => {
+  const file = join(folder, 'plan.json');
+  writeFileSync(file, '{"name":"x","model":"tiny","federation":{"round":3}}');
+  expect(await run('hub', 'propose', file, '--dir', hub)).toBe(2);
+  expect(captured.error).toMatch(/^plan\.invalid: .*round/);
+});
