@@ -11,7 +11,7 @@ export default defineConfig({
     rollupOptions: {
       input: {
         tributary: 'main/cli/tributary.ts',
-        'engine-process': 'core/engine/process.ts',
+        'training-process': 'core/training/process.ts',
         golden: 'test/golden/run.ts',
       },
     },

@@ -32,6 +32,14 @@ const rows = {
   'model.chat-template': { hint: 'Use another prompt template, such as alpaca, or other messages.' },
   'model.not-reachable': { hint: 'Connect to the internet, or put the file there by hand.', retryable: true },
 
+  'internal.not-built': { hint: 'Run `npm run build` in the folder of the project.' },
+  'engine.crashed': {
+    hint: 'Train with less memory (--batch, --max-length), or at --precision int4.',
+    retryable: true,
+  },
+  'training.stopped': { hint: 'Start it again when you want it to go on.', retryable: true },
+  'training.not-finite': { hint: 'Lower the learning rate, or look for damaged rows in the data.' },
+  'template.none': { hint: 'Choose --template alpaca or vicuna.' },
   'engine.precision-unavailable': { hint: 'Choose --precision f32, or a model file with four-bit weights.' },
   'adapter.not-found': { hint: 'Name a folder with adapter_config.json and adapter_model.safetensors.' },
   'adapter.damaged': { hint: 'Copy the adapter folder again from where it was written.' },
@@ -105,6 +113,9 @@ const rows = {
   'run.no-adapter': { hint: 'Wait until the run has completed.', retryable: true },
 
   'ledger.not-found': { hint: 'Name an exported ledger file, or the folder of a hub or a site.' },
+  'ledger.disagreement': {
+    hint: 'Compare exports of both ledgers with `tributary audit verify`: one of them was changed.',
+  },
   'ledger.broken-witness': { hint: 'Ask the site for a fresh export of its ledger.' },
 
   'state.damaged': { hint: 'Restore the folder from a copy.' },
@@ -122,6 +133,8 @@ const rows = {
     retryable: true,
   },
   'hub.exists': { hint: 'Choose another folder, or use the hub that is there.' },
+  'hub.address-in-use': { hint: 'Stop that program, or choose another --port.' },
+  'hub.no-address': { hint: 'Say with `tributary hub init --url` how sites can reach this hub.' },
   'hub.not-there': { hint: 'Make one with `tributary hub init`, or name its folder with --dir.' },
   'hub.wrong-key': {
     hint: 'This is not the hub of the invitation, or something between alters the connection. Ask the coordinator to compare fingerprints.',
@@ -137,6 +150,31 @@ const rows = {
   'blob.missing': { hint: 'It is fetched or made again where that is possible.' },
   'blob.damaged': { hint: 'The file on disk is not what its name says. Check the disk and delete the file.' },
   'transfer.stalled': { hint: 'Nothing is lost: it goes on where it stopped.', retryable: true },
+
+  'policy.invalid': { hint: 'Correct the policy file; until then nothing is allowed.', exit: 3 },
+  'policy.objective': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
+  'policy.mode': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
+  'policy.model': { hint: 'Add the model’s SHA-256 to the site’s policy, or decline the run.', exit: 3 },
+  'policy.rounds': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
+  'policy.steps': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
+  'policy.min-sites': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
+  'policy.dataset': { hint: 'Add the dataset to the site’s policy, or approve another one.', exit: 3 },
+  'policy.examples': { hint: 'Import more rows, or lower minExamples in the site’s policy.', exit: 3 },
+  'policy.message': { hint: 'Nothing was sent. The site’s policy says what may leave.', exit: 3 },
+  'policy.update-size': { hint: 'Raise maxUpdateBytes in the site’s policy, or decline the run.', exit: 3 },
+  'policy.no-approval': { hint: 'Approve the run with `tributary site approve`.', exit: 3 },
+  'policy.deviation': {
+    hint: 'The hub asks for something else than the plan says. Nothing was done. Ask the coordinator.',
+    exit: 3,
+  },
+  'site.not-joined': { hint: 'Join a federation with `tributary site join INVITATION` first.' },
+  'site.other-federation': { hint: 'Use another folder for it, or leave the present federation first.' },
+  'site.name-given': { hint: 'Leave out --name, or ask the coordinator for an invitation with your name.' },
+  'site.no-name': { hint: 'Name this site with --name.', exit: 2 },
+  'site.unknown-run': { hint: 'See the runs with `tributary site status`.' },
+  'site.superseded': { hint: 'Nothing has to be done: the federation has gone on.' },
+  'site.update-refused': { hint: 'The run goes on without this update. The reason is the hub’s.' },
+  'ledger.forked': { hint: 'The hub tells different sites different stories. Stop and ask the coordinator.' },
 } satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof rows;

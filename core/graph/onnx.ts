@@ -51,6 +51,8 @@ export function toOnnx(graph: Graph, external?: ExternalData): Uint8Array {
     }
     for (const { name, value } of graph.outputs)
       proto.message(12, (info) => writeValueInfo(info, name, value));
+    // Named sizes let ONNX Runtime see which intermediate results can share memory.
+    for (const { output } of used) proto.message(13, (info) => writeValueInfo(info, output.name, output));
   });
   model.message(8, (opset) => opset.string(1, '').int(2, OPSET));
   model.message(8, (opset) => opset.string(1, 'com.microsoft').int(2, CONTRIBUTED_OPERATORS_OPSET));
@@ -123,6 +125,9 @@ class ConstantWriter {
   }
 }
 
+/** In the target of an ONNX Reshape: whatever the other sizes leave. */
+const LEFT_OVER = -1;
+
 /** Writes the nodes that assemble a shape with named sizes from the shapes of the graph's inputs, each once. */
 class ShapeWriter {
   readonly #graph: Graph;
@@ -139,7 +144,9 @@ class ShapeWriter {
   /** Name of the tensor with the shape's sizes. */
   write(shape: Shape): string {
     const output = `/shapes/${shape.join('_')}`;
-    const parts = shape.map((size) => this.#size(size));
+    const derived = shape.filter((size) => typeof size === 'string' && !this.#inputWith(size));
+    if (derived.length > 1) throw new Error(`no inputs have axes of the sizes ${derived.join(' and ')}`);
+    const parts = shape.map((size) => this.#size(derived.includes(size) ? LEFT_OVER : size));
     this.#once(output, (writer) => {
       for (const part of parts) writer.string(1, part);
       writer.string(2, output).string(3, output).string(4, 'Concat');
@@ -155,7 +162,7 @@ class ShapeWriter {
       this.#constants.write(name, { dataType: 'int64', shape: [1], elements: [size] });
       return name;
     }
-    const input = this.#graph.inputs.find((candidate) => candidate.shape.includes(size));
+    const input = this.#inputWith(size);
     if (!input) throw new Error(`no input has an axis of size ${size}`);
     const axis = input.shape.indexOf(size);
     const output = `/sizes/${size}`;
@@ -166,6 +173,10 @@ class ShapeWriter {
       }
     });
     return output;
+  }
+
+  #inputWith(size: string): Value | undefined {
+    return this.#graph.inputs.find((candidate) => candidate.shape.includes(size));
   }
 
   #once(name: string, write: (writer: ProtobufWriter) => void): void {

@@ -1,8 +1,8 @@
 /** @file The models Tributary knows by name, each pinned by its hash, and where they lie on this machine. */
 
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { dataFolder } from '../folders.ts';
 import catalogue from '../../resources/models.json' with { type: 'json' };
 
 const size = z.number().int().positive();
@@ -78,7 +78,7 @@ export function findInCatalogue(id: string): CatalogueEntry | undefined {
   return CATALOGUE.find((entry) => entry.id === id);
 }
 
-/** The user's model folder: `$TRIBUTARY_HOME/models`, or `~/.tributary/models`. */
+/** The user's model folder. */
 export function modelFolder(): string {
-  return join(process.env['TRIBUTARY_HOME'] ?? join(homedir(), '.tributary'), 'models');
+  return join(dataFolder(), 'models');
 }

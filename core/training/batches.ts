@@ -1,18 +1,12 @@
 /** @file Which examples a round trains on, in which order, and their padded batches. */
 
+import type { EngineBatch } from '../engine/batch.ts';
+import { UNSUPERVISED } from '../engine/batch.ts';
 import { Random } from '../random.ts';
-import { UNSUPERVISED } from './tokens.ts';
 import type { TokenExample } from './tokens.ts';
 
-/** A right-padded batch; matrices are row-major [batch, length]. */
-export interface TokenBatch {
-  readonly ids: Int32Array;
-  /** {@link UNSUPERVISED} at padding and wherever a token is not supervised. */
-  readonly labels: Int32Array;
-  /** Real tokens of each row, [batch]; attention sees no further. */
-  readonly lengths: Int32Array;
-  readonly batch: number;
-  readonly length: number;
+/** A right-padded batch and what it costs. */
+export interface TokenBatch extends EngineBatch {
   /** Real tokens of all rows. */
   readonly tokens: number;
   readonly supervisedTokens: number;
@@ -69,15 +63,15 @@ export function collate(examples: readonly TokenExample[], padding: number): Tok
   const length = Math.max(...examples.map(({ ids }) => ids.length));
   const ids = new Int32Array(batch * length).fill(padding);
   const labels = new Int32Array(batch * length).fill(UNSUPERVISED);
-  const lengths = new Int32Array(batch);
+  const mask = new Uint8Array(batch * length);
   let tokens = 0;
   let supervisedTokens = 0;
   for (const [row, example] of examples.entries()) {
     ids.set(example.ids, row * length);
     labels.set(example.labels, row * length);
-    lengths[row] = example.ids.length;
+    mask.fill(1, row * length, row * length + example.ids.length);
     tokens += example.ids.length;
     supervisedTokens += example.supervisedTokens;
   }
-  return { ids, labels, lengths, batch, length, tokens, supervisedTokens, padding: batch * length - tokens };
+  return { ids, labels, mask, batch, length, tokens, supervisedTokens, padding: batch * length - tokens };
 }

@@ -1,12 +1,10 @@
 /** @file From a templated text to token ids and labels, by character offsets. */
 
+import { UNSUPERVISED } from '../engine/batch.ts';
 import { TributaryError } from '../errors.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Example } from './examples.ts';
 import type { Span, Template, TemplatedText } from './templates.ts';
-
-/** Label of a token that is not supervised. */
-export const UNSUPERVISED = -100;
 
 export interface TokenExample {
   readonly ids: Int32Array;
@@ -71,11 +69,14 @@ export function tokenizeExamples(
     const tokens = tokenizeText(template.render(example), tokenizer, maxLength);
     if (tokens !== null) kept.push(tokens);
   }
-  if (kept.length === 0) {
-    throw new TributaryError(
-      'data.all-truncated',
-      `None of the ${examples.length} examples keeps a supervised token within ${maxLength} tokens.`,
-    );
-  }
+  if (kept.length === 0) throw allTruncated(examples.length, maxLength);
   return { examples: kept, skipped: examples.length - kept.length };
+}
+
+/** The error of a set of which nothing is left to train on. */
+export function allTruncated(examples: number, maxLength: number): TributaryError {
+  return new TributaryError(
+    'data.all-truncated',
+    `None of the ${examples} examples keeps a supervised token within ${maxLength} tokens.`,
+  );
 }

@@ -1,0 +1,76 @@
+/** @file How a graph uses a model's frozen weights: as inputs, packed or as float32, each declared once. */
+
+import { add, dequantizeLinear, gather, gemm, reduceSum, reshape } from '../graph/build.ts';
+import type { Shape } from '../graph/dimension.ts';
+import type { DataType, Graph, Value } from '../graph/graph.ts';
+
+/** How a matrix lies in memory while the graph runs. */
+export type Packing = 'float32' | 'int4' | 'int8';
+
+/** A graph input that is fed from the model's file. */
+export interface WeightInput {
+  readonly input: string;
+  /** Name of the model's tensor. */
+  readonly tensor: string;
+  readonly part: 'float32' | 'values' | 'scale' | 'minimum';
+}
+
+const BLOCK = 32;
+
+/** Declares weights as inputs of one graph and computes with them. */
+export class FrozenWeights {
+  readonly inputs: WeightInput[] = [];
+  readonly #graph: Graph;
+  readonly #packing: (tensor: string) => Packing;
+  readonly #declared = new Map<string, Value>();
+
+  constructor(graph: Graph, packing: (tensor: string) => Packing) {
+    this.#graph = graph;
+    this.#packing = packing;
+  }
+
+  /** A tensor as float32, such as a norm's gain [size]. */
+  tensor(name: string, shape: Shape): Value {
+    return this.#declare({ input: name, tensor: name, part: 'float32' }, 'float32', shape);
+  }
+
+  /**
+   * x·Wᵀ for x [rows, in] and W [out, in]. Four-bit weights w = s·q + m stay packed, since
+   *   x·Wᵀ = x·(s·q)ᵀ + blockSums(x)·mᵀ
+   */
+  product(x: Value, name: string, [out, into]: readonly [number, number]): Value {
+    const packing = this.#packing(name);
+    if (packing === 'float32') return gemm(x, this.tensor(name, [out, into]), { transB: true });
+    const y = gemm(x, this.#unpacked(name, packing, [out, into]), { transB: true });
+    if (packing === 'int8') return y;
+    const minimum = this.#part(name, 'minimum', [out, into / BLOCK]);
+    const blocks = reshape(x, [x.shape[0], into / BLOCK, BLOCK]);
+    const blockSums = reshape(reduceSum(blocks, [-1]), [x.shape[0], into / BLOCK]);
+    return add(y, gemm(blockSums, minimum, { transB: true }));
+  }
+
+  /** Rows of W [count, size] chosen by ids [n]; W is float32 or int8. */
+  rows(name: string, ids: Value, [count, size]: readonly [number, number]): Value {
+    if (this.#packing(name) === 'float32') return gather(this.tensor(name, [count, size]), ids);
+    const values = gather(this.#part(name, 'values', [count, size], 'int8'), ids);
+    return dequantizeLinear(values, gather(this.#part(name, 'scale', [count, size / BLOCK]), ids), BLOCK);
+  }
+
+  #unpacked(name: string, packing: 'int4' | 'int8', [out, into]: readonly [number, number]): Value {
+    const values = this.#part(name, 'values', [out, into], packing === 'int4' ? 'uint4' : 'int8');
+    return dequantizeLinear(values, this.#part(name, 'scale', [out, into / BLOCK]), BLOCK);
+  }
+
+  #part(name: string, part: WeightInput['part'], shape: Shape, dataType: DataType = 'float32'): Value {
+    return this.#declare({ input: `${name}.${part}`, tensor: name, part }, dataType, shape);
+  }
+
+  #declare(input: WeightInput, dataType: DataType, shape: Shape): Value {
+    const known = this.#declared.get(input.input);
+    if (known) return known;
+    const value = this.#graph.input(input.input, dataType, shape);
+    this.inputs.push(input);
+    this.#declared.set(input.input, value);
+    return value;
+  }
+}

@@ -1,0 +1,97 @@
+/** @file The caller's side of the training process. */
+
+import { fork, type ChildProcess } from 'node:child_process';
+
+import { ERRORS, TributaryError, type ErrorCode } from '../errors.ts';
+import { programPath } from '../programs.ts';
+import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
+import type { Observer } from './trainer.ts';
+
+interface Pending {
+  // What belongs to a call of one name is typed where the call is made; here calls of all names lie together.
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly report: (report: unknown) => void;
+}
+
+/** Runs a trainer in a process of its own. The caller never blocks; a crash rejects what was asked. */
+export class TrainerProcess {
+  readonly #child: ChildProcess;
+  readonly #pending = new Map<number, Pending>();
+  #calls = 0;
+  #ended: TributaryError | null = null;
+  #closing = false;
+
+  constructor() {
+    this.#child = fork(programPath('training-process'), [], { serialization: 'advanced', stdio: 'inherit' });
+    this.#child.on('message', (message) => this.#receive(message as FromTrainer));
+    this.#child.on('error', (error) => this.#end(error.message));
+    this.#child.on('exit', (code, signal) =>
+      this.#end(signal ? `signal ${signal}` : `status ${code ?? 'unknown'}`),
+    );
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /**
+   * Asks the process; one call of `train`, `evaluate` or `generate` at a time.
+   * @throws TributaryError what the trainer threw, or `engine.crashed` when the process ended meanwhile
+   */
+  call<Name extends CallName>(
+    name: Name,
+    question: Calls[Name]['question'],
+    observer: Observer<Calls[Name]['report']> = {},
+  ): Promise<Calls[Name]['answer']> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    const id = this.#calls++;
+    const abort = () => this.#send({ type: 'abort', id });
+    return new Promise<Calls[Name]['answer']>((resolve, reject) => {
+      this.#pending.set(id, {
+        resolve: (answer) => resolve(answer as Calls[Name]['answer']),
+        reject,
+        report: (report) => observer.report?.(report as Calls[Name]['report']),
+      });
+      this.#send({ type: 'call', id, name, question } as ToTrainer);
+      if (observer.signal?.aborted) abort();
+      else observer.signal?.addEventListener('abort', abort, { once: true });
+    }).finally(() => observer.signal?.removeEventListener('abort', abort));
+  }
+
+  /** Ends the process and waits for its end. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    this.#closing = true;
+    const exited = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.disconnect();
+    await exited;
+  }
+
+  #send(message: ToTrainer): void {
+    if (this.#child.connected) this.#child.send(message);
+  }
+
+  #receive(message: FromTrainer): void {
+    const pending = this.#pending.get(message.id);
+    if (!pending) return;
+    if (message.type === 'report') {
+      pending.report(message.report);
+      return;
+    }
+    this.#pending.delete(message.id);
+    if (message.type === 'answer') pending.resolve(message.answer);
+    else {
+      const code = Object.hasOwn(ERRORS, message.code) ? (message.code as ErrorCode) : 'internal.unexpected';
+      pending.reject(new TributaryError(code, message.message, { hint: message.hint }));
+    }
+  }
+
+  #end(how: string): void {
+    this.#ended ??= this.#closing
+      ? new TributaryError('training.stopped', 'The training process was closed.')
+      : new TributaryError('engine.crashed', `The training process ended unexpectedly (${how}).`);
+    for (const { reject } of this.#pending.values()) reject(this.#ended);
+    this.#pending.clear();
+  }
+}

@@ -1,0 +1,73 @@
+/** @file The training process: a child that owns the engine, so that a crash of it takes nothing else along. */
+
+import { toTributaryError } from '../errors.ts';
+import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
+import { Trainer, type Observer } from './trainer.ts';
+
+let trainer: Trainer | null = null;
+
+function open(): Trainer {
+  if (!trainer) throw new Error('no model is open');
+  return trainer;
+}
+
+type Handlers = {
+  [Name in CallName]: (
+    question: Calls[Name]['question'],
+    observer: Observer<Calls[Name]['report']>,
+  ) => Promise<Calls[Name]['answer']> | Calls[Name]['answer'];
+};
+
+const handlers: Handlers = {
+  open: async (options) => {
+    await trainer?.close();
+    trainer = await Trainer.open(options);
+    const { identity, precision, device } = trainer;
+    return { identity, precision, device };
+  },
+  setAdapter: (adapter) => {
+    open().setAdapter(adapter);
+    return null;
+  },
+  adapter: () => open().adapter,
+  train: (request, observer) => open().train(request, observer),
+  evaluate: (request, observer) => open().evaluate(request, observer),
+  generate: (request, observer) => open().generate(request, observer),
+  memory: () => process.resourceUsage().maxRSS * 1024,
+};
+
+const running = new Map<number, AbortController>();
+
+function send(message: FromTrainer): void {
+  process.send?.(message);
+}
+
+async function answer(message: Extract<ToTrainer, { type: 'call' }>): Promise<void> {
+  const { id, name, question } = message;
+  const controller = new AbortController();
+  running.set(id, controller);
+  try {
+    const observer = {
+      signal: controller.signal,
+      report: (report: Calls[CallName]['report']) => send({ type: 'report', id, report }),
+    };
+    // The union of calls keeps each question beside its own name.
+    const handler = handlers[name] as (
+      question: unknown,
+      observer: Observer<unknown>,
+    ) => Promise<Calls[CallName]['answer']>;
+    send({ type: 'answer', id, answer: await handler(question, observer) });
+  } catch (thrown) {
+    const { code, message: text, hint } = toTributaryError(thrown);
+    send({ type: 'error', id, code, message: text, hint });
+  } finally {
+    running.delete(id);
+  }
+}
+
+process.on('message', (message: ToTrainer) => {
+  if (message.type === 'abort') running.get(message.id)?.abort();
+  else void answer(message);
+});
+// Without its parent nobody needs the work.
+process.on('disconnect', () => process.exit(0));

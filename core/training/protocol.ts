@@ -1,0 +1,55 @@
+/** @file What the training process can be asked. Messages are structured clones over a child process's channel. */
+
+import type { LoraConfiguration } from '../model/lora.ts';
+import type { NamedTensors } from '../model/tensor.ts';
+import type { ModelIdentity } from '../model/open.ts';
+import type { Device } from '../engine/engine.ts';
+import type { Precision } from '../engine/base-weights.ts';
+import type { Example } from './examples.ts';
+import type {
+  EvaluateResult,
+  GenerateRequest,
+  GenerateResult,
+  StepReport,
+  TextOptions,
+  TrainerOptions,
+  TrainRequest,
+  TrainResult,
+} from './trainer.ts';
+
+/** Each call with its question, its answer and what it reports meanwhile. */
+export interface Calls {
+  open: {
+    question: TrainerOptions;
+    answer: { identity: ModelIdentity; precision: Precision; device: Device };
+    report: never;
+  };
+  setAdapter: {
+    question: { configuration: LoraConfiguration; tensors: NamedTensors } | null;
+    answer: null;
+    report: never;
+  };
+  adapter: { question: null; answer: NamedTensors | null; report: never };
+  train: { question: TrainRequest; answer: TrainResult; report: StepReport };
+  evaluate: {
+    question: TextOptions & { examples: readonly Example[]; batchSize: number };
+    answer: EvaluateResult;
+    report: { done: number; total: number };
+  };
+  generate: { question: GenerateRequest; answer: GenerateResult; report: { text: string } };
+  /** Largest resident memory so far, in bytes. */
+  memory: { question: null; answer: number; report: never };
+}
+
+export type CallName = keyof Calls;
+
+export type ToTrainer =
+  | {
+      [Name in CallName]: { type: 'call'; id: number; name: Name; question: Calls[Name]['question'] };
+    }[CallName]
+  | { type: 'abort'; id: number };
+
+export type FromTrainer =
+  | { type: 'answer'; id: number; answer: Calls[CallName]['answer'] }
+  | { type: 'report'; id: number; report: Calls[CallName]['report'] }
+  | { type: 'error'; id: number; code: string; message: string; hint: string };
