@@ -1,0 +1,66 @@
+/** @file Asking a hub by its folder, whether it is running or not. */
+
+import { pino } from 'pino';
+import { acquireFolderLock, askControl } from '../control.ts';
+import { TributaryError } from '../errors.ts';
+import type { Outbox } from './context.ts';
+import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
+import { answerOffice } from './office.ts';
+import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
+import { createUptimeClock } from './progress.ts';
+
+/** Nobody is there; what is sent is owed and told when the site comes to the running hub. */
+const nobody: Outbox = {
+  send: () => undefined,
+  takeTraffic: (site) => ({ site, up: 0, down: 0 }),
+  presence: () => ({ connected: false, since: null, progress: null }),
+  disconnect: () => undefined,
+};
+
+/**
+ * Asks the running hub of a folder, or does the same in this process while none is running.
+ * Throws `hub.not-there` and whatever the command throws.
+ */
+export async function askHub<C extends OfficeCommand>(
+  folder: string,
+  command: C,
+  request: OfficeRequest<C>,
+): Promise<OfficeResult<C>> {
+  requireHub(folder);
+  const result = await askRunning(folder, command, request);
+  // Both ways run the same row of the table, whose type this is.
+  return result as OfficeResult<C>;
+}
+
+async function askRunning(folder: string, command: OfficeCommand, request: unknown): Promise<unknown> {
+  const fields = typeof request === 'object' ? request : {};
+  try {
+    return await askControl(folder, { ...fields, command });
+  } catch (error) {
+    if (!(error instanceof TributaryError) || error.code !== 'folder.not-running') throw error;
+    if (command === 'stop') return { stopped: false };
+    return askDirectly(folder, command, request);
+  }
+}
+
+async function askDirectly(folder: string, command: OfficeCommand, request: unknown): Promise<unknown> {
+  const lock = acquireFolderLock(folder);
+  try {
+    const hub = await openHubFolder({ folder, outbox: nobody, log: pino({ level: 'silent' }) });
+    try {
+      const holder = {
+        hub,
+        clock: createUptimeClock(hub),
+        running: false,
+        urls: () => invitationUrls(hub),
+        advance: () => Promise.resolve(),
+        stop: () => undefined,
+      };
+      return await answerOffice(holder, command, request);
+    } finally {
+      hub.store.close();
+    }
+  } finally {
+    lock.release();
+  }
+}

@@ -1,0 +1,82 @@
+/** @file What the parts of a hub share. */
+
+import type { Logger } from 'pino';
+import type { BlobStore } from '../federation/blobs.ts';
+import type { Identity } from '../federation/identity.ts';
+import type { Message } from '../federation/messages.ts';
+import type { Members } from './members.ts';
+import type { Traffic } from './records.ts';
+import type { RunStore } from './run-store.ts';
+import type { Store } from './store.ts';
+
+/** What happens in a hub, for whoever shows it. */
+export type HubEvent =
+  | { readonly type: 'listening'; readonly url: string }
+  | { readonly type: 'joined' | 'connected'; readonly site: string }
+  | { readonly type: 'disconnected'; readonly site: string; readonly reason: string }
+  | { readonly type: 'proposed' | 'started'; readonly run: string }
+  | { readonly type: 'approved'; readonly run: string; readonly site: string; readonly examples: number }
+  | { readonly type: 'declined'; readonly run: string; readonly site: string; readonly reason: string }
+  | { readonly type: 'update'; readonly run: string; readonly round: number; readonly site: string }
+  | {
+      readonly type: 'refused';
+      readonly run: string;
+      readonly round: number;
+      readonly site: string;
+      readonly code: string;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'round';
+      readonly run: string;
+      readonly round: number;
+      readonly loss: number;
+      /** Sealed bytes from the sites to the hub, and back. */
+      readonly bytesUp: number;
+      readonly bytesDown: number;
+      readonly seconds: number;
+      readonly cohort: readonly string[];
+    }
+  | { readonly type: 'ended'; readonly run: string; readonly state: string; readonly reason: string };
+
+/** What a site last told of its work, and since when it has been away. Kept in memory only. */
+export interface Presence {
+  readonly connected: boolean;
+  /** Unix seconds when it came or went; null if it was never here since the hub has started. */
+  readonly since: number | null;
+  readonly progress: {
+    readonly run: string;
+    readonly round: number;
+    readonly phase: string;
+    readonly step: number;
+    readonly steps: number;
+  } | null;
+}
+
+/** The way to the sites. What cannot be sent now is owed and sent when the site is back. */
+export interface Outbox {
+  send(site: string, message: Message): void;
+  /** Sealed bytes of a site since the last time this was asked. */
+  takeTraffic(site: string): Traffic;
+  presence(site: string): Presence;
+  /** Ends a site's connections. */
+  disconnect(site: string, code: 'site.revoked'): void;
+}
+
+export interface HubContext {
+  readonly folder: string;
+  readonly identity: Identity;
+  readonly store: Store;
+  readonly runs: RunStore;
+  readonly members: Members;
+  readonly blobs: BlobStore;
+  readonly outbox: Outbox;
+  readonly log: Logger;
+  readonly emit: (event: HubEvent) => void;
+  /** Why a run cannot go on although it should, by run; kept in memory. */
+  readonly trouble: Map<string, string>;
+  /** Unix seconds. */
+  readonly now: () => number;
+  /** Runs one piece of work after the other, so that no two of them see each other half done. */
+  readonly inTurn: <T>(work: () => T | Promise<T>) => Promise<T>;
+}

@@ -1,0 +1,21 @@
+/** @file The adapter of a completed run as a PEFT folder. */
+
+import { TributaryError } from '../errors.ts';
+import { readTensors } from '../federation/codec.ts';
+import { writeAdapter } from '../model/adapter.ts';
+import { configurationSchema } from '../model/catalogue.ts';
+import type { HubContext } from './context.ts';
+import { planOf } from './proposals.ts';
+import type { RunRecord } from './records.ts';
+
+/** Throws `run.no-adapter`, `blob.damaged`, `disk.full`. */
+export async function exportAdapter(hub: HubContext, run: RunRecord, folder: string): Promise<void> {
+  if (run.adapter === null) {
+    throw new TributaryError('run.no-adapter', `${run.id} is ${run.state} and has no final adapter.`);
+  }
+  await hub.blobs.describe(run.adapter.hash);
+  const { adapter, model } = planOf(run);
+  const tensors = readTensors(hub.blobs.path(run.adapter.hash));
+  const base = { identity: model, configuration: configurationSchema.parse(JSON.parse(run.configuration)) };
+  await writeAdapter(folder, { configuration: adapter, tensors }, base);
+}

@@ -1,0 +1,258 @@
+/**
+ * @file A running hub: the door, the sites behind it, the rounds. Stopping it and killing it are the same to
+ * what is on disk; starting goes on where the last transaction left it.
+ */
+
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+import { acquireFolderLock, serveControl } from '../control.ts';
+import type { FolderLock } from '../control.ts';
+import { toTributaryError, TributaryError } from '../errors.ts';
+import type { Message, MessageOf } from '../federation/messages.ts';
+import { serveTransfers } from '../federation/transfer.ts';
+import type { HubEvent } from './context.ts';
+import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
+import { listen } from './listener.ts';
+import type { Listener, Peer } from './listener.ts';
+import { answerOffice, OFFICE } from './office.ts';
+import type { OfficeCommand, Officeholder } from './office.ts';
+import { owedTo, takeCountersignature } from './owed.ts';
+import { advance, createUptimeClock } from './progress.ts';
+import { takeApproval, takeDecline } from './proposals.ts';
+import { publishedBlobs, removeUnused } from './retention.ts';
+import { createSessions } from './sessions.ts';
+import type { CrashPoint } from './store.ts';
+import { acceptOffer, takeUpdate } from './updates.ts';
+
+export interface HubOptions {
+  readonly folder: string;
+  /** Address to listen on; 127.0.0.1 when absent. */
+  readonly host?: string;
+  /** 0 or absent: the port of the last time, or a free one that is kept. */
+  readonly port?: number;
+  readonly tls?: { readonly certificate: string; readonly key: string };
+  readonly log?: Logger;
+  readonly onEvent?: (event: HubEvent) => void;
+  readonly heartbeatSeconds?: number;
+  /** Unix seconds; for tests. */
+  readonly now?: () => number;
+  /** For crash tests: what it throws ends the hub on the spot. */
+  readonly crashPoint?: CrashPoint;
+}
+
+export interface Hub {
+  readonly url: string;
+  /** Asks in this process what the control socket is asked from others. */
+  ask(command: OfficeCommand, request?: unknown): Promise<unknown>;
+  /** Resolves when everything is closed, after `stop`, the command `stop` or a crash. */
+  readonly stopped: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** How often deadlines are looked at, seconds. */
+const TICK_SECONDS = 1;
+
+/**
+ * Starts a hub in its folder and goes on with what was under way.
+ * Throws `hub.not-there`, `folder.locked`, or what the system says of the port.
+ */
+export async function startHub(options: HubOptions): Promise<Hub> {
+  requireHub(options.folder);
+  const lock = acquireFolderLock(options.folder);
+  try {
+    return await start(options, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
+  const { folder, host = '127.0.0.1', tls, heartbeatSeconds = 15 } = options;
+  const log = options.log ?? pino({ level: 'silent' });
+  const now = options.now ?? (() => Math.floor(Date.now() / 1000));
+  const emit = options.onEvent ?? (() => undefined);
+  const sessions = createSessions(now);
+  let listener: Listener | undefined;
+  let ending: Promise<void> | undefined;
+  let markStopped: () => void = () => undefined;
+  const stopped = new Promise<void>((resolve) => (markStopped = resolve));
+
+  const crashPoint: CrashPoint = (point) => {
+    try {
+      options.crashPoint?.(point);
+    } catch (error) {
+      hub.store.close(); // as after kill -9: nothing is written from here on
+      void stop();
+      throw error;
+    }
+  };
+  const hub = await openHubFolder({ folder, outbox: sessions, log, emit, now, crashPoint });
+  const clock = createUptimeClock(hub);
+  const advanceNow = (): Promise<void> => hub.inTurn(() => advance(hub, clock));
+  /** Updates whose blob is still on its way, by site. */
+  const pending = new Map<string, MessageOf<'update'>>();
+
+  function handle(peer: Peer, message: Message): void {
+    const { site } = peer;
+    // A revoked site's last frames may still be in the queue.
+    if (hub.members.find(site)?.revoked !== null) return;
+    switch (message.type) {
+      case 'approval':
+        return takeApproval(hub, site, message);
+      case 'decline':
+        return takeDecline(hub, site, message);
+      case 'progress':
+        return sessions.heard(site, message);
+      case 'update':
+        if (takeUpdate(hub, site, message) === 'waiting') pending.set(site, message);
+        return;
+      case 'countersign':
+        return takeCountersignature(hub, site, message);
+      default:
+        throw new TributaryError('wire.not-allowed', `${message.type} has no place after the welcome.`);
+    }
+  }
+
+  function onControl(peer: Peer): void {
+    const { site, channel } = peer;
+    sessions.enter(site, channel);
+    log.info({ site }, 'connected');
+    emit({ type: 'connected', site });
+    void channel.closed.then((reason) => {
+      log.info({ site, code: reason.code }, 'disconnected');
+      if (!sessions.connected().includes(site)) emit({ type: 'disconnected', site, reason: reason.message });
+    });
+    channel.listen(async (message) => {
+      await hub.inTurn(() => handle(peer, message));
+      if (message.type !== 'progress' && message.type !== 'countersign') await advanceNow();
+    });
+    hub
+      .inTurn(() => {
+        for (const message of owedTo(hub, site, clock.seconds)) channel.send(message);
+      })
+      .catch(report);
+  }
+
+  function onBulk({ site, channel }: Peer): void {
+    sessions.enter(site, channel);
+    serveTransfers({
+      channel,
+      store: hub.blobs,
+      mayServe: (hash) => {
+        if (hub.members.find(site)?.revoked !== null) return false;
+        return hub.runs.runs().some((run) => publishedBlobs(hub, run).includes(hash));
+      },
+      acceptOffer: (offer) => acceptOffer(hub, site, offer),
+      onArrived: (blob) =>
+        void hub
+          .inTurn(() => arrived(site, blob.hash))
+          .then(advanceNow)
+          .catch(report),
+    });
+  }
+
+  function arrived(site: string, hash: string): void {
+    const message = pending.get(site);
+    if (message?.blob.hash !== hash) return;
+    pending.delete(site);
+    takeUpdate(hub, site, message);
+  }
+
+  function report(thrown: unknown): void {
+    const { code, message } = toTributaryError(thrown);
+    if (ending === undefined) log.error({ code }, message);
+  }
+
+  function stop(): Promise<void> {
+    ending ??= end().finally(markStopped);
+    return ending;
+  }
+
+  async function end(): Promise<void> {
+    clearInterval(timer);
+    await control?.close();
+    await listener?.close();
+    if (hub.store.database.open) {
+      await hub.inTurn(() => clock.save()).catch(report);
+      hub.store.close();
+    }
+    lock.release();
+    log.info('stopped');
+  }
+
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const elapsed = (performance.now() - last) / 1000;
+    last = performance.now();
+    hub
+      .inTurn(() => clock.add(elapsed))
+      .then(advanceNow)
+      .catch(report);
+  }, TICK_SECONDS * 1000);
+  let control: Awaited<ReturnType<typeof serveControl>> | undefined;
+
+  const holder: Officeholder = {
+    hub,
+    clock,
+    running: true,
+    urls: () => invitationUrls(hub),
+    advance: advanceNow,
+    // The answer goes out first.
+    stop: () => void setImmediate(() => void stop()),
+  };
+  const ask: Hub['ask'] = (command, request = {}) =>
+    Promise.resolve().then(() => answerOffice(holder, command, request));
+
+  try {
+    await removeUnused(hub);
+    listener = await listen({
+      host,
+      port: options.port || Number(hub.store.setting('port') ?? '0'),
+      tls,
+      keys: hub.identity.x25519,
+      federation: hub.store.setting('federation') ?? '',
+      heartbeatSeconds,
+      roster: () => hub.members.roster(),
+      lookUpInvitation: (id) => hub.members.lookUpInvitation(id),
+      admit: (join, x25519) => {
+        const known = hub.members.lookUp(x25519) !== null;
+        const entry = hub.members.admit(join, x25519);
+        if (!known) emit({ type: 'joined', site: entry.site });
+        return entry;
+      },
+      lookUpMember: (x25519) => {
+        const entry = hub.members.lookUp(x25519);
+        if (entry !== null) hub.members.confirm(x25519);
+        return entry;
+      },
+      onControl,
+      onBulk,
+      onRefused: ({ code, message }, address) => log.warn({ code, address }, message),
+    });
+    hub.store.setSetting('port', String(listener.port));
+    hub.store.setSetting('url', listener.url);
+    control = await serveControl(folder, handlersOf(ask));
+  } catch (error) {
+    clearInterval(timer);
+    await listener?.close();
+    hub.store.close();
+    throw addressInUse(error);
+  }
+  log.info({ url: listener.url }, 'listening');
+  emit({ type: 'listening', url: listener.url });
+  await advanceNow();
+  return { url: listener.url, ask, stopped, stop };
+}
+
+function addressInUse(error: unknown): unknown {
+  if (!(error instanceof Error) || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return error;
+  return new TributaryError('hub.address-in-use', `Another program is listening there: ${error.message}.`);
+}
+
+function handlersOf(ask: Hub['ask']): Record<string, (request: unknown) => unknown> {
+  const commands = Object.keys(OFFICE) as OfficeCommand[];
+  return Object.fromEntries(
+    commands.map((command) => [command, (request: unknown) => ask(command, request)]),
+  );
+}

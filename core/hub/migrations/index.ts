@@ -1,0 +1,6 @@
+/** @file The steps of a hub's database in order; a released step never changes. */
+
+import type { Migration } from '../../database.ts';
+import { first } from './0001-first.ts';
+
+export const MIGRATIONS: readonly Migration[] = [first];

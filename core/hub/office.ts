@@ -1,0 +1,168 @@
+/**
+ * @file What one may ask of a hub on its own machine, as one table. The same rows run in the process of
+ * `hub start`, through its control socket, and directly while no hub is running.
+ */
+
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
+import { modelIdentitySchema, pinPlan, planRequestSchema } from '../federation/plan.ts';
+import { exportLedger } from '../federation/ledger.ts';
+import { siteNameShape } from '../federation/shapes.ts';
+import { hubUrlShape } from '../federation/invitation.ts';
+import { configurationSchema } from '../model/catalogue.ts';
+import type { HubContext } from './context.ts';
+import { exportAdapter } from './export.ts';
+import type { UptimeClock } from './progress.ts';
+import { endRun } from './progress.ts';
+import { propose } from './proposals.ts';
+import { runStatuses } from './status.ts';
+import type { RunStatus } from './status.ts';
+
+/** A hub that can be asked: its parts, and what only a running one has. */
+export interface Officeholder {
+  readonly hub: HubContext;
+  readonly clock: UptimeClock;
+  /** Whether sites can connect to it. */
+  readonly running: boolean;
+  /** Addresses that invitations carry. */
+  readonly urls: () => Promise<string[]>;
+  /** Looks whether something can go on now. */
+  readonly advance: () => Promise<void>;
+  /** Begins to stop a running hub. */
+  readonly stop: () => void;
+}
+
+interface Row<Request extends z.ZodType, Result> {
+  readonly request: Request;
+  readonly answer: (holder: Officeholder, request: z.infer<Request>) => Result | Promise<Result>;
+}
+
+const row = <Request extends z.ZodType, Result>(
+  request: Request,
+  answer: Row<Request, Result>['answer'],
+): Row<Request, Result> => ({ request, answer });
+
+export interface SiteSummary {
+  readonly name: string;
+  readonly connected: boolean;
+  /** Unix seconds. */
+  readonly joined: number;
+  readonly revoked: number | null;
+}
+
+const nothing = z.object({});
+const oneRun = z.object({ run: z.string() });
+
+export const OFFICE = {
+  invite: row(
+    z.object({
+      site: siteNameShape.optional(),
+      seconds: z.number().positive().max(31_536_000).default(604_800),
+    }),
+    async ({ hub, urls }, { site, seconds }) => ({
+      invitation: hub.members.invite({ urls: await urls(), seconds, site }),
+      expires: hub.now() + Math.round(seconds),
+    }),
+  ),
+
+  propose: row(
+    z.object({ plan: planRequestSchema, model: modelIdentitySchema, configuration: configurationSchema }),
+    async ({ hub, advance }, { plan, model, configuration }) => {
+      const result = await hub.inTurn(() => propose(hub, pinPlan(plan, model), configuration));
+      await advance();
+      return result;
+    },
+  ),
+
+  status: row(nothing, ({ hub, clock, running }) => ({
+    federation: hub.store.setting('federation') ?? '',
+    running,
+    runs: runStatuses(hub, clock),
+  })),
+
+  sites: row(nothing, ({ hub }) => ({
+    sites: hub.members.all().map(({ site, joined, revoked }): SiteSummary => ({
+      name: site,
+      connected: hub.outbox.presence(site).connected,
+      joined,
+      revoked,
+    })),
+  })),
+
+  runs: row(nothing, ({ hub, clock }) => ({
+    runs: runStatuses(hub, clock).map(({ id, name, state, planHash, round, rounds }) => ({
+      id,
+      name,
+      state,
+      planHash,
+      round,
+      rounds,
+    })),
+  })),
+
+  revoke: row(z.object({ site: siteNameShape }), async ({ hub, advance }, { site }) => {
+    await hub.inTurn(() => hub.members.revoke(site));
+    hub.outbox.disconnect(site, 'site.revoked');
+    await advance();
+    return { site };
+  }),
+
+  cancel: row(
+    oneRun.extend({ reason: z.string().max(500).default('cancelled by the coordinator') }),
+    async ({ hub }, { run, reason }) => {
+      await hub.inTurn(async () => {
+        const record = requireRun(hub, run);
+        if (record.state !== 'proposed' && record.state !== 'running') {
+          throw new TributaryError('run.not-open', `${run} is ${record.state} already.`);
+        }
+        await endRun(hub, record, 'cancelled', reason);
+      });
+      return { run };
+    },
+  ),
+
+  export: row(oneRun.extend({ out: z.string() }), async ({ hub }, { run, out }) => {
+    const record = requireRun(hub, run);
+    const folder = resolve(out);
+    await exportAdapter(hub, record, folder);
+    return { adapter: folder };
+  }),
+
+  ledger: row(z.object({ out: z.string() }), async ({ hub }, { out }) => {
+    const file = resolve(out);
+    return { file, entries: await exportLedger(hub.store.database, file) };
+  }),
+
+  urls: row(z.object({ urls: z.array(hubUrlShape).min(1).max(8) }), ({ hub }, { urls }) => {
+    hub.store.setSetting('urls', JSON.stringify(urls));
+    return { urls };
+  }),
+
+  stop: row(nothing, ({ stop, running }) => {
+    stop();
+    return { stopped: running };
+  }),
+};
+
+export type OfficeCommand = keyof typeof OFFICE;
+export type OfficeRequest<C extends OfficeCommand> = z.input<(typeof OFFICE)[C]['request']>;
+export type OfficeResult<C extends OfficeCommand> = Awaited<ReturnType<(typeof OFFICE)[C]['answer']>>;
+export type { RunStatus };
+
+function requireRun(hub: HubContext, id: string) {
+  const run = hub.runs.run(id);
+  if (run === null) throw new TributaryError('run.unknown', `The hub has no run ${id}.`);
+  return run;
+}
+
+/** Runs a row after checking its request. Throws `usage.invalid`. */
+export function answerOffice(holder: Officeholder, command: OfficeCommand, request: unknown): unknown {
+  const { request: schema, answer }: Row<z.ZodType, unknown> = OFFICE[command];
+  const parsed = schema.safeParse(request);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new TributaryError('usage.invalid', `${command}: ${issue.path.join('.')} ${issue.message}.`);
+  }
+  return answer(holder, parsed.data);
+}

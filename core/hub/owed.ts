@@ -1,0 +1,91 @@
+/** @file What a site that has just connected must be told, and its word on the ledger. */
+
+import { TributaryError } from '../errors.ts';
+import { verify } from '../federation/identity.ts';
+import type { Message, MessageOf } from '../federation/messages.ts';
+import { countersignStatement } from '../federation/statements.ts';
+import type { HubContext } from './context.ts';
+import { runEnded } from './progress.ts';
+import { roundStart } from './proposals.ts';
+import type { RoundRecord, RunRecord } from './records.ts';
+
+/** Runs that ended before the last so many are not told again. */
+const REMEMBERED_RUNS = 10;
+
+/** Everything the site may have missed, in the order it happened. All of it may be heard twice. */
+export function owedTo(hub: HubContext, site: string, seconds: (round: RoundRecord) => number): Message[] {
+  return hub.runs
+    .runs()
+    .slice(-REMEMBERED_RUNS)
+    .flatMap((run) => owedOfRun(hub, { site, run, seconds }));
+}
+
+interface Debt {
+  readonly site: string;
+  readonly run: RunRecord;
+  readonly seconds: (round: RoundRecord) => number;
+}
+
+function owedOfRun(hub: HubContext, { site, run, seconds }: Debt): Message[] {
+  const { runs } = hub;
+  const answer = runs.answers(run.id).find((entry) => entry.site === site);
+  if (answer === undefined) {
+    const { id, plan, planHash, state } = run;
+    const isOpen = state === 'proposed' || state === 'running';
+    return isOpen ? [{ type: 'proposal', run: id, plan, planHash }] : [];
+  }
+  if (!answer.approved) return [];
+  const messages: Message[] = [];
+  const current = runs.currentRound(run.id);
+  const closed = current?.phase === 'closed' ? current : runs.round(run.id, (current?.number ?? 0) - 1);
+  if (closed !== null) messages.push(...roundClosed(hub, site, closed));
+  if (run.state === 'running' && current?.phase === 'collecting') {
+    const sent = runs.contributions(run.id, current.number).some((entry) => entry.site === site);
+    if (!sent) messages.push(roundStart(run, current, seconds(current)));
+  }
+  const end = runEnded(run.id, run.state, run.reason, run.adapter);
+  if (end !== null) messages.push(end);
+  return messages;
+}
+
+/** The end of a round, unless the site has countersigned it and so knows it. */
+function roundClosed(hub: HubContext, site: string, round: RoundRecord): Message[] {
+  const { aggregate, loss, ledgerIndex, cohort } = round;
+  if (aggregate === null || loss === null || ledgerIndex === null || cohort === null) return [];
+  const hash = hub.store.ledger.hashAt(ledgerIndex);
+  if (hash === null || hub.runs.isCountersigned(ledgerIndex, site)) return [];
+  return [
+    {
+      type: 'round-closed',
+      run: round.run,
+      round: round.number,
+      aggregate,
+      cohort: [...cohort],
+      loss,
+      ledgerEntry: { index: ledgerIndex, hash },
+    },
+  ];
+}
+
+/**
+ * Takes a site's countersignature of a round's aggregate. Throws `ledger.disagreement` if the site has seen
+ * another entry there, and `identity.bad-signature`.
+ */
+export function takeCountersignature(hub: HubContext, site: string, message: MessageOf<'countersign'>): void {
+  const { runs, store, members } = hub;
+  const { index, hash, signature } = message;
+  // Only aggregates are countersigned; anything else would let a site grow the ledger at will.
+  if (!runs.isAggregate(index) || runs.isCountersigned(index, site)) return;
+  if (store.ledger.hashAt(index) !== hash) {
+    throw new TributaryError('ledger.disagreement', `${site} has seen another entry ${index} of the ledger.`);
+  }
+  const key = members.find(site)?.ed25519;
+  if (key === undefined || !verify(key, countersignStatement({ index, hash }), signature)) {
+    throw new TributaryError('identity.bad-signature', `${site} did not sign entry ${index} of the ledger.`);
+  }
+  store.transition('countersign', () => {
+    runs.addCountersignature(index, site);
+    const text = Buffer.from(signature).toString('base64url');
+    store.ledger.append('countersign', { site, index, hash, signature: text });
+  });
+}

@@ -1,0 +1,168 @@
+/** @file From a plan to a running run: proposing it, collecting the sites' answers, starting it. */
+
+import { TributaryError } from '../errors.ts';
+import { verify } from '../federation/identity.ts';
+import type { Message, MessageOf } from '../federation/messages.ts';
+import { encodePlan, openPlan, planHash } from '../federation/plan.ts';
+import type { Plan } from '../federation/plan.ts';
+import { learningRateOfRound } from '../federation/schedule.ts';
+import { approvalStatement } from '../federation/statements.ts';
+import type { ModelConfiguration } from '../model/configuration.ts';
+import { initialAdapter } from '../model/lora.ts';
+import { writeInitialState } from './closing.ts';
+import type { HubContext } from './context.ts';
+import type { Answer, RoundRecord, RunRecord } from './records.ts';
+
+const opened = new Map<string, Plan>();
+
+/** The plan of a run. Read once: the same hash is always the same plan. */
+export function planOf(run: RunRecord): Plan {
+  const plan = opened.get(run.planHash) ?? openPlan(run.plan, run.planHash);
+  opened.set(run.planHash, plan);
+  return plan;
+}
+
+/** Answers that count: approvals of sites that are still members. */
+export function approvals({ runs, members }: Pick<HubContext, 'runs' | 'members'>, run: string): Answer[] {
+  return runs.answers(run).filter(({ site, approved }) => approved && members.find(site)?.revoked === null);
+}
+
+/** The message that starts a round at a site. */
+export function roundStart(run: RunRecord, round: RoundRecord, seconds: number): MessageOf<'round-start'> {
+  const { training, federation } = planOf(run);
+  return {
+    type: 'round-start',
+    run: run.id,
+    round: round.number,
+    rounds: federation.rounds,
+    learningRate: learningRateOfRound(training, round.number, federation.rounds),
+    base: round.base,
+    secondsLeft: Math.max(0, federation.deadline - seconds),
+  };
+}
+
+/** What the ledger says of a round that begins. */
+export function roundStartEntry(message: MessageOf<'round-start'>): Record<string, string | number> {
+  const { run, round, base, learningRate } = message;
+  return { run, round, base: base.hash, learningRate };
+}
+
+function identifier(name: string, number: number): string {
+  const words = name
+    .normalize('NFKD')
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  return `${words.slice(0, 40).replace(/-+$/, '').toLowerCase() || 'run'}-${number}`;
+}
+
+/** Enters a run and tells every connected member. The initial adapter needs only the model's dimensions. */
+export async function propose(
+  hub: HubContext,
+  plan: Plan,
+  configuration: ModelConfiguration,
+): Promise<{ run: string; planHash: string }> {
+  const { runs, members, store, blobs } = hub;
+  const { minSites } = plan.federation;
+  const start = await writeInitialState(blobs, plan, initialAdapter(configuration, plan.adapter, plan.seed));
+  const number = runs.countRuns() + 1;
+  const id = identifier(plan.name, number);
+  const run = {
+    id,
+    number,
+    plan: encodePlan(plan),
+    planHash: planHash(plan),
+    configuration: JSON.stringify(configuration),
+  };
+  store.transition('propose', () => {
+    runs.insertRun(run);
+    runs.insertRound({ run: id, number: 0, ...start });
+    store.ledger.append('plan', { run: id, planHash: run.planHash, plan: run.plan });
+  });
+  const present = members.all().filter(({ revoked }) => revoked === null);
+  hub.log.info({ run: id, planHash: run.planHash, minSites, members: present.length }, 'proposed');
+  hub.emit({ type: 'proposed', run: id });
+  const message: Message = { type: 'proposal', run: id, plan: run.plan, planHash: run.planHash };
+  for (const { site } of present) hub.outbox.send(site, message);
+  return { run: id, planHash: run.planHash };
+}
+
+/** Takes a site's yes. Throws `plan.hash-mismatch` or `identity.bad-signature`. */
+export function takeApproval(hub: HubContext, site: string, message: MessageOf<'approval'>): void {
+  const { runs, members, store } = hub;
+  const run = runs.run(message.run);
+  if (run === null) throw new TributaryError('run.unknown', `The hub has no run ${message.run}.`);
+  if (run.state !== 'proposed' && run.state !== 'running') return;
+  const member = members.find(site);
+  const refusal = refusalOfApproval(run, message, member?.ed25519);
+  if (refusal !== null) {
+    store.transition('answer', () => {
+      store.ledger.append('refusal', { site, run: run.id, code: refusal.code, reason: refusal.message });
+    });
+    throw refusal;
+  }
+  const before = runs.answers(run.id).find((answer) => answer.site === site);
+  if (before?.approved === true && before.examples === message.examples) return;
+  store.transition('answer', () => {
+    const { examples } = message;
+    runs.putAnswer(run.id, { site, approved: true, examples, code: null, reason: null });
+    store.ledger.append('approval', {
+      site,
+      run: run.id,
+      planHash: message.planHash,
+      examples,
+      signature: Buffer.from(message.signature).toString('base64url'),
+    });
+  });
+  hub.emit({ type: 'approved', run: run.id, site, examples: message.examples });
+}
+
+function refusalOfApproval(
+  run: RunRecord,
+  { planHash: approved, signature }: MessageOf<'approval'>,
+  key: Uint8Array | undefined,
+): TributaryError | null {
+  if (approved !== run.planHash) {
+    const what = `The site approved a plan with the hash ${approved}, but that of ${run.id} is ${run.planHash}.`;
+    return new TributaryError('plan.hash-mismatch', what);
+  }
+  if (key === undefined || !verify(key, approvalStatement({ run: run.id, planHash: approved }), signature)) {
+    return new TributaryError(
+      'identity.bad-signature',
+      `The approval of ${run.id} is not signed by the site.`,
+    );
+  }
+  return null;
+}
+
+/** Takes a site's no; it may change its mind as long as the run is open. */
+export function takeDecline(hub: HubContext, site: string, message: MessageOf<'decline'>): void {
+  const { runs, store } = hub;
+  const run = runs.run(message.run);
+  if (run === null || (run.state !== 'proposed' && run.state !== 'running')) return;
+  const { code, reason } = message;
+  const before = runs.answers(run.id).find((answer) => answer.site === site);
+  if (before !== undefined && !before.approved && before.code === code && before.reason === reason) return;
+  store.transition('answer', () => {
+    runs.putAnswer(run.id, { site, approved: false, examples: null, code, reason });
+    store.ledger.append('refusal', { site, run: run.id, code, reason });
+  });
+  hub.emit({ type: 'declined', run: run.id, site, reason });
+}
+
+/** Starts a proposed run once enough sites have approved. Returns whether it did. */
+export function startIfReady(hub: HubContext, run: RunRecord): boolean {
+  const { runs, store } = hub;
+  const round = runs.currentRound(run.id);
+  if (run.state !== 'proposed' || round === null) return false;
+  const approved = approvals(hub, run.id);
+  if (approved.length < planOf(run).federation.minSites) return false;
+  const message = roundStart(run, round, round.seconds);
+  store.transition('start-run', () => {
+    runs.setRunState(run.id, 'running', '');
+    store.ledger.append('round-start', roundStartEntry(message));
+  });
+  hub.log.info({ run: run.id, sites: approved.map(({ site }) => site) }, 'started');
+  hub.emit({ type: 'started', run: run.id });
+  for (const { site } of approved) hub.outbox.send(site, message);
+  return true;
+}

@@ -1,0 +1,67 @@
+/** @file What the hub remembers of runs and rounds, as the rest of the hub sees it. */
+
+import type { BlobReference } from '../federation/shapes.ts';
+
+export type RunState = 'proposed' | 'running' | 'completed' | 'failed' | 'cancelled';
+export type RoundPhase = 'collecting' | 'closing' | 'closed';
+
+export interface RunRecord {
+  readonly id: string;
+  /** Canonical JSON, as sites approve it. */
+  readonly plan: string;
+  readonly planHash: string;
+  /** The model's dimensions as JSON. */
+  readonly configuration: string;
+  readonly state: RunState;
+  readonly reason: string;
+  /** The final adapter of a completed run. */
+  readonly adapter: BlobReference | null;
+}
+
+/** A site's answer to a proposal. */
+export interface Answer {
+  readonly site: string;
+  readonly approved: boolean;
+  /** Training rows the site will use; it may not claim more in a round. */
+  readonly examples: number | null;
+  readonly code: string | null;
+  readonly reason: string | null;
+}
+
+export interface RoundRecord {
+  readonly run: string;
+  /** From 0. */
+  readonly number: number;
+  readonly phase: RoundPhase;
+  /** What the sites train from. */
+  readonly base: BlobReference;
+  /** Hashes of the float64 blobs before the round: `weights` and the strategy's moments. */
+  readonly state: Readonly<Record<string, string>>;
+  /** Seconds of the hub's uptime that the round has taken. */
+  readonly seconds: number;
+  /** Sites whose updates entered, in the order of their names; null while the round is collecting. */
+  readonly cohort: readonly string[] | null;
+  /** Mean of the sites' losses weighted by examples. */
+  readonly loss: number | null;
+  readonly aggregate: BlobReference | null;
+  /** Position of the aggregate's entry in the ledger. */
+  readonly ledgerIndex: number | null;
+}
+
+/** What a site has sent for a round. */
+export interface Contribution {
+  readonly site: string;
+  readonly state: 'committed' | 'refused';
+  readonly hash: string;
+  readonly examples: number | null;
+  readonly loss: number | null;
+  readonly code: string | null;
+  readonly reason: string | null;
+}
+
+/** Sealed bytes of a site in a round, seen from the site: `up` is what it sent. */
+export interface Traffic {
+  readonly site: string;
+  readonly up: number;
+  readonly down: number;
+}

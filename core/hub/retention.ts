@@ -1,0 +1,42 @@
+/** @file Which blobs the hub still needs, and which of them sites may fetch. */
+
+import type { HubContext } from './context.ts';
+import type { RunRecord } from './records.ts';
+
+/** Aggregates of so many rounds stay for sites that come back late. */
+const KEPT_ROUNDS = 3;
+
+/** Hashes that a site of the run may fetch: the base of the round, recent aggregates, the final adapter. */
+export function publishedBlobs({ runs }: Pick<HubContext, 'runs'>, run: RunRecord): string[] {
+  if (run.adapter !== null) return [run.adapter.hash];
+  if (run.state !== 'running' && run.state !== 'proposed') return [];
+  const current = runs.currentRound(run.id);
+  if (current === null) return [];
+  const hashes = [current.base.hash];
+  for (let number = current.number - 1; number >= Math.max(0, current.number - KEPT_ROUNDS); number--) {
+    const aggregate = runs.round(run.id, number)?.aggregate;
+    if (aggregate) hashes.push(aggregate.hash);
+  }
+  return hashes;
+}
+
+/** Hashes of everything that a restart would need. */
+export function neededBlobs({ runs }: Pick<HubContext, 'runs'>): Set<string> {
+  const needed = new Set(runs.offers().map(({ hash }) => hash));
+  for (const run of runs.runs()) {
+    for (const hash of publishedBlobs({ runs }, run)) needed.add(hash);
+    const current = runs.currentRound(run.id);
+    if (current === null || (run.state !== 'running' && run.state !== 'proposed')) continue;
+    for (const hash of Object.values(current.state)) needed.add(hash);
+    for (const { state, hash } of runs.contributions(run.id, current.number)) {
+      if (state === 'committed') needed.add(hash);
+    }
+  }
+  return needed;
+}
+
+/** Deletes blobs that were superseded. */
+export async function removeUnused(hub: Pick<HubContext, 'runs' | 'blobs' | 'log'>): Promise<void> {
+  const removed = await hub.blobs.collectGarbage(neededBlobs(hub));
+  if (removed > 0) hub.log.debug({ removed }, 'removed blobs that nothing needs any more');
+}

@@ -1,0 +1,84 @@
+/** @file Who is connected: the sites' two channels, what they last said, the bytes they moved. */
+
+import { TributaryError } from '../errors.ts';
+import type { Channel } from '../federation/channel.ts';
+import type { MessageOf, SocketRole } from '../federation/messages.ts';
+import type { Outbox, Presence } from './context.ts';
+
+interface Session {
+  readonly channels: Map<SocketRole, Channel>;
+  /** Sealed bytes of channels that are gone, and of all of them when they were last asked for. */
+  past: { up: number; down: number };
+  taken: { up: number; down: number };
+  since: number;
+  progress: Presence['progress'];
+}
+
+export interface Sessions extends Outbox {
+  /** Enters a channel; it leaves by itself when it closes. */
+  enter(site: string, channel: Channel): void;
+  heard(site: string, message: MessageOf<'progress'>): void;
+  connected(): string[];
+}
+
+/** `now` gives Unix seconds. */
+export function createSessions(now: () => number): Sessions {
+  const sessions = new Map<string, Session>();
+  const sessionOf = (site: string): Session => {
+    const known = sessions.get(site);
+    if (known !== undefined) return known;
+    const fresh: Session = {
+      channels: new Map(),
+      past: { up: 0, down: 0 },
+      taken: { up: 0, down: 0 },
+      since: now(),
+      progress: null,
+    };
+    sessions.set(site, fresh);
+    return fresh;
+  };
+
+  return {
+    enter(site, channel) {
+      const session = sessionOf(site);
+      session.channels.set(channel.role, channel);
+      if (channel.role === 'control') session.since = now();
+      void channel.closed.then(() => {
+        session.past.up += channel.bytes.received;
+        session.past.down += channel.bytes.sent;
+        // A newer channel of the same kind may have taken the place.
+        if (session.channels.get(channel.role) !== channel) return;
+        session.channels.delete(channel.role);
+        if (channel.role !== 'control') return;
+        session.since = now();
+        session.progress = null;
+      });
+    },
+    heard(site, { run, round, phase, step, steps }) {
+      sessionOf(site).progress = { run, round, phase, step, steps };
+    },
+    connected: () => [...sessions].flatMap(([site, { channels }]) => (channels.has('control') ? [site] : [])),
+    send: (site, message) => sessions.get(site)?.channels.get('control')?.send(message),
+    takeTraffic(site) {
+      const session = sessionOf(site);
+      const total = { ...session.past };
+      for (const { bytes } of session.channels.values()) {
+        total.up += bytes.received;
+        total.down += bytes.sent;
+      }
+      const { taken } = session;
+      session.taken = total;
+      return { site, up: total.up - taken.up, down: total.down - taken.down };
+    },
+    presence(site) {
+      const session = sessions.get(site);
+      if (session === undefined) return { connected: false, since: null, progress: null };
+      const { since, progress } = session;
+      return { connected: session.channels.has('control'), since, progress };
+    },
+    disconnect(site, code) {
+      const reason = new TributaryError(code, `The membership of ${site} was revoked.`);
+      for (const channel of [...(sessions.get(site)?.channels.values() ?? [])]) channel.close(reason);
+    },
+  };
+}

@@ -1,0 +1,175 @@
+/** @file Updates as they come in: what counts, what is refused and why, and what is answered. */
+
+import { toTributaryError, TributaryError } from '../errors.ts';
+import { readTensors, readUpdate } from '../federation/codec.ts';
+import { verify } from '../federation/identity.ts';
+import type { MessageOf } from '../federation/messages.ts';
+import type { BlobReference } from '../federation/shapes.ts';
+import { updateStatement } from '../federation/statements.ts';
+import type { HubContext } from './context.ts';
+import { approvals } from './proposals.ts';
+import type { Answer, RoundRecord, RunRecord } from './records.ts';
+
+/** An update is as long as its base, but for the order and spacing of its header. */
+const HEADER_BYTES = 65_536;
+
+/** What became of an update: counted, waiting for its blob, or answered with a refusal. */
+export type Outcome = 'committed' | 'waiting' | 'answered';
+
+/** Takes a site's update. Never throws for what a site may do wrong. */
+export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'update'>): Outcome {
+  const { runs, outbox, blobs } = hub;
+  const { run: id, round: number, blob } = message;
+  const answer = (state: 'committed' | 'duplicate' | 'late'): void => {
+    outbox.send(site, { type: 'update-accepted', run: id, round: number, hash: blob.hash, state });
+  };
+  const run = runs.run(id);
+  const approval = run === null ? undefined : approvals(hub, id).find((entry) => entry.site === site);
+  if (run === null || approval === undefined) {
+    refuse(hub, site, message, new TributaryError('update.not-approved', `${site} takes no part in ${id}.`));
+    return 'answered';
+  }
+  const round = runs.round(id, number);
+  const before = round && runs.contributions(id, number).find((entry) => entry.site === site);
+  if (before?.state === 'committed' && before.hash === blob.hash) {
+    answer('duplicate');
+    return 'answered';
+  }
+  if (round === null || run.state !== 'running' || round.phase !== 'collecting') {
+    answer('late');
+    return 'answered';
+  }
+  const objection = objectionTo(hub, { site, message, approval, committed: before?.state === 'committed' });
+  if (objection !== null) {
+    refuse(hub, site, message, objection);
+    // A second update after the first leaves the first in place.
+    if (before?.state !== 'committed') remember(hub, { site, message, round, error: objection });
+    return 'answered';
+  }
+  if (!blobs.has(blob.hash)) return 'waiting';
+  try {
+    readUpdate(blobs.path(blob.hash), readTensors(blobs.path(round.base.hash)));
+  } catch (thrown) {
+    const error = toTributaryError(thrown);
+    if (!error.code.startsWith('update.')) throw thrown;
+    remember(hub, { site, message, round, error });
+    refuse(hub, site, message, error);
+    return 'answered';
+  }
+  commit(hub, { site, message, round });
+  answer('committed');
+  hub.emit({ type: 'update', run: id, round: number, site });
+  return 'committed';
+}
+
+function objectionTo(
+  hub: HubContext,
+  submission: { site: string; message: MessageOf<'update'>; approval: Answer; committed: boolean },
+): TributaryError | null {
+  const { site, message, approval, committed } = submission;
+  const { run, round, blob, examples, signature } = message;
+  const key = hub.members.find(site)?.ed25519;
+  if (
+    key === undefined ||
+    !verify(key, updateStatement({ run, round, hash: blob.hash, examples }), signature)
+  ) {
+    return new TributaryError(
+      'identity.bad-signature',
+      `The update of round ${round} is not signed by ${site}.`,
+    );
+  }
+  if (committed) {
+    const what = `${site} has sent another update for round ${round} before, which counts.`;
+    return new TributaryError('update.already-committed', what);
+  }
+  if (approval.examples !== null && examples > approval.examples) {
+    const what = `${site} claims ${examples} examples but approved the plan with ${approval.examples}.`;
+    return new TributaryError('update.examples', what);
+  }
+  return null;
+}
+
+interface Submission {
+  readonly site: string;
+  readonly message: MessageOf<'update'>;
+  readonly round: RoundRecord;
+}
+
+function commit(hub: HubContext, { site, message, round }: Submission): void {
+  const { runs, store, outbox } = hub;
+  const { blob, examples, loss, metrics, signature } = message;
+  store.transition('commit-update', () => {
+    const accepted = { site, state: 'committed' as const, hash: blob.hash, examples, loss };
+    runs.putContribution(round, { ...accepted, metrics, code: null, reason: null });
+    runs.addTraffic(round, outbox.takeTraffic(site));
+    runs.dropOffer(site); // from here on the contribution keeps the blob
+    store.ledger.append('update', {
+      site,
+      run: round.run,
+      round: round.number,
+      hash: blob.hash,
+      examples,
+      loss,
+      signature: Buffer.from(signature).toString('base64url'),
+    });
+  });
+}
+
+/** Excludes the site from this round and says so in the ledger. */
+function remember(
+  hub: HubContext,
+  { site, message, round, error }: Submission & { error: TributaryError },
+): void {
+  const { runs, store } = hub;
+  const { code, message: reason } = error;
+  store.transition('refuse-update', () => {
+    const refused = { site, state: 'refused' as const, hash: message.blob.hash, code, reason };
+    runs.putContribution(round, { ...refused, examples: null, loss: null, metrics: null });
+    store.ledger.append('refusal', { site, run: round.run, round: round.number, code, reason });
+  });
+}
+
+function refuse(hub: HubContext, site: string, message: MessageOf<'update'>, error: TributaryError): void {
+  const { run, round, blob } = message;
+  const { code, message: reason } = error;
+  hub.log.warn({ site, run, round, code }, reason);
+  hub.emit({ type: 'refused', run, round, site, code, reason });
+  hub.outbox.send(site, {
+    type: 'update-refused',
+    run,
+    round,
+    hash: blob.hash,
+    code,
+    reason: reason.slice(0, 2000),
+  });
+}
+
+/** Lets a site send a blob that may become its update, and no other. Throws `transfer.refused` or `transfer.too-large`. */
+export function acceptOffer(hub: HubContext, site: string, offer: BlobReference): void {
+  const { runs, store, blobs } = hub;
+  if (blobs.size(offer.hash) === offer.size) return; // sent again after a lost answer
+  const open = openRounds(hub, site);
+  if (open.length === 0) {
+    throw new TributaryError('transfer.refused', `Nothing is expected of ${site} at the moment.`);
+  }
+  const longest = Math.max(...open.map(({ round }) => round.base.size)) + HEADER_BYTES;
+  if (offer.size > longest) {
+    const what = `${offer.size} bytes were offered; an update has at most ${longest}.`;
+    throw new TributaryError('transfer.too-large', what);
+  }
+  const before = runs.offerOf(site);
+  if (before?.hash === offer.hash) return;
+  store.transition('offer', () => runs.putOffer(site, offer));
+}
+
+/** Rounds that collect updates and lack the site's. */
+export function openRounds(hub: HubContext, site: string): { run: RunRecord; round: RoundRecord }[] {
+  const { runs } = hub;
+  return runs.runs().flatMap((run) => {
+    if (run.state !== 'running' || !approvals(hub, run.id).some((entry) => entry.site === site)) return [];
+    const round = runs.currentRound(run.id);
+    if (round === null || round.phase !== 'collecting') return [];
+    const sent = runs.contributions(run.id, round.number).find((entry) => entry.site === site);
+    return sent?.state === 'committed' ? [] : [{ run, round }];
+  });
+}
