@@ -1,6 +1,7 @@
-/** @file Reads a plan's file and finds the model it names. */
+/** @file Reads a plan's file, JSON or YAML, and finds the model it names. */
 
 import { readFile } from 'node:fs/promises';
+import { parse as parseYaml } from 'yaml';
 import { TributaryError } from '../../core/errors.ts';
 import { readPlan } from '../../core/federation/plan.ts';
 import type { ModelIdentity, PlanRequest } from '../../core/federation/plan.ts';
@@ -21,8 +22,18 @@ export interface PlanFile {
  * @throws TributaryError `plan.invalid`, `plan.unsupported`, `file.not-found`, and what opening the model throws
  */
 export async function readPlanFile(path: string): Promise<PlanFile> {
-  const plan = readPlan(await readFile(path, 'utf8'));
+  const text = await readFile(path, 'utf8');
+  const plan = readPlan(/\.ya?ml$/i.test(path) ? yamlToJson(text) : text);
   return { plan, ...(await findModel(plan.model)) };
+}
+
+function yamlToJson(text: string): string {
+  try {
+    return JSON.stringify(parseYaml(text)) ?? 'null';
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    throw new TributaryError('plan.invalid', `The plan is not YAML: ${reason}`, { cause });
+  }
 }
 
 /** The model's dimensions: for the catalogue's models from the catalogue, so that the hub needs no weights. */

@@ -94,3 +94,19 @@ it('names what is wrong with a plan', async () => {
   expect(await run('hub', 'propose', file, '--dir', hub)).toBe(2);
   expect(captured.error).toMatch(/^plan\.invalid: .*round/);
 });
+
+it('reads the same plan from YAML as from JSON', async () => {
+  await result('hub', 'init', '--dir', hub, '--name', 'clinics');
+  const yaml = join(folder, 'plan.yaml');
+  writeFileSync(yaml, 'name: x\nmodel: tiny\nfederation:\n  rounds: 3 # few\n');
+  const json = join(folder, 'plan.json');
+  writeFileSync(json, '{"name":"x","model":"tiny","federation":{"rounds":3}}');
+  const [first, second] = [
+    await result('hub', 'propose', yaml, '--dir', hub),
+    await result('hub', 'propose', json, '--dir', hub),
+  ];
+  expect(first.planHash).toBe(second.planHash);
+  writeFileSync(yaml, 'name: [x');
+  expect(await run('hub', 'propose', yaml, '--dir', hub)).toBe(2);
+  expect(captured.error).toMatch(/^plan\.invalid: The plan is not YAML/);
+});

@@ -35,7 +35,7 @@ export function register(program: Command): void {
     .action(invite);
   command('sites', 'the members').action(sites);
   command('revoke', 'end a membership').argument('<site>', 'name of the site').action(revoke);
-  command('propose', 'propose a run to all sites').argument('<plan>', 'JSON file').action(propose);
+  command('propose', 'propose a run to all sites').argument('<plan>', 'JSON or YAML file').action(propose);
   command('runs', 'all runs in short').action(listRuns);
   command('status', 'where every run stands, and why it is not further').action(status);
   command('cancel', 'end a run').argument('<run>', 'id of the run').option('--reason <text>').action(cancel);
