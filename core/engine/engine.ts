@@ -15,7 +15,7 @@ import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import { BaseWeights, type Precision } from './base-weights.ts';
 import { targets, type EngineBatch } from './batch.ts';
-import { generationFeeds, lossFeeds } from './feeds.ts';
+import { generationFeeds, logitsFeeds, lossFeeds } from './feeds.ts';
 import { generationGraph, lossGraph, type ModelGraph } from './graphs.ts';
 import type { Parameters } from './parameters.ts';
 
@@ -43,12 +43,6 @@ type Kind = 'loss' | 'gradients' | 'generation';
 interface Program {
   readonly model: ModelGraph;
   readonly session: InferenceSession;
-}
-
-/** Keys and values of the tokens seen so far, as the generation graph returned them. */
-interface Cache {
-  readonly length: number;
-  readonly tensors: Readonly<Record<string, Tensor>>;
 }
 
 /**
@@ -110,6 +104,26 @@ export class Engine {
   }
 
   /**
+   * Scores over the vocabulary of what follows each of some places of a batch.
+   * @param rows flat positions, row · length + position
+   * @returns row-major [rows, vocabularySize]
+   */
+  async logits(
+    batch: EngineBatch,
+    rows: readonly number[],
+    adapter: EngineAdapter | null,
+  ): Promise<Float32Array> {
+    const program = await this.#program('generation', adapter);
+    const feeds = {
+      ...logitsFeeds(batch, rows),
+      ...this.#emptyCache(batch.batch),
+      ...this.#commonFeeds(program, batch.length, adapter),
+    };
+    const results = await program.session.run(feeds, ['logits']);
+    return float32(results.logits);
+  }
+
+  /**
    * A continuation, token by token, with a cache of keys and values: the prompt is read in one go.
    * @param choose picks a token from its scores [vocabularySize]
    */
@@ -119,22 +133,20 @@ export class Engine {
     choose: (logits: Float32Array) => number,
   ): AsyncGenerator<number, void, void> {
     const program = await this.#program('generation', adapter);
-    const { layers, keyValueHeads, headSize } = this.#configuration;
-    const empty = () => new Tensor('float32', new Float32Array(0), [1, keyValueHeads, 0, headSize]);
-    const parts = Array.from({ length: layers }, (_, layer) => [`${layer}/keys`, `${layer}/values`]).flat();
-    let cache: Cache = { length: 0, tensors: Object.fromEntries(parts.map((part) => [part, empty()])) };
+    let past = this.#emptyCache(1);
+    let seen = 0;
     let next: readonly number[] = prompt;
     for (;;) {
       const feeds = {
-        ...generationFeeds(next, cache.length),
-        ...Object.fromEntries(parts.map((part) => [`past/${part}`, cache.tensors[part]])),
-        ...this.#commonFeeds(program, cache.length + next.length, adapter),
+        ...generationFeeds(next, seen),
+        ...past,
+        ...this.#commonFeeds(program, seen + next.length, adapter),
       };
       const results = (await program.session.run(feeds)) as Record<string, Tensor>;
-      cache = {
-        length: cache.length + next.length,
-        tensors: Object.fromEntries(parts.map((part) => [part, results[`present/${part}`]])),
-      };
+      past = Object.fromEntries(
+        Object.keys(past).map((name) => [name, results[name.replace('past/', 'present/')]]),
+      );
+      seen += next.length;
       const token = choose(float32(results.logits));
       next = [token];
       yield token;
@@ -177,6 +189,17 @@ export class Engine {
       ...this.#weights.feeds(model.weights),
       ...Object.fromEntries(parameters),
     };
+  }
+
+  /** The generation graph's inputs of keys and values before any token. */
+  #emptyCache(batch: number): Record<string, Tensor> {
+    const { layers, keyValueHeads, headSize } = this.#configuration;
+    const parts = Array.from({ length: layers }, (_, layer) => [
+      `past/${layer}/keys`,
+      `past/${layer}/values`,
+    ]);
+    const empty = () => new Tensor('float32', new Float32Array(0), [batch, keyValueHeads, 0, headSize]);
+    return Object.fromEntries(parts.flat().map((name) => [name, empty()]));
   }
 
   #program(kind: Kind, adapter: EngineAdapter | null): Promise<Program> {

@@ -25,6 +25,19 @@ function integers(values: readonly number[], shape: readonly number[]): Tensor {
   return new Tensor('int64', BigInt64Array.from(values, BigInt), [...shape]);
 }
 
+/** A whole batch as both graphs take it: every row counts its positions from 0, padding included. */
+function batchFeeds(batch: EngineBatch): Record<string, Tensor> {
+  const shape = [batch.batch, batch.length];
+  return {
+    ids: new Tensor('int32', batch.ids, shape),
+    positions: integers(
+      Array.from(batch.ids, (_, at) => at % batch.length),
+      shape,
+    ),
+    mask: attentionMask(batch),
+  };
+}
+
 /**
  * Inputs of the loss graph except weights, adapter and rotary tables.
  * @param share weight of every supervised token's loss; 1 / their number gives the token mean
@@ -34,19 +47,18 @@ export function lossFeeds(
   supervised: { rows: readonly number[]; labels: readonly number[] },
   share: number,
 ): Record<string, Tensor> {
-  const shape = [batch.batch, batch.length];
   const count = supervised.rows.length;
   return {
-    ids: new Tensor('int32', batch.ids, shape),
-    positions: integers(
-      Array.from(batch.ids, (_, at) => at % batch.length),
-      shape,
-    ),
-    mask: attentionMask(batch),
+    ...batchFeeds(batch),
     rows: integers(supervised.rows, [count]),
     labels: integers(supervised.labels, [count, 1]),
     weights: new Tensor('float32', new Float32Array(count).fill(share), [count, 1]),
   };
+}
+
+/** Inputs of the generation graph for the scores at flat positions of a batch; its cache is empty. */
+export function logitsFeeds(batch: EngineBatch, rows: readonly number[]): Record<string, Tensor> {
+  return { ...batchFeeds(batch), rows: integers(rows, [rows.length]) };
 }
 
 /** Inputs of the generation graph for one row: `ids` follow `past` cached tokens; scores for the last one. */
