@@ -114,7 +114,6 @@ export async function openFederation(
     },
   });
   cleanups.push(() => hub.stop());
-  const ask = hub.ask as (command: string, request?: unknown) => Promise<never>;
   return {
     folder,
     hub,
@@ -133,10 +132,10 @@ export async function openFederation(
         waiting.add(look);
         look();
       }),
-    invite: async (site) => ((await ask('invite', { site })) as { invitation: string }).invitation,
+    invite: async (site) => (await hub.ask('invite', { site })).invitation,
     propose: (plan = smallPlan()) =>
-      ask('propose', { plan, model: smallIdentity, configuration: smallModel }),
-    status: async () => ((await ask('status')) as { runs: RunStatus[] }).runs[0],
+      hub.ask('propose', { plan, model: smallIdentity, configuration: smallModel }),
+    status: async () => (await hub.ask('status', {})).runs[0],
   };
 }
 
@@ -165,9 +164,16 @@ export interface FakeSite {
   connect(): Promise<void>;
   /** Cuts both connections. */
   drop(): void;
+  /** Fetches and reads what a round starts from. */
+  base(start: MessageOf<'round-start'>): Promise<NamedTensors>;
   /** Sends an update of the tensors, as an honest site would. */
   submit(start: MessageOf<'round-start'>, tensors: NamedTensors): Promise<MessageOf<'update'>>;
-  update(start: MessageOf<'round-start'>, tensors: NamedTensors): Promise<MessageOf<'update'>>;
+  /** The signed message for an update of the tensors, not sent yet. */
+  update(
+    start: MessageOf<'round-start'>,
+    tensors: NamedTensors,
+    changes?: { examples?: number },
+  ): Promise<MessageOf<'update'>>;
 }
 
 /** What a site makes of a base: the same for the same site and round, whatever happened in between. */
@@ -261,8 +267,7 @@ async function createSite(name: string, identity: Identity, address: Address, sc
         return;
       }
       case 'round-start': {
-        await current(transfers).fetch(message.base);
-        const base = readTensors(blobs.path(message.base.hash));
+        const base = await site.base(message);
         const make = script.train ?? ((tensors, start) => trained(tensors, name, start.round));
         await submit(message, make(base, message));
         return;
@@ -280,10 +285,10 @@ async function createSite(name: string, identity: Identity, address: Address, sc
   async function update(
     start: MessageOf<'round-start'>,
     tensors: NamedTensors,
+    { examples = script.examples ?? 10 }: { examples?: number } = {},
   ): Promise<MessageOf<'update'>> {
     const blob = await blobs.put(encodeTensors(tensors));
     const { run, round } = start;
-    const examples = script.examples ?? 10;
     const statement = updateStatement({ run, round, hash: blob.hash, examples });
     return {
       type: 'update',
@@ -336,6 +341,10 @@ async function createSite(name: string, identity: Identity, address: Address, sc
     },
     submit,
     update,
+    async base(start) {
+      await current(transfers).fetch(start.base);
+      return readTensors(blobs.path(start.base.hash));
+    },
   };
   return site;
 }

@@ -25,8 +25,10 @@ export interface TestHub {
 }
 
 /** Opens the door; close it with `hub.listener.close()`. */
-export async function openTestHub(changes: Partial<ListenerOptions> = {}): Promise<TestHub> {
-  const identity = generateIdentity();
+export async function openTestHub(
+  changes: Partial<ListenerOptions> = {},
+  identity = generateIdentity(),
+): Promise<TestHub> {
   const members: RosterEntry[] = [];
   const invitations = new Map<string, Uint8Array>();
   const [refused, control, bulk]: [string[], Peer[], Peer[]] = [[], [], []];

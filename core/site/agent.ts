@@ -1,0 +1,294 @@
+/** @file The running site: both sockets to the hub, what comes over them, and what the site says of itself. */
+
+import { toTributaryError, TributaryError } from '../errors.ts';
+import { readTensors } from '../federation/codec.ts';
+import type { Channel } from '../federation/channel.ts';
+import { sign } from '../federation/identity.ts';
+import type { Message, MessageOf, SocketRole } from '../federation/messages.ts';
+import type { Plan } from '../federation/plan.ts';
+import { findMember, verifyRoster } from '../federation/roster.ts';
+import { countersignStatement } from '../federation/statements.ts';
+import { serveTransfers } from '../federation/transfer.ts';
+import type { NamedTensors } from '../model/tensor.ts';
+import { createBulk, superseded } from './bulk.ts';
+import { connectToHub } from './connect.ts';
+import type { Connected } from './connect.ts';
+import type { SiteContext } from './context.ts';
+import { passGate } from './policy.ts';
+import { answerProposal, answerRun, planOf } from './proposals.ts';
+import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
+import type { Backoff } from './reconnect.ts';
+import { createRounds } from './rounds.ts';
+import type { Activity } from './rounds.ts';
+import type { Membership } from './store.ts';
+import type { RoundTrainer } from './trainer.ts';
+
+export interface AgentOptions {
+  readonly context: SiteContext;
+  readonly trainer: RoundTrainer;
+  readonly software: string;
+  /** Told whenever what `status` says has changed. */
+  readonly onChange?: () => void;
+  /** Writes an adapter where people find it, once it lies verified in the blob store. */
+  readonly saveAdapter?: (run: string, plan: Plan, tensors: NamedTensors) => Promise<void>;
+  readonly backoff?: Backoff;
+  /** Seconds before a failed training is tried again. */
+  readonly retrySeconds?: number;
+}
+
+export interface Agent {
+  /** Whether the hub is there, and if not, why. */
+  connection(): {
+    readonly connected: boolean;
+    readonly url: string | null;
+    readonly reason: TributaryError | null;
+  };
+  activity(): Activity | null;
+  /** What went wrong last, until something succeeds. */
+  trouble(): TributaryError | null;
+  /** Looks at a run again, after an approval or a change of the policy. */
+  reconsider(run?: string): void;
+  /** Writes the counters of traffic down. */
+  flushTraffic(): void;
+  /** Resolves when everything has stopped; what is under way resumes at the next start. */
+  stop(): Promise<void>;
+}
+
+/** How often the counters of traffic are written down while connected. */
+const TRAFFIC_MILLISECONDS = 2000;
+
+/** Starts the agent of a site that has joined. Throws `site.not-joined`. */
+export function startAgent(options: AgentOptions): Agent {
+  const { context, onChange = () => undefined, backoff = DEFAULT_BACKOFF } = options;
+  const { store, blobs, log } = context;
+  const membership = requireMembership(context);
+  const abort = new AbortController();
+  const { signal } = abort;
+  const bulk = createBulk();
+  const counted = new Map<Channel, { sent: number; received: number }>();
+  const saving = new Set<string>();
+  let control: Connected | null = null;
+  let activity: Activity | null = null;
+  let reason: TributaryError | null = null;
+  let trouble: TributaryError | null = null;
+
+  /** Every frame to the hub passes the gate. */
+  function sendOver(channel: Channel, message: Message): void {
+    passGate(context.policies(), { kind: 'message', message });
+    channel.send(message);
+  }
+  const outbox = {
+    send: (message: Message): void => {
+      if (control !== null) sendOver(control.channel, message);
+    },
+  };
+
+  const rounds = createRounds({
+    context,
+    trainer: options.trainer,
+    bulk,
+    outbox,
+    signal,
+    retrySeconds: options.retrySeconds,
+    onActivity: (now) => {
+      activity = now;
+      if (now?.phase === 'waiting') trouble = null;
+      onChange();
+    },
+    onTrouble: (error) => {
+      trouble = error;
+      onChange();
+    },
+  });
+
+  function flushTraffic(): void {
+    for (const [channel, before] of counted) {
+      const { sent, received } = channel.bytes;
+      if (sent === before.sent && received === before.received) continue;
+      store.countTraffic(sent - before.sent, received - before.received);
+      counted.set(channel, { sent, received });
+    }
+  }
+  const flushing = setInterval(flushTraffic, TRAFFIC_MILLISECONDS);
+  flushing.unref();
+
+  function count(channel: Channel): void {
+    counted.set(channel, { sent: 0, received: 0 });
+    void channel.closed.then(() => {
+      flushTraffic();
+      counted.delete(channel);
+    });
+  }
+
+  /** The hub has to show the roster it showed before or a newer one, with this site in it. */
+  function checkWelcome({ welcome }: Connected): void {
+    verifyRoster(welcome.roster, membership.ed25519, store.membership()?.roster_version);
+    const entry = findMember(welcome.roster, context.identity.x25519.publicKey);
+    if (welcome.federation !== membership.federation || entry?.site !== membership.site) {
+      throw new TributaryError('roster.bad-signature', 'The hub’s list of members does not hold this site.');
+    }
+    store.transaction(() => store.sawRoster(welcome.roster.version));
+  }
+
+  function onControl(connected: Connected): void {
+    count(connected.channel);
+    checkWelcome(connected);
+    control = connected;
+    reason = null;
+    connected.channel.listen(receive);
+    void connected.channel.closed.then(() => {
+      if (control === connected) control = null;
+    });
+    rounds.reconnected();
+    onChange();
+  }
+
+  function onBulk(connected: Connected): void {
+    count(connected.channel);
+    checkWelcome(connected);
+    const gated: Channel = { ...connected.channel, send: (message) => sendOver(connected.channel, message) };
+    const transfers = serveTransfers({ channel: gated, store: blobs, mayServe: isMine });
+    bulk.set(transfers);
+    void connected.channel.closed.then(() => bulk.set(null));
+    for (const run of store.runs()) fetchAdapter(run.run);
+  }
+
+  /** The hub may fetch what this site has trained for it and nothing else. */
+  function isMine(hash: string): boolean {
+    return store.isUpdate(hash);
+  }
+
+  function receive(message: Message): void {
+    switch (message.type) {
+      case 'proposal':
+        reply(answerProposal(context, message));
+        break;
+      case 'round-start':
+        rounds.start(message);
+        break;
+      case 'update-accepted':
+        rounds.accepted(message);
+        break;
+      case 'update-refused':
+        trouble = new TributaryError('site.update-refused', `The hub refused an update: ${message.reason}`);
+        rounds.refused(message);
+        break;
+      case 'round-closed':
+        rounds.closed(message);
+        countersign(message);
+        break;
+      case 'run-ended':
+        endRun(message);
+        break;
+      default:
+        throw new TributaryError('wire.not-allowed', `${message.type} has no place on a control socket.`);
+    }
+    onChange();
+  }
+
+  function reply(answer: Message | null): void {
+    if (answer !== null) outbox.send(answer);
+  }
+
+  /** The head of the hub's ledger only moves on; a hub that shows another past gets no signature. */
+  function countersign({ ledgerEntry: { index, hash } }: MessageOf<'round-closed'>): void {
+    const seen = store.membership();
+    if (seen !== null && seen.seen_index === index && seen.seen_hash !== hash) {
+      throw new TributaryError(
+        'ledger.forked',
+        `The hub shows two different entries ${index} of its ledger.`,
+      );
+    }
+    if (seen !== null && index > seen.seen_index) {
+      store.transaction(() => {
+        store.sawLedger(index, hash);
+        store.ledger.append('countersign', { index, hash });
+      });
+    }
+    const signature = sign(context.identity.ed25519, countersignStatement({ index, hash }));
+    outbox.send({ type: 'countersign', index, hash, signature });
+  }
+
+  function endRun({ run: id, state, reason: why, adapter }: MessageOf<'run-ended'>): void {
+    const run = store.run(id);
+    rounds.abandon(id);
+    if (run === null || run.state === state) return;
+    store.transaction(() => {
+      store.setRun(id, state, why);
+      if (adapter !== null) store.setAdapter(id, adapter);
+      store.ledger.append('run-end', { run: id, state, reason: why, adapter: adapter?.hash ?? null });
+    });
+    fetchAdapter(id);
+  }
+
+  /** Fetches the adapter of a completed run unless it is here, and keeps it for people. */
+  function fetchAdapter(id: string): void {
+    const run = store.run(id);
+    const adapter = run?.adapter ?? null;
+    if (run === null || adapter === null || run.saved === 1 || saving.has(id)) return;
+    saving.add(id);
+    const fetched = async (): Promise<void> => {
+      await bulk.use((transfers) => transfers.fetch(adapter), signal);
+      await options.saveAdapter?.(id, planOf(run), readTensors(blobs.path(adapter.hash)));
+      store.transaction(() => store.setSaved(id));
+      if (rounds.idle() && saving.size === 1) await blobs.collectGarbage(store.neededBlobs());
+      onChange();
+    };
+    fetched()
+      .catch((thrown: unknown) => {
+        if (signal.aborted) return;
+        trouble = toTributaryError(thrown);
+        log.warn({ run: id, code: trouble.code }, trouble.message);
+        onChange();
+      })
+      .finally(() => saving.delete(id));
+  }
+
+  const keep = (role: SocketRole, onConnected: (connected: Connected) => void): Promise<void> =>
+    keepConnected({
+      connect: () =>
+        connectToHub({
+          urls: membership.urls,
+          role,
+          software: options.software,
+          identity: context.identity,
+          hubX25519: membership.x25519,
+          signal,
+        }),
+      onConnected,
+      onLost: (lost) => {
+        if (role === 'bulk') return;
+        reason = lost;
+        log.info({ code: lost.code }, lost.message);
+        onChange();
+      },
+      isFinal: ({ code }) => code === 'site.revoked',
+      backoff,
+      signal,
+    });
+  const loops = [keep('control', onControl), keep('bulk', onBulk)];
+
+  return {
+    connection: () => ({ connected: control !== null, url: control?.url ?? null, reason }),
+    activity: () => activity,
+    trouble: () => trouble,
+    reconsider: (run) => {
+      const runs = run === undefined ? store.runs().map((known) => known.run) : [run];
+      for (const id of runs) reply(answerRun(context, id));
+      onChange();
+    },
+    flushTraffic,
+    stop: async () => {
+      abort.abort(superseded('The site stops.'));
+      clearInterval(flushing);
+      await Promise.all([...loops, rounds.settled()]);
+      flushTraffic();
+    },
+  };
+}
+
+function requireMembership({ store, folder }: SiteContext): Membership {
+  const membership = store.membership();
+  if (membership !== null) return membership;
+  throw new TributaryError('site.not-joined', `The site in ${folder} belongs to no federation yet.`);
+}

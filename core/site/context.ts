@@ -1,0 +1,26 @@
+/** @file What the parts of a running site share. */
+
+import type { Logger } from 'pino';
+import type { BlobStore } from '../federation/blobs.ts';
+import type { Identity } from '../federation/identity.ts';
+import type { Message } from '../federation/messages.ts';
+import type { Vault } from '../vault/vault.ts';
+import type { Policy } from './policy.ts';
+import type { SiteStore } from './store.ts';
+
+export interface SiteContext {
+  readonly folder: string;
+  readonly identity: Identity;
+  readonly store: SiteStore;
+  readonly vault: Vault;
+  readonly blobs: BlobStore;
+  readonly log: Logger;
+  /** The policies in force now, read anew each time: a change counts from the next request on. */
+  readonly policies: () => readonly Policy[];
+}
+
+/** The way to the hub. What cannot be sent now is dropped: the hub asks again when the site is back. */
+export interface Outbox {
+  /** Passes the gate first. Throws `policy.*`. */
+  send(message: Message): void;
+}

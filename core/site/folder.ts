@@ -1,0 +1,54 @@
+/** @file What lies in a site's folder: keys, database, vault, blobs, policy. */
+
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { TributaryError } from '../errors.ts';
+import { openBlobStore } from '../federation/blobs.ts';
+import { openIdentity } from '../federation/identity.ts';
+import { openVault } from '../vault/vault.ts';
+import type { SiteContext } from './context.ts';
+import { readPolicy } from './policy.ts';
+import { DATABASE_FILE, openSiteStore } from './store.ts';
+
+export const POLICY_FILE = 'policy.json';
+
+export interface SiteFolderOptions {
+  readonly folder: string;
+  readonly log: Logger;
+  /** A policy of the machine's owner, which the site's own cannot widen. */
+  readonly machinePolicy?: string;
+}
+
+/** Opens all of it, making what is not there yet. The caller holds the folder's lock. */
+export async function openSiteFolder({
+  folder,
+  log,
+  machinePolicy,
+}: SiteFolderOptions): Promise<SiteContext> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const identity = await openIdentity(folder);
+  const policyFiles = [join(folder, POLICY_FILE), ...(machinePolicy === undefined ? [] : [machinePolicy])];
+  const blobs = await openBlobStore(join(folder, 'blobs'));
+  const store = openSiteStore(folder, identity);
+  try {
+    const vault = openVault(join(folder, 'vault.sqlite'));
+    return { folder, identity, store, vault, blobs, log, policies: () => policyFiles.map(readPolicy) };
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
+
+/** Lets go of the databases. */
+export function closeSiteFolder({ store, vault }: SiteContext): void {
+  vault.close();
+  store.close();
+}
+
+/** Throws `site.not-joined` where no site has ever been. */
+export function requireSite(folder: string): void {
+  if (existsSync(join(folder, DATABASE_FILE))) return;
+  throw new TributaryError('site.not-joined', `There is no site in ${folder}.`);
+}

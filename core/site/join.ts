@@ -1,0 +1,102 @@
+/** @file Joining a federation: from a pasted invitation to a pinned hub. */
+
+import { TributaryError } from '../errors.ts';
+import { fingerprint } from '../federation/identity.ts';
+import type { Identity } from '../federation/identity.ts';
+import { parseInvitation, requireUnexpired } from '../federation/invitation.ts';
+import type { Invitation } from '../federation/invitation.ts';
+import { siteNameShape } from '../federation/shapes.ts';
+import { findMember, verifyRoster } from '../federation/roster.ts';
+import { connectToHub } from './connect.ts';
+import type { Connected, ConnectOptions } from './connect.ts';
+import type { SiteStore } from './store.ts';
+
+export type Joined = {
+  readonly federation: string;
+  readonly site: string;
+  /** Of the hub, to compare with what the coordinator reads out. */
+  readonly fingerprint: string;
+};
+
+export interface JoinOptions {
+  readonly identity: Identity;
+  readonly store: SiteStore;
+  /** The pasted line. */
+  readonly invitation: string;
+  /** What the site is to be called, where the invitation does not say it. */
+  readonly name?: string;
+  readonly software: string;
+}
+
+/**
+ * Proves the invitation's secret to its hub, checks the roster that it answers with and pins its keys. A join
+ * whose answer was lost may be repeated. Throws `invitation.*`, `hub.*`, `roster.*`, `site.*`.
+ */
+export async function joinFederation(options: JoinOptions): Promise<Joined> {
+  const { identity, store } = options;
+  const invitation = parseInvitation(options.invitation);
+  const hub = { ed25519: invitation.hubEd25519, x25519: invitation.hubX25519 };
+  const present = store.membership();
+  if (present !== null && Buffer.compare(present.ed25519, hub.ed25519) !== 0) {
+    throw new TributaryError(
+      'site.other-federation',
+      `This folder belongs to a site of ${present.federation}.`,
+    );
+  }
+  const { channel, welcome } = await enter(options, invitation, nameOf(options, invitation));
+  channel.close();
+  verifyRoster(welcome.roster, hub.ed25519, present?.roster_version);
+  const entry = findMember(welcome.roster, identity.x25519.publicKey);
+  if (entry?.site !== welcome.site || welcome.federation !== invitation.federation) {
+    throw new TributaryError('roster.bad-signature', 'The hub’s list of members does not hold this site.');
+  }
+  const { federation, site } = welcome;
+  store.transaction(() => {
+    if (store.ledger.head() === null) {
+      store.ledger.append('init', { role: 'site', ed25519: text(identity.ed25519.publicKey) });
+    }
+    const { urls } = invitation;
+    store.join({ federation, site, urls, ...hub, roster_version: welcome.roster.version });
+    store.ledger.append('join', {
+      federation,
+      site,
+      hubEd25519: text(hub.ed25519),
+      hubX25519: text(hub.x25519),
+    });
+  });
+  return { federation, site, fingerprint: fingerprint(hub) };
+}
+
+/** Joins, or returns as a member where an earlier join had succeeded without this site hearing of it. */
+async function enter(options: JoinOptions, invitation: Invitation, site: string): Promise<Connected> {
+  const { id, secret, urls, hubX25519 } = invitation;
+  const { identity, software } = options;
+  const base: ConnectOptions = { urls, role: 'control', software, identity, hubX25519 };
+  try {
+    requireUnexpired(invitation, Date.now() / 1000);
+    return await connectToHub({ ...base, join: { id, secret, site } });
+  } catch (error) {
+    if (!(error instanceof TributaryError) || !/^invitation\.(used|expired)$/.test(error.code)) throw error;
+    try {
+      return await connectToHub(base);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+function nameOf({ name }: JoinOptions, { site }: Invitation): string {
+  if (site !== undefined && name !== undefined && name !== site) {
+    throw new TributaryError('site.name-given', `The invitation is for ${site}, not for ${name}.`);
+  }
+  const chosen = site ?? name;
+  if (chosen === undefined) throw new TributaryError('site.no-name', 'The invitation leaves the name open.');
+  const parsed = siteNameShape.safeParse(chosen.normalize('NFC').trim());
+  if (parsed.success) return parsed.data;
+  throw new TributaryError(
+    'usage.invalid',
+    `“${chosen}” cannot name a site: letters, digits, blanks, dots, dashes and underscores, 64 at most.`,
+  );
+}
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');

@@ -1,0 +1,138 @@
+/**
+ * @file What one may ask of a site on its own machine, as one table. The same rows run in the process of
+ * `site start`, through its control socket, and directly while the site is not running.
+ */
+
+import { join } from 'node:path';
+import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
+import { parseRow } from '../training/examples.ts';
+import type { Agent } from './agent.ts';
+import type { SiteContext } from './context.ts';
+import { POLICY_FILE } from './folder.ts';
+import { joinFederation } from './join.ts';
+import { passGate, policyShape, readPolicy, writePolicy } from './policy.ts';
+import { approveRun, approveStanding } from './proposals.ts';
+import { siteStatus } from './status.ts';
+
+/** A site that can be asked. */
+export interface Officeholder {
+  readonly context: SiteContext;
+  /** Null while the site is not running. */
+  readonly agent: Agent | null;
+  readonly software: string;
+  /** Begins to stop a running site. */
+  readonly stop: () => void;
+}
+
+interface Row<Request extends z.ZodType, Result> {
+  readonly request: Request;
+  readonly answer: (holder: Officeholder, request: z.infer<Request>) => Result | Promise<Result>;
+}
+
+const row = <Request extends z.ZodType, Result>(
+  request: Request,
+  answer: Row<Request, Result>['answer'],
+): Row<Request, Result> => ({ request, answer });
+
+const nothing = z.object({});
+
+export const OFFICE = {
+  status: row(nothing, ({ context, agent }) => siteStatus(context, agent)),
+
+  join: row(
+    z.object({ invitation: z.string(), name: z.string().optional() }),
+    ({ context: { identity, store }, agent, software }, { invitation, name }) => {
+      if (agent !== null) {
+        const membership = store.membership();
+        throw new TributaryError('site.other-federation', `This site runs in ${membership?.federation}.`);
+      }
+      return joinFederation({ identity, store, invitation, name, software });
+    },
+  ),
+
+  leave: row(nothing, ({ context: { store }, agent }) => {
+    if (agent !== null) throw new TributaryError('folder.locked', 'The site is running.');
+    const membership = store.membership();
+    if (membership === null)
+      throw new TributaryError('site.not-joined', 'The site belongs to no federation.');
+    store.transaction(() => store.leave());
+    return { federation: membership.federation };
+  }),
+
+  import: row(
+    z.object({
+      file: z.string(),
+      as: z.string(),
+      map: z.record(z.string(), z.string()).optional(),
+      skipBad: z.boolean().optional(),
+    }),
+    async ({ context: { vault } }, { file, ...options }) => {
+      const { name, rows, skipped } = await vault.importJsonl(file, {
+        ...options,
+        validate: (record) => void parseRow(record),
+      });
+      return { dataset: name, rows, skipped };
+    },
+  ),
+
+  datasets: row(nothing, ({ context: { vault } }) => ({
+    datasets: vault.datasets().map(({ name, rows, skipped, created }) => ({ name, rows, skipped, created })),
+  })),
+
+  approve: row(
+    z.object({ run: z.string().optional(), standing: z.boolean().optional(), dataset: z.string() }),
+    ({ context, agent }, { run, standing, dataset }) => {
+      if ((run === undefined) === (standing !== true)) {
+        throw new TributaryError('usage.invalid', 'Approve either one run or, standing, every plan.');
+      }
+      if (run === undefined) {
+        const { policies, vault } = context;
+        const examples = vault.dataset(dataset).rows;
+        passGate(policies(), { kind: 'dataset', dataset, examples });
+        approveStanding(context, dataset);
+        agent?.reconsider();
+        return { planHash: null };
+      }
+      approveRun(context, run, dataset);
+      agent?.reconsider(run);
+      return { planHash: context.store.run(run)?.plan_hash ?? null };
+    },
+  ),
+
+  policy: row(z.object({ set: z.unknown().optional() }), async ({ context, agent }, { set }) => {
+    const path = join(context.folder, POLICY_FILE);
+    if (set !== undefined) {
+      const parsed = policyShape.safeParse(set);
+      if (!parsed.success) {
+        throw new TributaryError('policy.invalid', `The policy is wrong: ${z.prettifyError(parsed.error)}`);
+      }
+      await writePolicy(path, parsed.data);
+      agent?.reconsider();
+    }
+    return { policy: readPolicy(path), path };
+  }),
+
+  ledger: row(z.object({ out: z.string() }), async ({ context }, { out }) => ({
+    entries: await context.store.exportLedger(out),
+    out,
+  })),
+
+  stop: row(nothing, ({ agent, stop }) => {
+    stop();
+    return { stopped: agent !== null };
+  }),
+};
+
+export type OfficeCommand = keyof typeof OFFICE;
+export type OfficeRequest<C extends OfficeCommand> = z.input<(typeof OFFICE)[C]['request']>;
+export type OfficeResult<C extends OfficeCommand> = Awaited<ReturnType<(typeof OFFICE)[C]['answer']>>;
+
+/** Answers one question. Throws `usage.invalid` for a malformed one and whatever the row throws. */
+export function answerOffice(holder: Officeholder, command: OfficeCommand, request: unknown): unknown {
+  const { request: shape, answer }: Row<z.ZodType, unknown> = OFFICE[command];
+  const parsed = shape.safeParse(request);
+  if (parsed.success) return answer(holder, parsed.data);
+  const [issue] = parsed.error.issues;
+  throw new TributaryError('usage.invalid', `${command}: ${issue.path.join('.')} ${issue.message}.`);
+}

@@ -1,0 +1,174 @@
+/**
+ * @file What a site allows, and the one gate that every plan, every access to a dataset and every outgoing message
+ * passes. No hub can widen it. Several policies (the machine's, the site's) each have to allow a thing.
+ */
+
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
+import { writeFileAtomically } from '../files.ts';
+import type { Message, MessageType } from '../federation/messages.ts';
+import type { Plan } from '../federation/plan.ts';
+import { hashShape } from '../federation/shapes.ts';
+
+/** Version 1. A field this program does not know refuses the whole policy: it may forbid what we would then do. */
+export const policyShape = z.strictObject({
+  version: z.literal(1),
+  objectives: z
+    .array(z.enum(['sft', 'dpo']))
+    .default(['sft', 'dpo'])
+    .describe('what may be trained'),
+  modes: z
+    .array(z.enum(['inspected', 'private']))
+    .default(['inspected', 'private'])
+    .describe('inspected: the hub may see this site’s updates; private: only their sum'),
+  models: z
+    .array(hashShape)
+    .nullable()
+    .default(null)
+    .describe('SHA-256 of the models that may be trained, or null for any'),
+  datasets: z
+    .array(z.string())
+    .nullable()
+    .default(null)
+    .describe('datasets that runs may use, or null for any'),
+  maxRounds: z.int().min(1).default(1000).describe('rounds of a run at most'),
+  maxSteps: z.int().min(1).default(10_000).describe('optimiser steps of a round at most'),
+  minSites: z.int().min(1).default(2).describe('sites that a round must at least average over'),
+  minExamples: z.int().min(1).default(8).describe('rows that a dataset must at least have to be trained on'),
+  maxUpdateBytes: z.int().min(1).default(1_073_741_824).describe('size of an update at most'),
+  metrics: z
+    .array(z.string())
+    .default(['supervisedTokens', 'skippedRows'])
+    .describe('numbers that may leave beside the loss and the count of examples'),
+});
+export type Policy = z.infer<typeof policyShape>;
+
+/** What a policy says where it says nothing. */
+export const DEFAULT_POLICY: Policy = policyShape.parse({ version: 1 });
+
+/** What is asked of the gate. */
+export type GateRequest =
+  | { readonly kind: 'plan'; readonly plan: Plan }
+  | { readonly kind: 'dataset'; readonly dataset: string; readonly examples: number }
+  | { readonly kind: 'message'; readonly message: Message };
+
+/** Messages a site has any reason to send. */
+const outgoing: ReadonlySet<MessageType> = new Set<MessageType>([
+  'hello',
+  'refuse',
+  'heartbeat',
+  'approval',
+  'decline',
+  'progress',
+  'update',
+  'countersign',
+  'blob-want',
+  'blob-info',
+  'blob-chunk',
+  'blob-ack',
+  'blob-offer',
+  'blob-done',
+  'blob-fail',
+]);
+
+/** The gate. Returns when every policy allows the request; otherwise throws a `policy.*` error that says why not. */
+export function passGate(policies: readonly Policy[], request: GateRequest): void {
+  for (const policy of policies) {
+    if (request.kind === 'plan') checkPlan(policy, request.plan);
+    else if (request.kind === 'dataset') checkDataset(policy, request.dataset, request.examples);
+    else checkMessage(policy, request.message);
+  }
+}
+
+function checkPlan(policy: Policy, { objective, training, federation, model }: Plan): void {
+  const { rounds, minSites, mode } = federation;
+  if (!policy.objectives.includes(objective)) {
+    throw refusal('policy.objective', `trains with the objective ${objective}`, policy.objectives.join(', '));
+  }
+  if (!policy.modes.includes(mode)) {
+    throw refusal('policy.mode', `runs in ${mode} mode`, policy.modes.join(', '));
+  }
+  if (policy.models !== null && !policy.models.includes(model.sha256)) {
+    throw refusal(
+      'policy.model',
+      `trains the model ${model.id} (${model.sha256.slice(0, 16)}…)`,
+      'its own list',
+    );
+  }
+  if (rounds > policy.maxRounds) {
+    throw refusal('policy.rounds', `has ${rounds} rounds`, `at most ${policy.maxRounds}`);
+  }
+  if (training.steps > policy.maxSteps) {
+    throw refusal('policy.steps', `has ${training.steps} steps a round`, `at most ${policy.maxSteps}`);
+  }
+  if (minSites < policy.minSites) {
+    throw refusal('policy.min-sites', `may average over ${minSites} sites`, `at least ${policy.minSites}`);
+  }
+}
+
+function checkDataset(policy: Policy, dataset: string, examples: number): void {
+  if (policy.datasets !== null && !policy.datasets.includes(dataset)) {
+    throw refusal('policy.dataset', `would use the dataset ${dataset}`, policy.datasets.join(', '));
+  }
+  if (examples < policy.minExamples) {
+    const found = `would use ${examples} examples of the dataset ${dataset}`;
+    throw refusal('policy.examples', found, `at least ${policy.minExamples}`);
+  }
+}
+
+function checkMessage(policy: Policy, message: Message): void {
+  if (!outgoing.has(message.type)) {
+    throw new TributaryError('policy.message', `A site never sends ${message.type}.`);
+  }
+  if (message.type !== 'update') return;
+  const metric = Object.keys(message.metrics).find((name) => !policy.metrics.includes(name));
+  if (metric !== undefined) {
+    throw new TributaryError('policy.message', `The metric ${metric} may not leave this machine.`);
+  }
+  if (message.blob.size > policy.maxUpdateBytes) {
+    throw refusal(
+      'policy.update-size',
+      `makes updates of ${message.blob.size} bytes`,
+      `${policy.maxUpdateBytes}`,
+    );
+  }
+}
+
+type PolicyCode = Extract<TributaryError['code'], `policy.${string}`>;
+
+function refusal(code: PolicyCode, found: string, allowed: string): TributaryError {
+  return new TributaryError(code, `The run ${found}; this site’s policy allows ${allowed}.`);
+}
+
+/** Reads a policy file; absent means the defaults. Throws `policy.invalid`, also for unknown fields. */
+export function readPolicy(path: string): Policy {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return DEFAULT_POLICY;
+    throw error;
+  }
+  return parsePolicy(text, path);
+}
+
+/** Checks a policy's text; `path` names it in the message. */
+export function parsePolicy(text: string, path: string): Policy {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new TributaryError('policy.invalid', `The policy ${path} is not JSON.`, { cause });
+  }
+  const parsed = policyShape.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue.path.length > 0 ? ` at ${issue.path.join('.')}` : '';
+  throw new TributaryError('policy.invalid', `The policy ${path} is wrong${where}: ${issue.message}.`);
+}
+
+/** Writes a policy, every field spelled out. */
+export async function writePolicy(path: string, policy: Policy): Promise<void> {
+  await writeFileAtomically(path, `${JSON.stringify(policyShape.parse(policy), null, 2)}\n`);
+}

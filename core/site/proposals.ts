@@ -1,0 +1,140 @@
+/** @file A site's answer to a proposed run: its policy, its people's approval, its data. */
+
+import { toTributaryError, TributaryError } from '../errors.ts';
+import { sign } from '../federation/identity.ts';
+import type { Message, MessageOf } from '../federation/messages.ts';
+import { openPlan } from '../federation/plan.ts';
+import type { Plan } from '../federation/plan.ts';
+import { learningRateOfRound } from '../federation/schedule.ts';
+import { approvalStatement } from '../federation/statements.ts';
+import type { SiteContext } from './context.ts';
+import { readExamples } from './examples.ts';
+import { passGate } from './policy.ts';
+import type { SiteRun } from './store.ts';
+
+/** The plan of a known run; its text was checked when it came. */
+export function planOf(run: SiteRun): Plan {
+  return openPlan(run.plan, run.plan_hash);
+}
+
+/** What to tell the hub about a proposal, or null while a person has yet to approve it. */
+export function answerProposal(context: SiteContext, proposal: MessageOf<'proposal'>): Message | null {
+  const { store } = context;
+  const { run, plan, planHash } = proposal;
+  const known = store.run(run);
+  try {
+    openPlan(plan, planHash);
+    if (known === null) {
+      store.transaction(() => {
+        store.putRun(run, plan, planHash);
+        store.ledger.append('plan', { run, planHash, plan });
+      });
+    } else if (known.plan_hash !== planHash) {
+      const what = `The hub shows another plan for ${run} than before.`;
+      throw new TributaryError('policy.deviation', what);
+    }
+  } catch (thrown) {
+    return declineRun(context, { run, planHash }, thrown);
+  }
+  return answerRun(context, run);
+}
+
+/** The answer to a run that is known already, such as after an approval or a change of the policy. */
+export function answerRun(context: SiteContext, id: string): Message | null {
+  const { store } = context;
+  const run = store.run(id);
+  if (run === null || isOver(run)) return null;
+  if (run.state === 'approved') return approvalOf(context, run);
+  try {
+    passGate(context.policies(), { kind: 'plan', plan: planOf(run) });
+    const dataset = store.approvedDataset(id);
+    if (dataset === null) return null;
+    return approveRun(context, id, dataset);
+  } catch (thrown) {
+    return declineRun(context, { run: id, planHash: run.plan_hash }, thrown);
+  }
+}
+
+/**
+ * Approves a run with a dataset. Throws `site.unknown-run`, `vault.unknown-dataset`, and `policy.*` where the
+ * policy does not allow it; then nothing has changed.
+ */
+export function approveRun(context: SiteContext, id: string, dataset: string): Message {
+  const { store } = context;
+  const run = store.run(id);
+  if (run === null || isOver(run)) {
+    const what = run === null ? 'is not known here' : `has ended (${run.state})`;
+    throw new TributaryError('site.unknown-run', `The run ${id} ${what}.`);
+  }
+  const policies = context.policies();
+  passGate(policies, { kind: 'plan', plan: planOf(run) });
+  const { examples } = readExamples(context.vault, dataset);
+  passGate(policies, { kind: 'dataset', dataset, examples: examples.length });
+  store.transaction(() => {
+    store.approve(id, dataset);
+    store.setApproved(id, dataset, examples.length);
+    store.ledger.append('approval', {
+      run: id,
+      planHash: run.plan_hash,
+      dataset,
+      examples: examples.length,
+    });
+  });
+  return approvalOf(context, { ...run, examples: examples.length });
+}
+
+/** Approves every plan within the policy, now and later, with one dataset. Throws `vault.unknown-dataset`. */
+export function approveStanding(context: SiteContext, dataset: string): void {
+  context.vault.dataset(dataset);
+  context.store.transaction(() => {
+    context.store.approve('*', dataset);
+    context.store.ledger.append('approval', { run: '*', dataset });
+  });
+}
+
+function approvalOf({ identity }: SiteContext, { run, plan_hash, examples }: SiteRun): Message {
+  const signature = sign(identity.ed25519, approvalStatement({ run, planHash: plan_hash }));
+  return { type: 'approval', run, planHash: plan_hash, examples: examples ?? 1, signature };
+}
+
+/** Says no, with the reason, and remembers it. */
+export function declineRun(
+  { store, log }: SiteContext,
+  { run, planHash }: { run: string; planHash: string },
+  thrown: unknown,
+): Message {
+  const { code, message: reason } = toTributaryError(thrown);
+  log.warn({ run, code }, reason);
+  const known = store.run(run);
+  store.transaction(() => {
+    if (known !== null && known.state !== 'approved' && !isOver(known)) store.setRun(run, 'declined', reason);
+    if (known?.reason !== reason) store.ledger.append('refusal', { run, code, reason });
+  });
+  return { type: 'decline', run, planHash, code, reason: reason.slice(0, 2000) };
+}
+
+function isOver({ state }: SiteRun): boolean {
+  return state === 'completed' || state === 'failed' || state === 'cancelled';
+}
+
+/**
+ * Whether a round is what the approved plan says. Throws `policy.no-approval` or `policy.deviation`: a hub cannot
+ * have a site train otherwise than it agreed to.
+ */
+export function checkRound({ store, policies }: SiteContext, start: MessageOf<'round-start'>): void {
+  const run = store.run(start.run);
+  if (run?.state !== 'approved' || run.dataset === null) {
+    throw new TributaryError('policy.no-approval', `This site has not approved the run ${start.run}.`);
+  }
+  const plan = planOf(run);
+  passGate(policies(), { kind: 'plan', plan });
+  const { rounds } = plan.federation;
+  const agreed = learningRateOfRound(plan.training, start.round, rounds);
+  const deviation =
+    start.rounds !== rounds || start.round >= rounds
+      ? `round ${start.round} of ${start.rounds}, the plan has ${rounds}`
+      : Math.abs(start.learningRate - agreed) > 1e-9 * agreed
+        ? `a learning rate of ${start.learningRate}, the plan has ${agreed} there`
+        : null;
+  if (deviation !== null) throw new TributaryError('policy.deviation', `The hub asks for ${deviation}.`);
+}

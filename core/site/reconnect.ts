@@ -1,0 +1,69 @@
+/** @file Keeps one socket to the hub open: tries again with back-off and full jitter until told to stop. */
+
+import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toTributaryError } from '../errors.ts';
+import type { TributaryError } from '../errors.ts';
+import type { Connected } from './connect.ts';
+
+export interface Backoff {
+  /** The first wait is uniform in [0, first), each further one in a range twice as long … */
+  readonly firstSeconds: number;
+  /** … but never longer than this. */
+  readonly capSeconds: number;
+}
+export const DEFAULT_BACKOFF: Backoff = { firstSeconds: 0.5, capSeconds: 30 };
+
+/** A connection that held this long starts the back-off anew when it breaks. */
+const STEADY_MILLISECONDS = 10_000;
+
+export interface KeepConnectedOptions {
+  readonly connect: (signal: AbortSignal) => Promise<Connected>;
+  /** Called as soon as the hub has said welcome; what it throws counts as a failed attempt. */
+  readonly onConnected: (connected: Connected) => void;
+  /** Why there is no connection, now. */
+  readonly onLost: (reason: TributaryError) => void;
+  /** Whether trying again is of no use. */
+  readonly isFinal: (reason: TributaryError) => boolean;
+  readonly backoff: Backoff;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when the signal is aborted or a final refusal came; never rejects. */
+export async function keepConnected(options: KeepConnectedOptions): Promise<void> {
+  const { signal, backoff } = options;
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    const begun = performance.now();
+    const reason = await connectOnce(options);
+    if (signal.aborted) return;
+    options.onLost(reason);
+    if (options.isFinal(reason)) return;
+    if (performance.now() - begun > STEADY_MILLISECONDS) attempt = 0;
+    const longest = Math.min(backoff.capSeconds, backoff.firstSeconds * 2 ** Math.min(attempt, 20));
+    await sleep(randomInt(Math.max(1, Math.round(longest * 1000))), undefined, { signal }).catch(
+      () => undefined,
+    );
+  }
+}
+
+/** One connection from its beginning to its end; returns why it ended. */
+async function connectOnce({ connect, onConnected, signal }: KeepConnectedOptions): Promise<TributaryError> {
+  let connected: Connected;
+  try {
+    connected = await connect(signal);
+  } catch (thrown) {
+    return toTributaryError(thrown);
+  }
+  const { channel } = connected;
+  const close = (): void => channel.close();
+  signal.addEventListener('abort', close);
+  try {
+    if (signal.aborted) close();
+    else onConnected(connected);
+  } catch (thrown) {
+    channel.close(toTributaryError(thrown));
+  }
+  const reason = await channel.closed;
+  signal.removeEventListener('abort', close);
+  return reason;
+}

@@ -1,0 +1,309 @@
+/**
+ * @file The work of a round: fetch the base, train, keep the update, send it, wait for its acknowledgement. Each
+ * step is on disk before the next, so a killed site goes on: what was trained is sent again, never trained again.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toTributaryError } from '../errors.ts';
+import type { TributaryError } from '../errors.ts';
+import { encodeTensors, readTensors } from '../federation/codec.ts';
+import { sign } from '../federation/identity.ts';
+import type { Message, MessageOf } from '../federation/messages.ts';
+import { updateStatement } from '../federation/statements.ts';
+import { superseded } from './bulk.ts';
+import type { Bulk } from './bulk.ts';
+import type { Outbox, SiteContext } from './context.ts';
+import { readExamples } from './examples.ts';
+import { passGate } from './policy.ts';
+import { checkRound, declineRun, planOf } from './proposals.ts';
+import type { SiteRound, TrainedUpdate } from './store.ts';
+import type { RoundTrainer } from './trainer.ts';
+
+/** A training that fails is tried again, for it may have been the machine's fault. */
+const ATTEMPTS = 3;
+const RETRY_SECONDS = 5;
+/** Steps are told to the hub at most this often. */
+const PROGRESS_MILLISECONDS = 1000;
+
+export type Phase = 'fetching' | 'training' | 'sending' | 'waiting';
+
+/** What the site is doing. */
+export interface Activity {
+  readonly run: string;
+  readonly round: number;
+  readonly rounds: number;
+  readonly phase: Phase;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number | null;
+}
+
+export interface RoundsOptions {
+  readonly context: SiteContext;
+  readonly trainer: RoundTrainer;
+  readonly bulk: Bulk;
+  readonly outbox: Outbox;
+  readonly onActivity: (activity: Activity | null) => void;
+  /** Told when a round could not be done. */
+  readonly onTrouble: (error: TributaryError) => void;
+  readonly signal: AbortSignal;
+  /** Seconds before a failed training is tried again. */
+  readonly retrySeconds?: number;
+}
+
+export interface Rounds {
+  /** Begins a round, goes on with it, or sends its update again. */
+  start(message: MessageOf<'round-start'>): void;
+  accepted(message: MessageOf<'update-accepted'>): void;
+  refused(message: MessageOf<'update-refused'>): void;
+  closed(message: MessageOf<'round-closed'>): void;
+  /** Gives up what is under way for a run, such as when it has ended. */
+  abandon(run: string): void;
+  /** Sends again what still waits for an answer: the connection is new. */
+  reconnected(): void;
+  /** Whether nothing is under way. */
+  idle(): boolean;
+  /** Resolves when everything under way has stopped. */
+  settled(): Promise<void>;
+}
+
+interface Work {
+  readonly start: MessageOf<'round-start'>;
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+  /** Wakes the work up: an answer has come, or the update must be sent again. */
+  wake: (event: 'answered' | 'again') => void;
+}
+
+export function createRounds(options: RoundsOptions): Rounds {
+  const { context, bulk, outbox } = options;
+  const { store } = context;
+  const works = new Map<string, Work>();
+  // One training at a time, whatever runs there are.
+  let turn: Promise<void> = Promise.resolve();
+
+  function begin(start: MessageOf<'round-start'>): void {
+    const { run, round, base, learningRate } = start;
+    const record = store.round(run, round);
+    if (record?.phase === 'refused' && record.base.hash === base.hash) return;
+    if (record?.base.hash !== base.hash) {
+      store.transaction(() => {
+        store.beginRound({ run, round, base, learning_rate: learningRate });
+        store.ledger.append('round-start', { run, round, base: base.hash, learningRate });
+      });
+    }
+    const abort = new AbortController();
+    const signal = AbortSignal.any([abort.signal, options.signal]);
+    const work: Work = { start, abort, wake: () => undefined, done: turn.then(() => perform(work, signal)) };
+    turn = work.done;
+    works.set(run, work);
+  }
+
+  /** Never rejects. */
+  async function perform(work: Work, signal: AbortSignal): Promise<void> {
+    const { run } = work.start;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await runRound(work, signal);
+          return;
+        } catch (thrown) {
+          const error = toTributaryError(signal.aborted ? signal.reason : thrown);
+          if (error.code === 'site.superseded') return;
+          context.log.warn({ run, round: work.start.round, code: error.code }, error.message);
+          options.onTrouble(error);
+          if (error.code.startsWith('policy.')) {
+            const planHash = store.run(run)?.plan_hash ?? '';
+            outbox.send(declineRun(context, { run, planHash }, error));
+            return;
+          }
+          if (!error.retryable && attempt >= ATTEMPTS) return;
+          await sleep((options.retrySeconds ?? RETRY_SECONDS) * 1000, undefined, { signal }).catch(
+            () => undefined,
+          );
+        }
+      }
+    } catch (thrown) {
+      options.onTrouble(toTributaryError(thrown));
+    } finally {
+      if (works.get(run) === work) works.delete(run);
+      options.onActivity(null);
+    }
+  }
+
+  async function runRound(work: Work, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { run, round } = work.start;
+    const record = store.round(run, round);
+    const kept = record?.phase !== 'training' && record?.blob ? record : null;
+    const update =
+      kept?.blob && context.blobs.has(kept.blob.hash) ? updateOf(kept) : await train(work, signal);
+    await deliver(work, update, signal);
+  }
+
+  async function train(work: Work, signal: AbortSignal): Promise<TrainedUpdate> {
+    const { run: id, round, base, learningRate } = work.start;
+    const run = store.run(id);
+    const membership = store.membership();
+    if (run === null || run.dataset === null || membership === null)
+      throw superseded('The run is not approved any more.');
+    const plan = planOf(run);
+    const { examples, skipped } = readExamples(context.vault, run.dataset);
+    passGate(context.policies(), { kind: 'dataset', dataset: run.dataset, examples: examples.length });
+
+    const tell = reporter(work);
+    tell('fetching', { step: 0, steps: plan.training.steps, loss: null });
+    await bulk.use((transfers) => transfers.fetch(base), signal);
+    tell('training', { step: 0, steps: plan.training.steps, loss: null });
+    const trained = await options.trainer.train({
+      plan,
+      run: id,
+      round,
+      learningRate,
+      seedParts: [plan.seed, round, membership.site],
+      base: readTensors(context.blobs.path(base.hash)),
+      examples,
+      signal,
+      onStep: (step) => tell('training', step),
+    });
+    signal.throwIfAborted();
+
+    const blob = await context.blobs.put(encodeTensors(trained.adapter));
+    // The hub counts no more examples than were approved.
+    const counted = Math.max(1, Math.min(trained.examples, run.examples ?? trained.examples));
+    const metrics = { supervisedTokens: trained.supervisedTokens, skippedRows: skipped };
+    const update = { blob, examples: counted, loss: trained.loss, metrics };
+    store.transaction(() => {
+      store.setTrained(id, round, update);
+      store.ledger.append('update', {
+        run: id,
+        round,
+        hash: blob.hash,
+        bytes: blob.size,
+        examples: counted,
+        loss: trained.loss,
+        metrics,
+      });
+    });
+    return update;
+  }
+
+  async function deliver(work: Work, update: TrainedUpdate, signal: AbortSignal): Promise<void> {
+    const { run, round } = work.start;
+    const { blob, examples, loss, metrics } = update;
+    const signature = sign(
+      context.identity.ed25519,
+      updateStatement({ run, round, hash: blob.hash, examples }),
+    );
+    const message: Message = { type: 'update', run, round, blob, examples, loss, metrics, signature };
+    passGate(context.policies(), { kind: 'message', message }); // before the blob leaves, not after
+    const tell = reporter(work);
+    const counts = { step: 0, steps: 0, loss };
+    for (let event = 'again'; event === 'again';) {
+      tell('sending', counts);
+      await bulk.use((transfers) => transfers.offer(blob), signal);
+      const next = nextEvent(work, signal);
+      next.catch(() => undefined); // told below, unless sending fails first
+      outbox.send(message);
+      tell('waiting', counts);
+      event = await next;
+    }
+  }
+
+  /** Tells of every step here and, not too often, to the hub. */
+  function reporter(work: Work) {
+    const { run, round, rounds } = work.start;
+    let last = -Infinity;
+    let lastPhase: Phase | undefined;
+    return (phase: Phase, at: { step: number; steps: number; loss: number | null }): void => {
+      const { step, steps } = at;
+      const loss = at.loss !== null && Number.isFinite(at.loss) ? at.loss : null;
+      options.onActivity({ run, round, rounds, phase, step, steps, loss });
+      if (phase === 'waiting') return;
+      if (phase === lastPhase && performance.now() - last < PROGRESS_MILLISECONDS) return;
+      [last, lastPhase] = [performance.now(), phase];
+      outbox.send({ type: 'progress', run, round, phase, step, steps, loss });
+    };
+  }
+
+  return {
+    start: (message) => {
+      try {
+        checkRound(context, message);
+      } catch (thrown) {
+        const planHash = store.run(message.run)?.plan_hash;
+        options.onTrouble(toTributaryError(thrown));
+        if (planHash !== undefined) {
+          outbox.send(declineRun(context, { run: message.run, planHash }, thrown));
+        }
+        return;
+      }
+      const present = works.get(message.run);
+      if (present?.start.round === message.round && present.start.base.hash === message.base.hash) {
+        present.wake('again');
+        return;
+      }
+      present?.abort.abort(superseded(`The hub has begun round ${message.round} of ${message.run}.`));
+      begin(message);
+    },
+    accepted: ({ run, round, hash, state }) => {
+      const record = store.round(run, round);
+      if (record?.blob?.hash !== hash) return;
+      const phase = state === 'late' ? 'late' : 'committed';
+      if (record.phase !== phase) store.transaction(() => store.setPhase(run, round, phase));
+      answer(run, round);
+    },
+    refused: ({ run, round, hash, code, reason }) => {
+      const record = store.round(run, round);
+      if (record?.blob?.hash !== hash) return;
+      store.transaction(() => {
+        store.setPhase(run, round, 'refused');
+        store.ledger.append('refusal', { run, round, hash, code, reason });
+      });
+      context.log.warn({ run, round, code }, reason);
+      answer(run, round);
+    },
+    closed: ({ run, round, aggregate, cohort }) => {
+      const record = store.round(run, round);
+      if (record === null) return;
+      const counted = cohort.includes(store.membership()?.site ?? '');
+      store.transaction(() => {
+        store.setAggregate(run, round, aggregate);
+        // The acknowledgement was lost, or the round went on without us.
+        if (record.phase === 'sending') store.setPhase(run, round, counted ? 'committed' : 'late');
+      });
+      const work = works.get(run);
+      if (work?.start.round === round) work.abort.abort(superseded(`Round ${round} of ${run} has closed.`));
+    },
+    abandon: (run) => works.get(run)?.abort.abort(superseded(`The run ${run} has ended.`)),
+    reconnected: () => {
+      for (const work of works.values()) work.wake('again');
+    },
+    idle: () => works.size === 0,
+    settled: () => turn,
+  };
+
+  function answer(run: string, round: number): void {
+    const work = works.get(run);
+    if (work?.start.round === round) work.wake('answered');
+  }
+}
+
+/** What an earlier process has trained. */
+function updateOf({ blob, examples, loss, metrics }: SiteRound): TrainedUpdate {
+  if (blob === null || examples === null || loss === null) throw new TypeError('The round was not trained.');
+  return { blob, examples, loss, metrics: metrics ?? {} };
+}
+
+function nextEvent(work: Work, signal: AbortSignal): Promise<'answered' | 'again'> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const onAbort = (): void => reject(toTributaryError(signal.reason));
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.wake = (event) => {
+      signal.removeEventListener('abort', onAbort);
+      work.wake = () => undefined;
+      resolve(event);
+    };
+  });
+}

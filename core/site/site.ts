@@ -1,0 +1,125 @@
+/**
+ * @file A running site: its folder held, its agent at work, its control socket open. Stopping it and killing it
+ * are the same to what is on disk; starting goes on where the last transaction left it.
+ */
+
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+import { acquireFolderLock, serveControl } from '../control.ts';
+import type { ControlServer, FolderLock } from '../control.ts';
+import { startAgent } from './agent.ts';
+import type { Agent, AgentOptions } from './agent.ts';
+import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
+import { answerOffice, OFFICE } from './office.ts';
+import type { OfficeCommand, Officeholder } from './office.ts';
+import { siteStatus } from './status.ts';
+import type { SiteStatus } from './status.ts';
+import type { RoundTrainer } from './trainer.ts';
+
+export interface SiteOptions {
+  readonly folder: string;
+  readonly trainer: RoundTrainer;
+  /** Name and version of this program. */
+  readonly software: string;
+  readonly log?: Logger;
+  /** Told of every change of the status. */
+  readonly onStatus?: (status: SiteStatus) => void;
+  readonly saveAdapter?: AgentOptions['saveAdapter'];
+  readonly backoff?: AgentOptions['backoff'];
+  readonly retrySeconds?: number;
+  /** A policy file of the machine's owner, which the site's own cannot widen. */
+  readonly machinePolicy?: string;
+}
+
+export interface Site {
+  status(): SiteStatus;
+  /** Asks in this process what the control socket is asked from others. */
+  ask(command: OfficeCommand, request?: unknown): Promise<unknown>;
+  /** Resolves when everything is closed, after `stop` or the command `stop`. */
+  readonly stopped: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the site of a folder. Returns at once; an absent hub is waited for. Throws `site.not-joined`,
+ * `folder.locked`, `database.*`, `identity.damaged`.
+ */
+export async function startSite(options: SiteOptions): Promise<Site> {
+  requireSite(options.folder);
+  const lock = acquireFolderLock(options.folder);
+  try {
+    return await start(options, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
+  const { folder, trainer, software, machinePolicy, saveAdapter, backoff, retrySeconds } = options;
+  const log = options.log ?? pino({ level: 'silent' });
+  const context = await openSiteFolder({ folder, log, machinePolicy });
+  let agent: Agent | undefined;
+  let control: ControlServer | undefined;
+  let ending: Promise<void> | undefined;
+  let markStopped: () => void = () => undefined;
+  const stopped = new Promise<void>((resolve) => (markStopped = resolve));
+  let told = '';
+
+  /** Many things change at once; each state is told once. */
+  function tell(): void {
+    if (agent === undefined || ending !== undefined) return;
+    const status = siteStatus(context, agent);
+    const text = JSON.stringify({ ...status, leftThisMachine: null });
+    if (text === told) return;
+    told = text;
+    options.onStatus?.(status);
+  }
+
+  function stop(): Promise<void> {
+    ending ??= end().finally(markStopped);
+    return ending;
+  }
+
+  async function end(): Promise<void> {
+    await agent?.stop();
+    await control?.close();
+    await trainer.close();
+    closeSiteFolder(context);
+    lock.release();
+    log.info('stopped');
+  }
+
+  try {
+    const running = startAgent({
+      context,
+      trainer,
+      software,
+      saveAdapter,
+      backoff,
+      retrySeconds,
+      onChange: tell,
+    });
+    agent = running;
+    const holder: Officeholder = {
+      context,
+      agent: running,
+      software,
+      // The answer goes out first.
+      stop: () => void setImmediate(() => void stop()),
+    };
+    const ask: Site['ask'] = (command, request = {}) =>
+      Promise.resolve().then(() => answerOffice(holder, command, request));
+    const commands = Object.keys(OFFICE) as OfficeCommand[];
+    control = await serveControl(
+      folder,
+      Object.fromEntries(commands.map((command) => [command, (request: unknown) => ask(command, request)])),
+    );
+    tell();
+    return { status: () => siteStatus(context, running), ask, stopped, stop };
+  } catch (error) {
+    await agent?.stop();
+    closeSiteFolder(context);
+    throw error;
+  }
+}

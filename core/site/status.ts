@@ -1,0 +1,84 @@
+/** @file What a site says of itself, in words that the command line, the window and the log share. */
+
+import type { Agent } from './agent.ts';
+import type { SiteContext } from './context.ts';
+import type { SiteRun } from './store.ts';
+
+/** `stopped`: no process runs. `idle`: connected, nothing to do. `awaiting-approval`: a person has to decide. */
+export type SiteState =
+  'not-joined' | 'stopped' | 'offline' | 'revoked' | 'idle' | 'awaiting-approval' | 'ready' | 'working';
+
+export type SiteStatus = {
+  readonly state: SiteState;
+  readonly federation: string | null;
+  readonly site: string | null;
+  /** Address of the hub while connected. */
+  readonly hub: string | null;
+  readonly run: string | null;
+  /** From 0. */
+  readonly round: number | null;
+  readonly rounds: number | null;
+  /** `fetching`, `training`, `sending` or `waiting` (for the hub's acknowledgement). */
+  readonly phase: string | null;
+  readonly step: number | null;
+  readonly steps: number | null;
+  readonly loss: number | null;
+  /** Why it is not further, as a sentence; empty when all is well. */
+  readonly reason: string;
+  /** Sealed bytes sent to the hub since this site exists. */
+  readonly leftThisMachine: { readonly bytes: number };
+  readonly runs: readonly {
+    readonly id: string;
+    readonly state: SiteRun['state'];
+    readonly planHash: string;
+    readonly reason: string;
+  }[];
+};
+
+/** The status now; `agent` is null while the site does not run. */
+export function siteStatus({ store }: SiteContext, agent: Agent | null): SiteStatus {
+  agent?.flushTraffic();
+  const membership = store.membership();
+  const runs = store.runs();
+  const activity = agent?.activity() ?? null;
+  const open = runs.find(({ state }) => state === 'proposed' || state === 'approved');
+  return {
+    ...stateOf(membership !== null, agent, open),
+    federation: membership?.federation ?? null,
+    site: membership?.site ?? null,
+    hub: agent?.connection().url ?? null,
+    run: activity?.run ?? open?.run ?? runs.at(0)?.run ?? null,
+    round: activity?.round ?? null,
+    rounds: activity?.rounds ?? null,
+    phase: activity?.phase ?? null,
+    step: activity?.step ?? null,
+    steps: activity?.steps ?? null,
+    loss: activity?.loss ?? null,
+    leftThisMachine: { bytes: store.bytesSent() },
+    runs: runs.map(({ run, state, plan_hash, reason }) => ({ id: run, state, planHash: plan_hash, reason })),
+  };
+}
+
+function stateOf(
+  joined: boolean,
+  agent: Agent | null,
+  open: SiteRun | undefined,
+): { readonly state: SiteState; readonly reason: string } {
+  if (!joined) return { state: 'not-joined', reason: 'The site belongs to no federation yet.' };
+  if (agent === null) return { state: 'stopped', reason: 'The site is not running.' };
+  const { connected, reason } = agent.connection();
+  const trouble = agent.trouble()?.message ?? '';
+  if (reason?.code === 'site.revoked') return { state: 'revoked', reason: reason.message };
+  if (!connected) return { state: 'offline', reason: reason?.message ?? 'Connecting to the hub.' };
+  if (agent.activity() !== null) return { state: 'working', reason: trouble };
+  if (open?.state === 'proposed') {
+    return { state: 'awaiting-approval', reason: `The run ${open.run} waits for approval at this site.` };
+  }
+  if (open?.state === 'approved') {
+    return {
+      state: 'ready',
+      reason: trouble || `The run ${open.run} is approved; the hub and other sites are awaited.`,
+    };
+  }
+  return { state: 'idle', reason: trouble };
+}

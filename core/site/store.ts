@@ -1,0 +1,263 @@
+/** @file The site's database: which federation it belongs to, what it approved, and how far each round is. */
+
+import { join } from 'node:path';
+import { z } from 'zod';
+import { openDatabase } from '../database.ts';
+import { exportLedger, LEDGER_TABLES, openLedger } from '../federation/ledger.ts';
+import type { Ledger } from '../federation/ledger.ts';
+import type { Identity } from '../federation/identity.ts';
+import { anyBytesShape } from '../federation/shapes.ts';
+import type { BlobReference } from '../federation/shapes.ts';
+
+/** Name of the database in a site's folder. */
+export const DATABASE_FILE = 'site.sqlite';
+
+const MIGRATIONS = [
+  `${LEDGER_TABLES}
+  CREATE TABLE membership (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    federation TEXT NOT NULL,
+    site TEXT NOT NULL,
+    urls TEXT NOT NULL,
+    x25519 BLOB NOT NULL,
+    ed25519 BLOB NOT NULL,
+    roster_version INTEGER NOT NULL,
+    seen_index INTEGER NOT NULL,
+    seen_hash TEXT NOT NULL
+  ) STRICT;
+  -- Which dataset a run may use; the run '*' stands for every run within the policy.
+  CREATE TABLE approval (
+    run TEXT PRIMARY KEY,
+    dataset TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE run (
+    run TEXT PRIMARY KEY,
+    plan TEXT NOT NULL,
+    plan_hash TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('proposed', 'approved', 'declined', 'completed', 'failed', 'cancelled')),
+    reason TEXT NOT NULL,
+    dataset TEXT,
+    examples INTEGER,
+    adapter TEXT,
+    saved INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE TABLE round (
+    run TEXT NOT NULL REFERENCES run (run),
+    round INTEGER NOT NULL,
+    base TEXT NOT NULL,
+    learning_rate REAL NOT NULL,
+    phase TEXT NOT NULL CHECK (phase IN ('training', 'sending', 'committed', 'late', 'refused')),
+    blob TEXT,
+    examples INTEGER,
+    loss REAL,
+    metrics TEXT,
+    aggregate TEXT,
+    PRIMARY KEY (run, round)
+  ) STRICT;
+  CREATE TABLE traffic (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    sent INTEGER NOT NULL,
+    received INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO traffic VALUES (1, 0, 0);`,
+];
+
+const key = anyBytesShape;
+const reference = z.string().transform((text): BlobReference => {
+  const [hash, size] = text.split(' ');
+  return { hash, size: Number(size) };
+});
+const spell = ({ hash, size }: BlobReference): string => `${hash} ${size}`;
+
+const membershipRow = z.object({
+  federation: z.string(),
+  site: z.string(),
+  urls: z.string().transform((text) => z.array(z.string()).parse(JSON.parse(text))),
+  x25519: key,
+  ed25519: key,
+  roster_version: z.int(),
+  seen_index: z.int(),
+  seen_hash: z.string(),
+});
+const runRow = z.object({
+  run: z.string(),
+  plan: z.string(),
+  plan_hash: z.string(),
+  state: z.enum(['proposed', 'approved', 'declined', 'completed', 'failed', 'cancelled']),
+  reason: z.string(),
+  dataset: z.string().nullable(),
+  examples: z.int().nullable(),
+  adapter: reference.nullable(),
+  /** 1 once the adapter has been fetched and kept. */
+  saved: z.int(),
+});
+const roundRow = z.object({
+  run: z.string(),
+  round: z.int(),
+  base: reference,
+  learning_rate: z.number(),
+  phase: z.enum(['training', 'sending', 'committed', 'late', 'refused']),
+  blob: reference.nullable(),
+  examples: z.int().nullable(),
+  loss: z.number().nullable(),
+  metrics: z
+    .string()
+    .transform((text) => z.record(z.string(), z.number()).parse(JSON.parse(text)))
+    .nullable(),
+  aggregate: reference.nullable(),
+});
+
+/** The federation this site belongs to and the hub it has pinned. */
+export type Membership = z.infer<typeof membershipRow>;
+export type SiteRun = z.infer<typeof runRow>;
+export type SiteRound = z.infer<typeof roundRow>;
+
+/** What training has made of a round. */
+export interface TrainedUpdate {
+  readonly blob: BlobReference;
+  readonly examples: number;
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** Every function that writes is to be called within `transaction`, together with its ledger entry. */
+export interface SiteStore {
+  readonly ledger: Ledger;
+  transaction<T>(work: () => T): T;
+  membership(): Membership | null;
+  join(membership: Omit<Membership, 'seen_index' | 'seen_hash'>): void;
+  leave(): void;
+  sawRoster(version: number): void;
+  sawLedger(index: number, hash: string): void;
+  approve(run: string, dataset: string): void;
+  /** The dataset approved for this run, by itself or by the standing approval. */
+  approvedDataset(run: string): string | null;
+  run(run: string): SiteRun | null;
+  /** Newest first. */
+  runs(): SiteRun[];
+  putRun(run: string, plan: string, planHash: string): void;
+  setRun(run: string, state: SiteRun['state'], reason: string): void;
+  setApproved(run: string, dataset: string, examples: number): void;
+  setAdapter(run: string, adapter: BlobReference): void;
+  setSaved(run: string): void;
+  /** Whether this blob is an update that the site has trained. */
+  isUpdate(hash: string): boolean;
+  round(run: string, round: number): SiteRound | null;
+  /** Begins a round; one that is known with another base begins anew. */
+  beginRound(round: Pick<SiteRound, 'run' | 'round' | 'base' | 'learning_rate'>): void;
+  setTrained(run: string, round: number, update: TrainedUpdate): void;
+  setPhase(run: string, round: number, phase: SiteRound['phase']): void;
+  setAggregate(run: string, round: number, aggregate: BlobReference): void;
+  /** Blobs that are still of use: adapters of runs that ended, base and update of rounds under way. */
+  neededBlobs(): Set<string>;
+  countTraffic(sent: number, received: number): void;
+  /** Sealed bytes sent to the hub since this site exists. */
+  bytesSent(): number;
+  /** Writes the ledger as JSON Lines; returns the number of its entries. */
+  exportLedger(path: string): Promise<number>;
+  close(): void;
+}
+
+/** Opens the database of a site's folder. Throws as `openDatabase` does. */
+export function openSiteStore(folder: string, identity: Identity): SiteStore {
+  const database = openDatabase(join(folder, DATABASE_FILE), MIGRATIONS);
+  const ledger = openLedger(database, identity.ed25519);
+  const get = <T>(shape: z.ZodType<T>, sql: string, ...values: unknown[]): T | null => {
+    const row = database.prepare(sql).get(...values);
+    return row === undefined ? null : shape.parse(row);
+  };
+  const run = (sql: string, ...values: unknown[]): void => {
+    if (!database.inTransaction) throw new TypeError('A change belongs in a transaction.');
+    database.prepare(sql).run(...values);
+  };
+
+  return {
+    ledger,
+    transaction: (work) => database.transaction(work).immediate(),
+    close: () => database.close(),
+
+    membership: () => get(membershipRow, 'SELECT * FROM membership'),
+    join: ({ federation, site, urls, x25519, ed25519, roster_version }) => {
+      run('DELETE FROM membership');
+      run(
+        "INSERT INTO membership VALUES (1, ?, ?, ?, ?, ?, ?, -1, '')",
+        ...[federation, site, JSON.stringify(urls), x25519, ed25519, roster_version],
+      );
+    },
+    leave: () => run('DELETE FROM membership'),
+    sawRoster: (version) => run('UPDATE membership SET roster_version = ?', version),
+    sawLedger: (index, hash) => run('UPDATE membership SET seen_index = ?, seen_hash = ?', index, hash),
+
+    approve: (id, dataset) => run('INSERT OR REPLACE INTO approval VALUES (?, ?)', id, dataset),
+    approvedDataset: (id) =>
+      get(
+        z.object({ dataset: z.string() }),
+        "SELECT dataset FROM approval WHERE run IN (?, '*') ORDER BY run = '*' LIMIT 1",
+        id,
+      )?.dataset ?? null,
+
+    run: (id) => get(runRow, 'SELECT * FROM run WHERE run = ?', id),
+    runs: () => z.array(runRow).parse(database.prepare('SELECT * FROM run ORDER BY rowid DESC').all()),
+    putRun: (id, plan, planHash) =>
+      run(
+        "INSERT INTO run (run, plan, plan_hash, state, reason) VALUES (?, ?, ?, 'proposed', '')",
+        id,
+        plan,
+        planHash,
+      ),
+    setRun: (id, state, reason) =>
+      run('UPDATE run SET state = ?, reason = ? WHERE run = ?', state, reason, id),
+    setApproved: (id, dataset, examples) =>
+      run(
+        "UPDATE run SET state = 'approved', reason = '', dataset = ?, examples = ? WHERE run = ?",
+        dataset,
+        examples,
+        id,
+      ),
+    setAdapter: (id, adapter) => run('UPDATE run SET adapter = ? WHERE run = ?', spell(adapter), id),
+
+    setSaved: (id) => run('UPDATE run SET saved = 1 WHERE run = ?', id),
+    isUpdate: (hash) =>
+      database.prepare("SELECT 1 FROM round WHERE blob LIKE ? || ' %'").get(hash) !== undefined,
+
+    round: (id, number) => get(roundRow, 'SELECT * FROM round WHERE run = ? AND round = ?', id, number),
+    beginRound: (round) =>
+      run(
+        `INSERT OR REPLACE INTO round (run, round, base, learning_rate, phase) VALUES (?, ?, ?, ?, 'training')`,
+        ...[round.run, round.round, spell(round.base), round.learning_rate],
+      ),
+    setTrained: (id, number, { blob, examples, loss, metrics }) =>
+      run(
+        `UPDATE round SET phase = 'sending', blob = ?, examples = ?, loss = ?, metrics = ?
+         WHERE run = ? AND round = ?`,
+        ...[spell(blob), examples, loss, JSON.stringify(metrics), id, number],
+      ),
+    setPhase: (id, number, phase) =>
+      run('UPDATE round SET phase = ? WHERE run = ? AND round = ?', phase, id, number),
+    setAggregate: (id, number, aggregate) =>
+      run('UPDATE round SET aggregate = ? WHERE run = ? AND round = ?', spell(aggregate), id, number),
+
+    neededBlobs: () => {
+      const shape = z.object({ blob: reference.nullable() });
+      const rows = database
+        .prepare(
+          `SELECT adapter AS blob FROM run
+           UNION SELECT base FROM round JOIN run USING (run) WHERE state = 'approved' AND phase IN ('training', 'sending')
+           UNION SELECT blob FROM round JOIN run USING (run) WHERE state = 'approved' AND phase = 'sending'`,
+        )
+        .all();
+      return new Set(
+        z
+          .array(shape)
+          .parse(rows)
+          .flatMap(({ blob }) => (blob === null ? [] : [blob.hash])),
+      );
+    },
+
+    countTraffic: (sent, received) => {
+      database.prepare('UPDATE traffic SET sent = sent + ?, received = received + ?').run(sent, received);
+    },
+    exportLedger: (path) => exportLedger(database, path),
+    bytesSent: () => get(z.object({ sent: z.int() }), 'SELECT sent FROM traffic')?.sent ?? 0,
+  };
+}
