@@ -29,6 +29,18 @@ const handlers: Handlers = {
     open().setAdapter(adapter);
     return null;
   },
+  startAdapter: ({ configuration, seed }) => {
+    open().startAdapter(configuration, seed);
+    return null;
+  },
+  loadAdapter: ({ folder }) => {
+    open().loadAdapter(folder);
+    return null;
+  },
+  saveAdapter: async ({ folder }) => {
+    await open().saveAdapter(folder);
+    return null;
+  },
   adapter: () => open().adapter,
   train: (request, observer) => open().train(request, observer),
   evaluate: (request, observer) => open().evaluate(request, observer),

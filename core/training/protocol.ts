@@ -29,6 +29,13 @@ export interface Calls {
     answer: null;
     report: never;
   };
+  startAdapter: {
+    question: { configuration: LoraConfiguration; seed: number };
+    answer: null;
+    report: never;
+  };
+  loadAdapter: { question: { folder: string }; answer: null; report: never };
+  saveAdapter: { question: { folder: string }; answer: null; report: never };
   adapter: { question: null; answer: NamedTensors | null; report: never };
   train: { question: TrainRequest; answer: TrainResult; report: StepReport };
   evaluate: {

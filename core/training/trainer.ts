@@ -8,7 +8,8 @@ import type { Precision } from '../engine/base-weights.ts';
 import { sample, type SamplingOptions } from '../engine/sampling.ts';
 import { TributaryError } from '../errors.ts';
 import { dataFolder } from '../folders.ts';
-import { loraShapes, type LoraConfiguration } from '../model/lora.ts';
+import { readAdapter, writeAdapter } from '../model/adapter.ts';
+import { initialAdapter, loraShapes, type LoraConfiguration } from '../model/lora.ts';
 import { openModel, type OpenModel } from '../model/open.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { Random } from '../random.ts';
@@ -179,6 +180,26 @@ export class Trainer {
       );
     }
     this.#adapter = { configuration, parameters, gradients: null };
+  }
+
+  /** Puts a fresh adapter on the model: A random under the seed, B zero. */
+  startAdapter(configuration: LoraConfiguration, seed: number): void {
+    this.setAdapter({
+      configuration,
+      tensors: initialAdapter(this.#model.configuration, configuration, seed),
+    });
+  }
+
+  /** Puts the adapter of a PEFT folder on the model. @throws TributaryError of `readAdapter` */
+  loadAdapter(folder: string): void {
+    this.setAdapter(readAdapter(folder, this.#model));
+  }
+
+  /** Writes the adapter as a PEFT folder. */
+  async saveAdapter(folder: string): Promise<void> {
+    if (!this.#adapter) throw new Error('there is no adapter to save');
+    const { configuration, parameters } = this.#adapter;
+    await writeAdapter(folder, { configuration, tensors: parameters.tensors }, this.#model);
   }
 
   /**

@@ -7,6 +7,6 @@ const program = new URL('../../out/tributary.js', import.meta.url);
 if (existsSync(program)) {
   await import(program.href);
 } else {
-  console.error('install.not-built: The programs are not built. Run `npm ci` or `npm run build` first.');
+  console.error('internal.not-built: The programs are not built. Run `npm ci` or `npm run build` first.');
   process.exitCode = 1;
 }

@@ -14,6 +14,9 @@ export const duration = z.string().transform((text, context) => {
 /** A TCP port; 0 leaves the choice to the system. */
 export const port = z.coerce.number().int().min(0).max(65_535);
 
+/** What a log records. */
+export const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']);
+
 /** Collects an option that may be given several times. */
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];

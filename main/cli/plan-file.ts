@@ -10,8 +10,11 @@ import type { ModelConfiguration } from '../../core/model/configuration.ts';
 import { openModel } from '../../core/model/open.ts';
 
 /** A plan with the model pinned by its hash, and the dimensions that an initial adapter needs. */
-export interface PlanFile {
+export interface PlanFile extends FoundModel {
   readonly plan: PlanRequest;
+}
+
+export interface FoundModel {
   readonly model: ModelIdentity;
   readonly configuration: ModelConfiguration;
 }
@@ -36,8 +39,11 @@ function yamlToJson(text: string): string {
   }
 }
 
-/** The model's dimensions: for the catalogue's models from the catalogue, so that the hub needs no weights. */
-async function findModel(reference: PlanRequest['model']): Promise<Omit<PlanFile, 'plan'>> {
+/**
+ * The model that a plan names or pins, with its dimensions. For the catalogue's models they come from the
+ * catalogue, so that a hub needs no weights; others are opened by their name or at `path`.
+ */
+export async function findModel(reference: PlanRequest['model'], path?: string): Promise<FoundModel> {
   const pinned = typeof reference === 'string' ? undefined : reference.sha256;
   const name = typeof reference === 'string' ? reference : reference.id;
   const entry =
@@ -45,7 +51,7 @@ async function findModel(reference: PlanRequest['model']): Promise<Omit<PlanFile
   if (entry !== undefined) {
     return { model: { id: entry.id, sha256: entry.sha256 }, configuration: entry.configuration };
   }
-  const model = await openModel(name);
+  const model = await openModel(path ?? name);
   const { identity, configuration } = model;
   model.close();
   if (pinned !== undefined && pinned !== identity.sha256) {

@@ -1,24 +1,40 @@
 /** @file The program `tributary`: its commands, and what wrong usage prints. */
 
 import { Command, CommanderError } from 'commander';
-import packageJson from '../../package.json' with { type: 'json' };
 import { TributaryError } from '../../core/errors.ts';
 import { register as registerAudit } from './commands/audit.ts';
+import { register as registerDemo } from './commands/demo.ts';
 import { register as registerDoctor } from './commands/doctor.ts';
+import { register as registerEvaluate } from './commands/evaluate.ts';
+import { register as registerGenerate } from './commands/generate.ts';
 import { register as registerHub } from './commands/hub.ts';
 import { register as registerModels } from './commands/models.ts';
+import { register as registerSite } from './commands/site.ts';
 import { register as registerTokenize } from './commands/tokenize.ts';
+import { register as registerTrain } from './commands/train.ts';
 import { report } from './command.ts';
 import { openOutput } from './output.ts';
+import { VERSION } from './version.ts';
 
 /** Every file under `commands/` registers its own. */
-const registrations = [registerHub, registerModels, registerTokenize, registerAudit, registerDoctor];
+const registrations = [
+  registerDemo,
+  registerTrain,
+  registerGenerate,
+  registerEvaluate,
+  registerHub,
+  registerSite,
+  registerModels,
+  registerTokenize,
+  registerAudit,
+  registerDoctor,
+];
 
 /** Runs one command line; `words` come without the program's own name. Sets the exit status. */
 export async function runCommandLine(words: readonly string[]): Promise<void> {
   const program = new Command('tributary')
     .description('Federated fine-tuning of language models for institutions that may not share their data.')
-    .version(packageJson.version)
+    .version(VERSION)
     .option('--json', 'print JSON, one object a line')
     .exitOverride()
     .showSuggestionAfterError()

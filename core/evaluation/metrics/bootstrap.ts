@@ -42,12 +42,27 @@ export function bootstrapInterval(
   { seed = 0, resamples = 1000, level = 0.95 }: Partial<BootstrapOptions> & { readonly level?: number } = {},
 ): Interval {
   const means = resampleMeans(values, { seed, resamples }).sort();
+  return { ...intervalOf(means, level), mean: average(values) };
+}
+
+/** The same interval of any statistic of the items, such as a ratio of sums or a macro F1. */
+export function bootstrapStatistic<Item>(
+  items: readonly Item[],
+  statistic: (items: readonly Item[]) => number,
+  { seed = 0, resamples = 1000, level = 0.95 }: Partial<BootstrapOptions> & { readonly level?: number } = {},
+): Interval {
+  const uniform = mulberry32(seed);
+  const draw = (): Item => items[Math.floor(uniform() * items.length)];
+  const values = Float64Array.from({ length: resamples }, () => statistic(items.map(draw))).sort();
+  return { ...intervalOf(values, level), mean: statistic(items) };
+}
+
+function intervalOf(sorted: Float64Array, level: number): Omit<Interval, 'mean'> {
   const tail = (1 - level) / 2;
   return {
-    mean: average(values),
-    lower: quantile(means, tail),
-    upper: quantile(means, 1 - tail),
-    standardError: standardDeviation(means),
+    lower: quantile(sorted, tail),
+    upper: quantile(sorted, 1 - tail),
+    standardError: standardDeviation(sorted),
   };
 }
 

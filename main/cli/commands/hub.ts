@@ -10,7 +10,7 @@ import { initHub, requireHub } from '../../../core/hub/folder.ts';
 import { startHub } from '../../../core/hub/hub.ts';
 import { runs } from '../command.ts';
 import { formatBytes, formatSeconds, formatTable } from '../format.ts';
-import { collect, duration, port } from '../options.ts';
+import { collect, duration, logLevel, port } from '../options.ts';
 import { readPlanFile } from '../plan-file.ts';
 
 const folder = z.object({ dir: z.string() });
@@ -56,13 +56,12 @@ const init = runs(folder.extend({ name: z.string().min(1), url: z.array(z.string
   output.result(made);
 }); // prettier-ignore
 
-const levels = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']);
-const startOptions = folder.extend({ host: z.string(), port, logLevel: levels });
+const startOptions = folder.extend({ host: z.string(), port, logLevel });
 
-const start = runs(startOptions, async ({ dir, host, port, logLevel }, { output, interruption }) => {
+const start = runs(startOptions, async ({ dir, host, port, logLevel: level }, { output, interruption }) => {
   const interrupted = interruption();
   requireHub(dir);
-  const log = pino({ level: logLevel }, pino.destination({ dest: join(dir, 'hub.log'), sync: true }));
+  const log = pino({ level }, pino.destination({ dest: join(dir, 'hub.log'), sync: true }));
   const hub = await startHub({
     folder: dir,
     host,

@@ -9,9 +9,9 @@ import { TributaryError } from '../../../core/errors.ts';
 import { CATALOGUE, findInCatalogue, modelFolder } from '../../../core/model/catalogue.ts';
 import type { CatalogueEntry } from '../../../core/model/catalogue.ts';
 import { sha256OfFile } from '../../../core/model/digest.ts';
-import { fetchModel } from '../../../core/model/fetch.ts';
 import { openModel } from '../../../core/model/open.ts';
 import { runs } from '../command.ts';
+import { fetchWithProgress } from '../fetching.ts';
 import { formatBytes, formatTable } from '../format.ts';
 
 export function register(program: Command): void {
@@ -69,19 +69,7 @@ const fetchOne = runs(
       return;
     }
     const entry = inCatalogue(model);
-    const display = progress(`Fetching ${entry.id}`);
-    let source = '';
-    const path = await fetchModel(entry, {
-      signal: interruption(),
-      onProgress: (state) => {
-        if (state.source !== source) output.event('source', { source: state.source });
-        source = state.source;
-        if (state.phase === 'done') return;
-        const detail = state.phase === 'downloading' ? formatBytes(state.bytes) : state.phase;
-        display.update(state.fraction ?? 0, 1, `${detail}, ${source}`);
-      },
-    });
-    display.finish(`Verified; it came from ${source}.`);
+    const path = await fetchWithProgress(entry, { output, interruption, progress });
     output.line(path);
     output.result({ model: entry.id, path, bytes: entry.bytes, sha256: entry.sha256 });
   },

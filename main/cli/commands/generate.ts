@@ -1,0 +1,55 @@
+/** @file `tributary generate`: a model's answer to a prompt. */
+
+import type { Command } from 'commander';
+import { z } from 'zod';
+import type { Message } from '../../../core/training/examples.ts';
+import { runs, wholeNumber } from '../command.ts';
+import { engineOptions, template, withEngineOptions, withTrainer } from '../training.ts';
+
+const options = engineOptions.extend({
+  adapter: z.string().optional(),
+  prompt: z.string().min(1),
+  system: z.string().optional(),
+  template,
+  maxTokens: wholeNumber(1),
+  temperature: z.coerce.number().min(0),
+  topK: wholeNumber(0),
+  topP: z.coerce.number().gt(0).max(1),
+  seed: wholeNumber(0),
+});
+
+export function register(program: Command): void {
+  withEngineOptions(program.command('generate').description("print a model's answer"))
+    .option('--adapter <folder>', 'PEFT folder')
+    .requiredOption('--prompt <text>', 'what the user says')
+    .option('--system <text>', 'system message; without it the template decides')
+    .option('--template <name>', 'chat, alpaca or vicuna', 'chat')
+    .option('--max-tokens <number>', 'longest answer', '128')
+    .option('--temperature <number>', '0 takes the likeliest token always', '0')
+    .option('--top-k <number>', 'draw from the likeliest so many tokens; 0 for all', '0')
+    .option('--top-p <number>', 'draw from the likeliest tokens that reach this probability together', '1')
+    .option('--seed <number>', 'seed of the draw', '0')
+    .action(generate);
+}
+
+const generate = runs(options, async (input, { output, interruption }) => {
+  const signal = interruption();
+  await withTrainer(input, async (trainer, { identity, precision }) => {
+    if (input.adapter !== undefined) await trainer.call('loadAdapter', { folder: input.adapter });
+    const system: Message[] = input.system === undefined ? [] : [{ role: 'system', content: input.system }];
+    const messages: Message[] = [...system, { role: 'user', content: input.prompt }];
+    let shown = '';
+    const request = { ...input, messages };
+    const answer = await trainer.call('generate', request, {
+      signal,
+      report: ({ text }) => {
+        // A character that is not whole yet shows as U+FFFD and waits for its other bytes.
+        if (output.json || text.endsWith('\ufffd')) return;
+        process.stdout.write(text.slice(shown.length));
+        shown = text;
+      },
+    });
+    output.line(answer.text.slice(shown.length));
+    output.result({ ...answer, model: identity, precision });
+  });
+});

@@ -1,0 +1,224 @@
+/** @file `tributary site`: the headless site, each in its folder. */
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { pino } from 'pino';
+import { z } from 'zod';
+import { TributaryError } from '../../../core/errors.ts';
+import type { Plan } from '../../../core/federation/plan.ts';
+import { writeAdapter } from '../../../core/model/adapter.ts';
+import type { NamedTensors } from '../../../core/model/tensor.ts';
+import { askSite } from '../../../core/site/ask.ts';
+import type { AskOptions } from '../../../core/site/ask.ts';
+import { createEngineTrainer } from '../../../core/site/engine-trainer.ts';
+import { requireSite } from '../../../core/site/folder.ts';
+import { startSite } from '../../../core/site/site.ts';
+import type { SiteStatus } from '../../../core/site/status.ts';
+import { parseFieldMap } from '../../../core/vault/field-map.ts';
+import { runs, wholeNumber } from '../command.ts';
+import { formatBytes, formatTable } from '../format.ts';
+import { logLevel } from '../options.ts';
+import { findModel } from '../plan-file.ts';
+import { SOFTWARE } from '../version.ts';
+
+const folder = z.object({ dir: z.string() });
+
+export function register(program: Command): void {
+  const site = program.command('site').description('run the site of an institution');
+  const data = site.command('data').description('the private datasets of this site');
+  const command = (parent: Command, name: string, description: string): Command =>
+    parent.command(name).description(description).requiredOption('--dir <folder>', 'folder of the site');
+
+  command(site, 'join', 'join a federation')
+    .argument('<invitation>', 'the line tributary1.… from the coordinator')
+    .option('--name <name>', 'name of this site, where the invitation leaves it open')
+    .action(join_);
+  command(site, 'start', 'take part in runs until SIGTERM')
+    .option('--model <path>', 'where a model lies that is not in the catalogue')
+    .option('--threads <number>', 'threads of the engine; all cores without it')
+    .option('--log-level <level>', 'what site.log records', 'info')
+    .action(start);
+  command(data, 'import', 'import a JSONL file as a dataset: all of it or nothing')
+    .argument('<file>')
+    .requiredOption('--as <dataset>', 'name of the new dataset')
+    .option('--map <fields>', 'such as instruction=question,response=answer')
+    .option('--skip-bad', 'leave broken lines out and count them')
+    .action(importData);
+  command(data, 'list', 'the datasets').action(listData);
+  command(site, 'policy', 'show what this site allows, or set it')
+    .option('--set <file>', 'JSON file with a new policy')
+    .action(policy);
+  command(site, 'approve', 'let a run, or every run within the policy, train on a dataset')
+    .option('--run <id>', 'one run')
+    .option('--standing', 'every plan within the policy')
+    .requiredOption('--dataset <dataset>', 'name of the dataset')
+    .action(approve);
+  command(site, 'status', 'what this site is doing, and why it is not further').action(status);
+  command(site, 'ledger', 'export the ledger as a file, for `audit verify`')
+    .requiredOption('--out <file>', 'file to write')
+    .action(exportLedger);
+  command(site, 'leave', 'leave the federation').action(leave);
+  command(site, 'stop', 'stop the running site').action(stop);
+}
+
+function at(dir: string): AskOptions {
+  return { folder: dir, software: SOFTWARE, machinePolicy: machinePolicy() };
+}
+
+/** The policy that the owner of the machine has set for every site on it, if there is one. */
+function machinePolicy(): string | undefined {
+  const owned = process.platform === 'win32' ? (process.env.ProgramData ?? 'C:\\ProgramData') : '/etc';
+  const path = join(owned, 'tributary', 'policy.json');
+  return existsSync(path) ? path : undefined;
+}
+
+const joinOptions = folder.extend({ invitation: z.string(), name: z.string().optional() });
+const join_ = runs(joinOptions, async ({ dir, invitation, name }, { output }) => {
+  const joined = await askSite(at(dir), 'join', { invitation, name });
+  output.line(
+    `${joined.site} is a member of ${joined.federation}. Compare the hub's fingerprint by telephone:`,
+  );
+  output.line(joined.fingerprint);
+  output.result({ ...joined });
+});
+
+const startOptions = folder.extend({
+  model: z.string().optional(),
+  threads: wholeNumber(1).optional(),
+  logLevel,
+});
+const start = runs(
+  startOptions,
+  async ({ dir, model, threads, logLevel: level }, { output, interruption }) => {
+    const interrupted = interruption();
+    requireSite(dir);
+    const site = await startSite({
+      folder: dir,
+      software: SOFTWARE,
+      machinePolicy: machinePolicy(),
+      trainer: createEngineTrainer({ model, threads }),
+      log: pino({ level }, pino.destination({ dest: join(dir, 'site.log'), sync: true })),
+      saveAdapter: (run, plan, tensors) => saveAdapter({ dir, model, run, plan, tensors }),
+      onStatus: (now) => {
+        output.event('state', { ...now });
+        output.line(describe(now));
+      },
+    });
+    const onInterrupt = (): void => void site.stop();
+    interrupted.addEventListener('abort', onInterrupt);
+    if (interrupted.aborted) onInterrupt();
+    await site.stopped;
+    output.line('The site has stopped.');
+    output.result({ stopped: true });
+  },
+);
+
+/** Puts the adapter of a completed run where people find it: a PEFT folder `adapters/RUN`. */
+async function saveAdapter(saved: {
+  dir: string;
+  model: string | undefined;
+  run: string;
+  plan: Plan;
+  tensors: NamedTensors;
+}): Promise<void> {
+  const { dir, run, plan, tensors } = saved;
+  const { model, configuration } = await findModel(plan.model, saved.model);
+  const place = join(dir, 'adapters', run);
+  await writeAdapter(place, { configuration: plan.adapter, tensors }, { identity: model, configuration });
+}
+
+function describe({ state, run, round, rounds, phase, step, steps, loss, reason }: SiteStatus): string {
+  const parts: string[] = [state];
+  if (state === 'working' && run !== null) {
+    parts.push(run);
+    if (round !== null) parts.push(`round ${round + 1} of ${rounds}`);
+    if (phase !== null) parts.push(phase);
+    if (step !== null)
+      parts.push(`step ${step} of ${steps}${loss === null ? '' : `, loss ${loss.toFixed(4)}`}`);
+  }
+  return parts.join(', ') + (reason && `: ${reason}`);
+}
+
+const importOptions = folder.extend({
+  file: z.string(),
+  as: z.string(),
+  map: z.string().transform(parseFieldMap).optional(),
+  skipBad: z.boolean().default(false),
+});
+const importData = runs(importOptions, async ({ dir, ...request }, { output }) => {
+  const imported = await askSite(at(dir), 'import', request);
+  const left = imported.skipped > 0 ? `; ${imported.skipped} broken lines were left out` : '';
+  output.line(`${imported.rows} rows are imported as ${imported.dataset}${left}.`);
+  output.result(imported);
+});
+
+const listData = runs(folder, async ({ dir }, { output }) => {
+  const answer = await askSite(at(dir), 'datasets', {});
+  const rows = answer.datasets.map(({ name, rows, skipped, created }) => [
+    name,
+    rows,
+    skipped,
+    new Date(created * 1000).toISOString().slice(0, 10),
+  ]);
+  for (const line of formatTable(['dataset', 'rows', 'left out', 'imported'], rows)) output.line(line);
+  output.result(answer);
+});
+
+const policy = runs(folder.extend({ set: z.string().optional() }), async ({ dir, set }, { output }) => {
+  const request = set === undefined ? {} : { set: await readJson(set) };
+  const answer = await askSite(at(dir), 'policy', request);
+  output.line(JSON.stringify(answer.policy, null, 2));
+  output.result(answer);
+});
+
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TributaryError('policy.invalid', `${path} is not JSON.`, { cause });
+  }
+}
+
+const approveOptions = folder.extend({
+  run: z.string().optional(),
+  standing: z.boolean().default(false),
+  dataset: z.string(),
+});
+const approve = runs(approveOptions, async ({ dir, ...request }, { output }) => {
+  const answer = await askSite(at(dir), 'approve', request);
+  output.line(
+    request.run === undefined
+      ? `Every plan within the policy may train on ${request.dataset}.`
+      : `${request.run} may train on ${request.dataset}. Its plan's hash: ${answer.planHash}`,
+  );
+  output.result(answer);
+});
+
+const status = runs(folder, async ({ dir }, { output }) => {
+  const now = await askSite(at(dir), 'status', {});
+  output.line(describe(now));
+  output.line(`${formatBytes(now.leftThisMachine.bytes)} have left this machine.`);
+  for (const { id, state, reason } of now.runs) output.line(`  ${id}: ${state}${reason && `, ${reason}`}`);
+  output.result({ ...now });
+});
+
+const exportLedger = runs(folder.extend({ out: z.string() }), async ({ dir, out }, { output }) => {
+  const made = await askSite(at(dir), 'ledger', { out });
+  output.line(`${made.entries} entries are written to ${made.out}.`);
+  output.result(made);
+});
+
+const leave = runs(folder, async ({ dir }, { output }) => {
+  const left = await askSite(at(dir), 'leave', {});
+  output.line(`This site is no longer a member of ${left.federation}.`);
+  output.result(left);
+});
+
+const stop = runs(folder, async ({ dir }, { output }) => {
+  const answer = await askSite(at(dir), 'stop', {});
+  output.line(answer.stopped ? 'The site is stopping.' : 'No site is running there.');
+  output.result(answer);
+});

@@ -1,0 +1,157 @@
+/** @file `tributary train`: training alone at one site. */
+
+import type { Command } from 'commander';
+import { z } from 'zod';
+import type { LoraConfiguration } from '../../../core/model/lora.ts';
+import { readJsonl } from '../../../core/training/examples.ts';
+import type { TrainRequest, TrainResult } from '../../../core/training/trainer.ts';
+import { runs, wholeNumber } from '../command.ts';
+import type { CommandContext } from '../command.ts';
+import { formatBytes } from '../format.ts';
+import { engineOptions, peakMemory, template, withEngineOptions, withTrainer } from '../training.ts';
+import type { EngineOptions } from '../training.ts';
+
+const positive = z.coerce.number().positive();
+
+/** Options that shape the training itself, shared with `bench train`. */
+export const trainingOptions = engineOptions.extend({
+  steps: wholeNumber(1),
+  batch: wholeNumber(1),
+  microBatch: wholeNumber(1).optional(),
+  maxLength: wholeNumber(8),
+  rank: wholeNumber(1),
+  alpha: positive,
+  targets: z
+    .string()
+    .transform((text): LoraConfiguration['targets'] => (text === 'all-linear' ? text : text.split(','))),
+  lr: positive,
+  weightDecay: z.coerce.number().min(0),
+  maxGradientNorm: positive,
+  template,
+  seed: wholeNumber(0),
+});
+export type TrainingOptions = z.output<typeof trainingOptions>;
+
+/** Declares the options of {@link trainingOptions}. */
+export function withTrainingOptions(command: Command): Command {
+  return withEngineOptions(command)
+    .option('--steps <number>', 'optimizer steps', '20')
+    .option('--batch <number>', 'examples in a step', '4')
+    .option('--micro-batch <number>', 'examples computed at once; the whole step without it')
+    .option('--max-length <tokens>', 'longest example; longer ones are cut', '512')
+    .option('--rank <number>', 'rank of the LoRA matrices', '8')
+    .option('--alpha <number>', 'LoRA alpha; updates are scaled by alpha / rank', '16')
+    .option('--targets <names>', 'linears with an adapter, by comma, or all-linear', 'all-linear')
+    .option('--lr <number>', 'learning rate, constant', '5e-4')
+    .option('--weight-decay <number>', 'weight decay of AdamW', '0')
+    .option('--max-gradient-norm <number>', 'gradients are scaled down to this global norm', '1')
+    .option('--template <name>', 'chat, alpaca or vicuna', 'chat')
+    .option('--seed <number>', 'seed of the adapter and of the order of examples', '0');
+}
+
+export function register(program: Command): void {
+  withTrainingOptions(program.command('train').description('train an adapter on a file, at this site alone'))
+    .requiredOption('--data <file>', 'JSON Lines of instructions, questions or messages')
+    .option('--objective <name>', 'sft', 'sft')
+    .option('--adapter <folder>', 'go on from this PEFT folder')
+    .option('--skip-bad', 'leave broken lines out and count them')
+    .option('--out <folder>', 'write the adapter there, as a PEFT folder')
+    .action(train);
+}
+
+const options = trainingOptions.extend({
+  data: z.string(),
+  objective: z.enum(['sft']),
+  adapter: z.string().optional(),
+  skipBad: z.boolean().default(false),
+  out: z.string().optional(),
+});
+
+const train = runs(options, async (input, context) => {
+  const { examples, skipped } = await readJsonl(input.data, {
+    objective: input.objective,
+    skipBad: input.skipBad,
+  });
+  if (skipped.length > 0) context.output.line(`${skipped.length} broken lines are left out.`);
+  const start = input.adapter === undefined ? null : { folder: input.adapter };
+  const result = await trainAndReport({ input, examples, start, out: input.out }, context);
+  context.output.result({ ...result, skippedLines: skipped.length });
+});
+
+/** Trains with progress and returns the fields of the result; `start` is an adapter to go on from. */
+export async function trainAndReport(
+  work: {
+    readonly input: TrainingOptions;
+    readonly examples: TrainRequest['examples'];
+    readonly start: { folder: string } | null;
+    readonly out: string | undefined;
+  },
+  { output, progress, interruption }: CommandContext,
+): Promise<Record<string, unknown>> {
+  const { input, examples, start, out } = work;
+  const signal = interruption();
+  return withTrainer(engineOf(input), async (trainer, opened) => {
+    const configuration = { rank: input.rank, alpha: input.alpha, targets: input.targets };
+    if (start) await trainer.call('loadAdapter', start);
+    else await trainer.call('startAdapter', { configuration, seed: input.seed });
+    let secondsToFirstStep = 0;
+    const bar = progress('Training');
+    const trained = await trainer.call('train', requestOf(input, examples), {
+      signal,
+      report: (step) => {
+        if (step.step === 1) secondsToFirstStep = performance.now() / 1000;
+        output.event('step', { step: step.step, loss: step.loss, gradNorm: step.gradientNorm });
+        bar.update(step.step, step.steps, `loss ${step.loss.toFixed(4)}`);
+      },
+    });
+    if (out !== undefined) await trainer.call('saveAdapter', { folder: out });
+    const peakRssBytes = await peakMemory(trainer);
+    const tokensPerSecond = medianSpeed(trained);
+    bar.finish(
+      `Loss ${trained.steps[0].loss.toFixed(4)} → ${trained.steps.at(-1)?.loss.toFixed(4)} in ${trained.steps.length} ` +
+        `steps, ${tokensPerSecond.toFixed(0)} tokens/s, ${formatBytes(peakRssBytes)} at most (${opened.precision}, ${opened.device}).`,
+    );
+    if (trained.skipped > 0) output.line(`${trained.skipped} examples were longer than the limit allows.`);
+    if (out !== undefined) output.line(`The adapter lies in ${out}.`);
+    return {
+      model: opened.identity,
+      steps: trained.steps.map(({ step, loss, gradientNorm }) => ({ step, loss, gradNorm: gradientNorm })),
+      tokensPerSecond,
+      tokensPerSecondBest: Math.max(...trained.steps.map(({ tokens, seconds }) => tokens / seconds)),
+      tokens: trained.tokens,
+      supervisedTokens: trained.supervisedTokens,
+      paddingShare: trained.paddingShare,
+      skipped: trained.skipped,
+      peakRssBytes,
+      precision: opened.precision,
+      device: opened.device,
+      secondsToFirstStep,
+      ...(out !== undefined && { adapter: out }),
+    };
+  });
+}
+
+/** Real tokens a second of the median step; the first step, which opens the session, counts only when alone. */
+function medianSpeed({ steps }: TrainResult): number {
+  const speeds = (steps.length > 1 ? steps.slice(1) : steps).map(({ tokens, seconds }) => tokens / seconds);
+  return speeds.sort((a, b) => a - b)[Math.floor(speeds.length / 2)];
+}
+
+function engineOf({ model, precision, device, threads }: TrainingOptions): EngineOptions {
+  return { model, precision, device, threads };
+}
+
+function requestOf(input: TrainingOptions, examples: TrainRequest['examples']): TrainRequest {
+  return {
+    examples,
+    template: input.template,
+    maxLength: input.maxLength,
+    batchSize: input.batch,
+    microBatchSize: input.microBatch,
+    steps: input.steps,
+    learningRate: input.lr,
+    weightDecay: input.weightDecay,
+    maxGradientNorm: input.maxGradientNorm,
+    seedParts: [input.seed],
+  };
+}

@@ -1,0 +1,46 @@
+/** @file What commands share that run a trainer: its options, its process, its end. */
+
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { TrainerProcess } from '../../core/training/client.ts';
+import type { Calls } from '../../core/training/protocol.ts';
+import { TEMPLATE_NAMES } from '../../core/training/templates.ts';
+import { wholeNumber } from './command.ts';
+
+/** Options of the engine. */
+export const engineOptions = z.object({
+  model: z.string(),
+  precision: z.enum(['auto', 'f32', 'int4']),
+  device: z.enum(['cpu']),
+  threads: wholeNumber(1).optional(),
+});
+export type EngineOptions = z.output<typeof engineOptions>;
+
+export const template = z.enum(TEMPLATE_NAMES);
+
+/** Declares the options of {@link engineOptions}. */
+export function withEngineOptions(command: Command): Command {
+  return command
+    .requiredOption('--model <model>', 'id in the catalogue, `tiny`, GGUF file or Hugging Face folder')
+    .option('--precision <name>', 'auto, f32 or int4: how the frozen weights are computed with', 'auto')
+    .option('--device <name>', 'where to compute: cpu', 'cpu')
+    .option('--threads <number>', 'threads of the engine; all cores without it');
+}
+
+/** Largest memory so far of the training process and this one together, in bytes. */
+export async function peakMemory(trainer: TrainerProcess): Promise<number> {
+  return (await trainer.call('memory', null)) + process.resourceUsage().maxRSS * 1024;
+}
+
+/** Opens a model in a training process, works with it and ends the process, whatever happens. */
+export async function withTrainer<T>(
+  options: EngineOptions,
+  work: (trainer: TrainerProcess, opened: Calls['open']['answer']) => Promise<T>,
+): Promise<T> {
+  const trainer = new TrainerProcess();
+  try {
+    return await work(trainer, await trainer.call('open', options));
+  } finally {
+    await trainer.close();
+  }
+}
