@@ -142,7 +142,7 @@ export function openLedger(database: SqliteDatabase, keys: KeyPair, now: () => n
       const entry = { ...content, hash, signature: signed(ledgerStatement(hash)) };
       insert.run({ ...entry, body: canonicalJson(body) });
       setHead.run({ entries: index + 1, hash, signature: signed(headStatement(index + 1, hash)) });
-      return entry;
+      return { index, hash };
     },
     head: () => last.get() ?? null,
     hashAt: (index) => one.get(index)?.hash ?? null,
