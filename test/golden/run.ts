@@ -4,11 +4,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { findInCatalogue, modelFolder } from '../../core/model/catalogue.ts';
 import type { Check } from './check.ts';
+import { checkAdamW } from './checks/adamw.ts';
 import { checkAggregation } from './checks/aggregation.ts';
 import { checkBatch } from './checks/batch.ts';
+import { checkForward } from './checks/forward.ts';
+import { checkLogits } from './checks/logits.ts';
 import { checkMetrics } from './checks/metrics.ts';
 import { checkChatTemplate, checkDequant, checkTokenizer } from './checks/model.ts';
 import { checkNoise } from './checks/noise.ts';
+import { checkSft } from './checks/sft.ts';
 import { runGolden } from './runner.ts';
 import type { Route } from './runner.ts';
 
@@ -30,7 +34,23 @@ const routes: readonly Route[] = [
   { pattern: /(^|\/)smollm2\/dequant\.json$/, check: withModel(checkDequant) },
   { pattern: /(^|\/)smollm2\/tokenizer\.jsonl$/, check: withModel(checkTokenizer) },
   { pattern: /(^|\/)smollm2\/chat-template\.jsonl$/, check: withModel(checkChatTemplate) },
-  { pattern: /(^|\/)smollm2\/sft\.json$/, check: withModel(checkBatch) },
+  { pattern: /(^|\/)forward\.json$/, check: checkForward },
+  { pattern: /(^|\/)adamw\.json$/, check: checkAdamW },
+  {
+    pattern: /(^|\/)smollm2\/logits\.json$/,
+    check: withModel(async (file, model) => [
+      ...(await checkLogits(file, model, { precision: 'f32' })),
+      ...(await checkLogits(file, model, { precision: 'int4' })),
+    ]),
+  },
+  {
+    pattern: /(^|\/)smollm2\/sft\.json$/,
+    check: withModel(async (file, model) => [
+      ...checkBatch(file, model),
+      ...(await checkSft(file, model, 'f32')),
+      ...(await checkSft(file, model, 'int4')),
+    ]),
+  },
 ];
 
 const folder = process.argv[2];

@@ -6,12 +6,8 @@ import { createChatTemplate } from '../../../core/model/chat-template.ts';
 import { openGgufWeights } from '../../../core/model/gguf-weights.ts';
 import { openGguf } from '../../../core/model/gguf.ts';
 import { tokenizerFromGguf } from '../../../core/model/tokenizers/from-gguf.ts';
+import { check } from '../check.ts';
 import type { Check } from '../check.ts';
-
-/** A check from the first difference found; null where there is none. */
-function check(name: string, difference: string | null): Check {
-  return difference === null ? { name, status: 'passed' } : { name, status: 'failed', detail: difference };
-}
 
 const dequantFile = z.object({
   tensors: z.array(

@@ -1,0 +1,68 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { checkAdamW } from '../golden/checks/adamw.ts';
+import { checkForward } from '../golden/checks/forward.ts';
+import { checkLogits } from '../golden/checks/logits.ts';
+import { checkSft } from '../golden/checks/sft.ts';
+import type { Check } from '../golden/check.ts';
+import { smollm2File, temporaryFolder } from '../model/fixtures.ts';
+
+const golden = join(import.meta.dirname, '../golden');
+const smollm2 = smollm2File();
+
+function expectAllPassed(checks: readonly Check[], count: number): void {
+  expect(checks.filter(({ status }) => status !== 'passed')).toEqual([]);
+  expect(checks).toHaveLength(count);
+}
+
+describe('the engine computes what the reference computes', () => {
+  // Two spellings of the configuration, two batches: seven values and the gradient of each tensor.
+  it.each(['llama-tiny', 'llama3-rope-tiny', 'qwen2-tiny'])('%s forward and backward', async (model) => {
+    expectAllPassed(await checkForward(join(golden, model, 'forward.json')), 2 * (1 + 2 * (8 + 2 * 14)));
+  });
+
+  it('and a wrong scale of the adapter is noticed', async () => {
+    const folder = temporaryFolder();
+    cpSync(join(golden, 'llama-tiny'), folder, { recursive: true });
+    const path = join(folder, 'adapter/adapter_config.json');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"lora_alpha": 8', '"lora_alpha": 7.99'));
+    const checks = await checkForward(join(folder, 'forward.json'));
+    const passed = checks.filter(({ status }) => status === 'passed').map(({ name }) => name);
+    expect(passed.filter((name) => name.startsWith('config.json'))).toEqual([
+      'config.json inverse frequencies',
+      'config.json batch 0 loss of the base model',
+      'config.json batch 0 supervised tokens',
+      'config.json batch 1 loss of the base model',
+      'config.json batch 1 supervised tokens',
+    ]);
+  });
+
+  it('five steps of AdamW, with both ways of averaging', async () => {
+    expectAllPassed(await checkAdamW(join(golden, 'adamw/adamw.json')), 4 * 5);
+  });
+});
+
+describe.skipIf(smollm2 === null)('SmolLM2-135M with four-bit weights', () => {
+  // A token takes several times longer where weights are unpacked for each.
+  it.each([
+    { precision: 'f32', greedyTokens: 32 },
+    { precision: 'int4', greedyTokens: 3 },
+  ] as const)(
+    'gives the scores, likelihoods and greedy continuations of the reference at $precision',
+    async (options) => {
+      const checks = await checkLogits(join(golden, 'smollm2/logits.json'), smollm2 ?? '', options);
+      expectAllPassed(checks, 6 * 7);
+    },
+    120_000,
+  );
+
+  it.each(['f32', 'int4'] as const)(
+    'learns as the reference does over five steps at %s',
+    async (precision) => {
+      const checks = await checkSft(join(golden, 'smollm2/sft.json'), smollm2 ?? '', precision);
+      expectAllPassed(checks, 11);
+    },
+    120_000,
+  );
+});
