@@ -7,7 +7,7 @@ import type { Outbox } from './context.ts';
 import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
 import { answerOffice } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
-import { createUptimeClock } from './progress.ts';
+import { createUptimeClock } from './uptime.ts';
 
 /** Nobody is there; what is sent is owed and told when the site comes to the running hub. */
 const nobody: Outbox = {
@@ -50,7 +50,7 @@ async function askDirectly(folder: string, command: OfficeCommand, request: unkn
     try {
       const holder = {
         hub,
-        clock: createUptimeClock(hub),
+        clock: createUptimeClock(hub, () => 0),
         running: false,
         urls: () => invitationUrls(hub),
         advance: () => Promise.resolve(),

@@ -6,7 +6,7 @@
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
-import type { FolderLock } from '../control.ts';
+import type { ControlHandlers, ControlServer, FolderLock } from '../control.ts';
 import { toTributaryError, TributaryError } from '../errors.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import { serveTransfers } from '../federation/transfer.ts';
@@ -15,14 +15,15 @@ import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
 import { listen } from './listener.ts';
 import type { Listener, Peer } from './listener.ts';
 import { answerOffice, OFFICE } from './office.ts';
-import type { OfficeCommand, Officeholder } from './office.ts';
+import type { Ask, OfficeCommand, Officeholder, OfficeResult } from './office.ts';
 import { owedTo, takeCountersignature } from './owed.ts';
-import { advance, createUptimeClock } from './progress.ts';
+import { advance } from './progress.ts';
 import { takeApproval, takeDecline } from './proposals.ts';
 import { publishedBlobs, removeUnused } from './retention.ts';
 import { createSessions } from './sessions.ts';
 import type { CrashPoint } from './store.ts';
 import { acceptOffer, takeUpdate } from './updates.ts';
+import { createUptimeClock } from './uptime.ts';
 
 export interface HubOptions {
   readonly folder: string;
@@ -43,10 +44,10 @@ export interface HubOptions {
 export interface Hub {
   readonly url: string;
   /** Asks in this process what the control socket is asked from others. */
-  ask(command: OfficeCommand, request?: unknown): Promise<unknown>;
+  readonly ask: Ask;
   /** Resolves when everything is closed, after `stop`, the command `stop` or a crash. */
   readonly stopped: Promise<void>;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** How often deadlines are looked at, seconds. */
@@ -88,7 +89,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     }
   };
   const hub = await openHubFolder({ folder, outbox: sessions, log, emit, now, crashPoint });
-  const clock = createUptimeClock(hub);
+  const clock = createUptimeClock(hub, () => performance.now() / 1000);
   const advanceNow = (): Promise<void> => hub.inTurn(() => advance(hub, clock));
   /** Updates whose blob is still on its way, by site. */
   const pending = new Map<string, MessageOf<'update'>>();
@@ -99,7 +100,9 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     if (hub.members.find(site)?.revoked !== null) return;
     switch (message.type) {
       case 'approval':
-        return takeApproval(hub, site, message);
+        // A site that approves a run under way joins the current round.
+        if (takeApproval(hub, site, message)) tellOwed(site);
+        return;
       case 'decline':
         return takeDecline(hub, site, message);
       case 'progress':
@@ -112,6 +115,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       default:
         throw new TributaryError('wire.not-allowed', `${message.type} has no place after the welcome.`);
     }
+  }
+
+  function tellOwed(site: string): void {
+    for (const message of owedTo(hub, site, clock.seconds)) sessions.send(site, message);
   }
 
   function onControl(peer: Peer): void {
@@ -127,11 +134,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       await hub.inTurn(() => handle(peer, message));
       if (message.type !== 'progress' && message.type !== 'countersign') await advanceNow();
     });
-    hub
-      .inTurn(() => {
-        for (const message of owedTo(hub, site, clock.seconds)) channel.send(message);
-      })
-      .catch(report);
+    hub.inTurn(() => tellOwed(site)).catch(report);
   }
 
   function onBulk({ site, channel }: Peer): void {
@@ -181,16 +184,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     log.info('stopped');
   }
 
-  let last = performance.now();
   const timer = setInterval(() => {
-    const elapsed = (performance.now() - last) / 1000;
-    last = performance.now();
-    hub
-      .inTurn(() => clock.add(elapsed))
-      .then(advanceNow)
-      .catch(report);
+    hub.inTurn(clock.tick).then(advanceNow).catch(report);
   }, TICK_SECONDS * 1000);
-  let control: Awaited<ReturnType<typeof serveControl>> | undefined;
+  let control: ControlServer | undefined;
 
   const holder: Officeholder = {
     hub,
@@ -201,8 +198,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     // The answer goes out first.
     stop: () => void setImmediate(() => void stop()),
   };
-  const ask: Hub['ask'] = (command, request = {}) =>
-    Promise.resolve().then(() => answerOffice(holder, command, request));
+  const ask: Ask = async (command, request) => {
+    const result = await answerOffice(holder, command, request);
+    return result as OfficeResult<typeof command>; // the type of the row that was run
+  };
 
   try {
     await removeUnused(hub);
@@ -232,7 +231,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     });
     hub.store.setSetting('port', String(listener.port));
     hub.store.setSetting('url', listener.url);
-    control = await serveControl(folder, handlersOf(ask));
+    control = await serveControl(folder, handlersOf(holder));
   } catch (error) {
     clearInterval(timer);
     await listener?.close();
@@ -250,9 +249,9 @@ function addressInUse(error: unknown): unknown {
   return new TributaryError('hub.address-in-use', `Another program is listening there: ${error.message}.`);
 }
 
-function handlersOf(ask: Hub['ask']): Record<string, (request: unknown) => unknown> {
+function handlersOf(holder: Officeholder): ControlHandlers {
   const commands = Object.keys(OFFICE) as OfficeCommand[];
   return Object.fromEntries(
-    commands.map((command) => [command, (request: unknown) => ask(command, request)]),
+    commands.map((command) => [command, (request: unknown) => answerOffice(holder, command, request)]),
   );
 }

@@ -13,7 +13,7 @@ import { hubUrlShape } from '../federation/invitation.ts';
 import { configurationSchema } from '../model/catalogue.ts';
 import type { HubContext } from './context.ts';
 import { exportAdapter } from './export.ts';
-import type { UptimeClock } from './progress.ts';
+import type { UptimeClock } from './uptime.ts';
 import { endRun } from './progress.ts';
 import { propose } from './proposals.ts';
 import { runStatuses } from './status.ts';
@@ -156,13 +156,23 @@ function requireRun(hub: HubContext, id: string) {
   return run;
 }
 
+/** Asks for a command of the table; its request and result are those of its row. */
+export type Ask = <C extends OfficeCommand>(
+  command: C,
+  request: OfficeRequest<C>,
+) => Promise<OfficeResult<C>>;
+
 /** Runs a row after checking its request. Throws `usage.invalid`. */
-export function answerOffice(holder: Officeholder, command: OfficeCommand, request: unknown): unknown {
+export async function answerOffice(
+  holder: Officeholder,
+  command: OfficeCommand,
+  request: unknown,
+): Promise<unknown> {
   const { request: schema, answer }: Row<z.ZodType, unknown> = OFFICE[command];
   const parsed = schema.safeParse(request);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new TributaryError('usage.invalid', `${command}: ${issue.path.join('.')} ${issue.message}.`);
   }
-  return answer(holder, parsed.data);
+  return await answer(holder, parsed.data);
 }

@@ -10,50 +10,7 @@ import type { RoundRecord, RunRecord } from './records.ts';
 import { PHASES } from './rounds.ts';
 import type { Decision, RoundView } from './rounds.ts';
 import { removeUnused } from './retention.ts';
-
-/** Seconds that running rounds have taken since they were last written to disk, by run. */
-export interface UptimeClock {
-  /** Seconds of uptime of the current round. */
-  readonly seconds: (round: RoundRecord) => number;
-  /** Adds to every running round; writes now and then. */
-  readonly add: (elapsed: number) => void;
-  /** Writes what is not written yet. */
-  readonly save: () => void;
-}
-
-/** Seconds of a round's clock that a crash may lose. */
-const SAVE_EVERY_SECONDS = 5;
-
-/** The clocks of running rounds. They stand still while the hub is down. */
-export function createUptimeClock(hub: Pick<HubContext, 'runs'>): UptimeClock {
-  const { runs } = hub;
-  const unsaved = new Map<string, { round: RoundRecord; seconds: number }>();
-  const save = (): void => {
-    for (const { round, seconds } of unsaved.values()) {
-      const stored = runs.round(round.run, round.number);
-      if (stored !== null) runs.setSeconds(round, stored.seconds + seconds);
-    }
-    unsaved.clear();
-  };
-  return {
-    save,
-    seconds(round) {
-      const entry = unsaved.get(round.run);
-      return round.seconds + (entry?.round.number === round.number ? entry.seconds : 0);
-    },
-    add(elapsed) {
-      for (const run of runs.runs()) {
-        if (run.state !== 'running') continue;
-        const round = runs.currentRound(run.id);
-        if (round === null) continue;
-        const entry = unsaved.get(run.id);
-        const seconds = entry?.round.number === round.number ? entry.seconds + elapsed : elapsed;
-        unsaved.set(run.id, { round, seconds });
-        if (seconds >= SAVE_EVERY_SECONDS) save();
-      }
-    },
-  };
-}
+import type { UptimeClock } from './uptime.ts';
 
 /** The round as its table of phases looks at it. */
 export function viewOf(hub: HubContext, run: RunRecord, round: RoundRecord, seconds: number): RoundView {
@@ -91,6 +48,7 @@ async function advanceRun(hub: HubContext, clock: UptimeClock, id: string): Prom
   for (;;) {
     const run = runs.run(id);
     if (run === null) return;
+    clock.tick(); // so that a round that begins now begins with no time on it
     if (run.state === 'proposed' && startIfReady(hub, run)) continue;
     if (run.state !== 'running') return;
     const round = runs.currentRound(id);
@@ -98,9 +56,8 @@ async function advanceRun(hub: HubContext, clock: UptimeClock, id: string): Prom
     const decision = decide(hub, run, round, clock.seconds(round));
     if (decision.next === 'wait') return;
     if (decision.next === 'fail') return endRun(hub, run, 'failed', decision.reason);
-    clock.save();
     if (round.phase === 'collecting') beginClosing(hub, round, decision.cohort);
-    else await closeRound(hub, run, round);
+    else await closeRound(hub, clock, run, round);
     hub.trouble.delete(id);
   }
 }
@@ -109,7 +66,12 @@ function beginClosing(hub: HubContext, round: RoundRecord, cohort: readonly stri
   hub.store.transition('begin-closing', () => hub.runs.setPhase(round, 'closing', cohort));
 }
 
-async function closeRound(hub: HubContext, run: RunRecord, round: RoundRecord): Promise<void> {
+async function closeRound(
+  hub: HubContext,
+  clock: UptimeClock,
+  run: RunRecord,
+  round: RoundRecord,
+): Promise<void> {
   const { runs, blobs, store } = hub;
   const plan = planOf(run);
   const cohort = new Set(round.cohort);
@@ -123,6 +85,7 @@ async function closeRound(hub: HubContext, run: RunRecord, round: RoundRecord): 
     return;
   }
   store.crashPoint('aggregate-written');
+  clock.save();
   const { start, loss } = result;
   const sites = approvals(hub, run.id).map(({ site }) => site);
   const entry = finishRound(hub, { run, round, start, loss, sites });

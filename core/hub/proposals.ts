@@ -86,12 +86,12 @@ export async function propose(
   return { run: id, planHash: run.planHash };
 }
 
-/** Takes a site's yes. Throws `plan.hash-mismatch` or `identity.bad-signature`. */
-export function takeApproval(hub: HubContext, site: string, message: MessageOf<'approval'>): void {
+/** Takes a site's yes. Returns whether it is news. Throws `plan.hash-mismatch` or `identity.bad-signature`. */
+export function takeApproval(hub: HubContext, site: string, message: MessageOf<'approval'>): boolean {
   const { runs, members, store } = hub;
   const run = runs.run(message.run);
   if (run === null) throw new TributaryError('run.unknown', `The hub has no run ${message.run}.`);
-  if (run.state !== 'proposed' && run.state !== 'running') return;
+  if (run.state !== 'proposed' && run.state !== 'running') return false;
   const member = members.find(site);
   const refusal = refusalOfApproval(run, message, member?.ed25519);
   if (refusal !== null) {
@@ -101,7 +101,7 @@ export function takeApproval(hub: HubContext, site: string, message: MessageOf<'
     throw refusal;
   }
   const before = runs.answers(run.id).find((answer) => answer.site === site);
-  if (before?.approved === true && before.examples === message.examples) return;
+  if (before?.approved === true && before.examples === message.examples) return false;
   store.transition('answer', () => {
     const { examples } = message;
     runs.putAnswer(run.id, { site, approved: true, examples, code: null, reason: null });
@@ -114,6 +114,7 @@ export function takeApproval(hub: HubContext, site: string, message: MessageOf<'
     });
   });
   hub.emit({ type: 'approved', run: run.id, site, examples: message.examples });
+  return true;
 }
 
 function refusalOfApproval(

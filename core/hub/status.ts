@@ -1,7 +1,7 @@
 /** @file Where every run stands and why it is not further, site by site. */
 
 import type { HubContext } from './context.ts';
-import type { UptimeClock } from './progress.ts';
+import type { UptimeClock } from './uptime.ts';
 import { decide } from './progress.ts';
 import { planOf } from './proposals.ts';
 import type { Answer, RoundRecord, RunRecord } from './records.ts';
