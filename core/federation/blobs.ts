@@ -35,8 +35,11 @@ export interface BlobStore {
   /** Begins an unfinished blob, or goes on with it if its chunks are the same. Throws `disk.full`. */
   begin(info: BlobInfo): Promise<PartialBlob>;
   remove(hash: string): Promise<void>;
-  /** Removes all blobs but those to keep, and unfinished ones with them. Returns how many blobs went. */
-  collectGarbage(keep: ReadonlySet<string>): Promise<number>;
+  /**
+   * Removes all blobs but those to keep, and unfinished ones with them. Returns how many blobs went. `keep` is
+   * asked for each file at its turn, so that it may know of blobs that begin to arrive meanwhile.
+   */
+  collectGarbage(keep: Pick<ReadonlySet<string>, 'has'>): Promise<number>;
 }
 
 /** Opens the folder, making it if need be, and clears away what a crash left half written. */

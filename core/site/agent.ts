@@ -231,7 +231,7 @@ export function startAgent(options: AgentOptions): Agent {
       await bulk.use((transfers) => transfers.fetch(adapter), signal);
       await options.saveAdapter?.(id, planOf(run), readTensors(blobs.path(adapter.hash)));
       store.transaction(() => store.setSaved(id));
-      if (rounds.idle() && saving.size === 1) await blobs.collectGarbage(store.neededBlobs());
+      await rounds.tidy();
       onChange();
     };
     fetched()

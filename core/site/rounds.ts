@@ -61,8 +61,8 @@ export interface Rounds {
   abandon(run: string): void;
   /** Sends again what still waits for an answer: the connection is new. */
   reconnected(): void;
-  /** Whether nothing is under way. */
-  idle(): boolean;
+  /** Removes blobs that are of no more use, when no training is under way. */
+  tidy(): Promise<void>;
   /** Resolves when everything under way has stopped. */
   settled(): Promise<void>;
 }
@@ -128,7 +128,15 @@ export function createRounds(options: RoundsOptions): Rounds {
     } finally {
       if (works.get(run) === work) works.delete(run);
       options.onActivity(null);
+      await tidy();
     }
+  }
+
+  /** In turn with the trainings, for an update lies on disk a moment before the database knows of it. */
+  async function tidy(): Promise<void> {
+    await context.blobs
+      .collectGarbage({ has: (hash) => store.needsBlob(hash) })
+      .catch((thrown: unknown) => context.log.warn({ code: toTributaryError(thrown).code }, String(thrown)));
   }
 
   async function runRound(work: Work, signal: AbortSignal): Promise<void> {
@@ -279,7 +287,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     reconnected: () => {
       for (const work of works.values()) work.wake('again');
     },
-    idle: () => works.size === 0,
+    tidy: () => (turn = turn.then(tidy)),
     settled: () => turn,
   };
 

@@ -126,6 +126,7 @@ export interface SiteStore {
   transaction<T>(work: () => T): T;
   membership(): Membership | null;
   join(membership: Omit<Membership, 'seen_index' | 'seen_hash'>): void;
+  /** Forgets the federation with its runs and approvals. */
   leave(): void;
   sawRoster(version: number): void;
   sawLedger(index: number, hash: string): void;
@@ -148,8 +149,8 @@ export interface SiteStore {
   setTrained(run: string, round: number, update: TrainedUpdate): void;
   setPhase(run: string, round: number, phase: SiteRound['phase']): void;
   setAggregate(run: string, round: number, aggregate: BlobReference): void;
-  /** Blobs that are still of use: adapters of runs that ended, base and update of rounds under way. */
-  neededBlobs(): Set<string>;
+  /** Whether a blob is still of use: an adapter of a run that ended, base or update of a round under way. */
+  needsBlob(hash: string): boolean;
   countTraffic(sent: number, received: number): void;
   /** Sealed bytes sent to the hub since this site exists. */
   bytesSent(): number;
@@ -184,7 +185,10 @@ export function openSiteStore(folder: string, identity: Identity): SiteStore {
         ...[federation, site, JSON.stringify(urls), x25519, ed25519, roster_version],
       );
     },
-    leave: () => run('DELETE FROM membership'),
+    leave: () => {
+      // Another federation may use the same names of runs; the ledger keeps what was.
+      for (const table of ['round', 'run', 'approval', 'membership']) run(`DELETE FROM ${table}`);
+    },
     sawRoster: (version) => run('UPDATE membership SET roster_version = ?', version),
     sawLedger: (index, hash) => run('UPDATE membership SET seen_index = ?, seen_hash = ?', index, hash),
 
@@ -237,22 +241,15 @@ export function openSiteStore(folder: string, identity: Identity): SiteStore {
     setAggregate: (id, number, aggregate) =>
       run('UPDATE round SET aggregate = ? WHERE run = ? AND round = ?', spell(aggregate), id, number),
 
-    neededBlobs: () => {
-      const shape = z.object({ blob: reference.nullable() });
-      const rows = database
+    needsBlob: (hash) =>
+      database
         .prepare(
-          `SELECT adapter AS blob FROM run
-           UNION SELECT base FROM round JOIN run USING (run) WHERE state = 'approved' AND phase IN ('training', 'sending')
-           UNION SELECT blob FROM round JOIN run USING (run) WHERE state = 'approved' AND phase = 'sending'`,
+          `SELECT 1 FROM run WHERE adapter LIKE @blob
+           UNION SELECT 1 FROM round JOIN run USING (run)
+           WHERE state = 'approved' AND (
+             phase IN ('training', 'sending') AND base LIKE @blob OR phase = 'sending' AND blob LIKE @blob)`,
         )
-        .all();
-      return new Set(
-        z
-          .array(shape)
-          .parse(rows)
-          .flatMap(({ blob }) => (blob === null ? [] : [blob.hash])),
-      );
-    },
+        .get({ blob: `${hash} %` }) !== undefined,
 
     countTraffic: (sent, received) => {
       database.prepare('UPDATE traffic SET sent = sent + ?, received = received + ?').run(sent, received);
