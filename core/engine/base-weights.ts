@@ -56,7 +56,10 @@ export class BaseWeights {
 
   /** The file of four-bit values, written at first use, and the folder in which a graph that reads it must lie. */
   async external(): Promise<{ data: ExternalData; folder: string }> {
-    this.#external ??= this.#writeValues();
+    this.#external ??= this.#writeValues().catch((error: unknown) => {
+      this.#external = null;
+      throw error;
+    });
     return { data: await this.#external, folder: this.#folder };
   }
 

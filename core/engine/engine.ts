@@ -207,7 +207,11 @@ export class Engine {
     const key = JSON.stringify([kind, configuration]);
     const known = this.#programs.get(key);
     if (known) return known;
-    const program = this.#createProgram(kind, configuration);
+    const program = this.#createProgram(kind, configuration).catch((error: unknown) => {
+      // The next use tries again: the disk may have room by then.
+      this.#programs.delete(key);
+      throw error;
+    });
     this.#programs.set(key, program);
     return program;
   }
@@ -229,6 +233,7 @@ export class Engine {
       intraOpNumThreads: this.threads,
       // A pattern is planned for one shape; with batches of many lengths it only costs memory.
       enableMemPattern: false,
+      ...(process.env.PROFILE && { enableProfiling: true, profileFilePrefix: 'onnxruntime_profile' }),
       logSeverityLevel: 3,
       // Several sites may share one machine: a thread that waits must not burn a core.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
