@@ -85,8 +85,11 @@ function parseObject(bytes: Buffer): Record<string, unknown> | string | null {
   } catch (error) {
     return `is not JSON (${describeParseError(error, text.trimEnd().length)})`;
   }
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isObject ? (value as Record<string, unknown>) : 'is not a JSON object';
+  return isObject(value) ? value : 'is not a JSON object';
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** V8's message quotes the text around the fault; a row has no place in a log, so only the position is kept. */
