@@ -62,8 +62,6 @@ export interface Listener {
   unauthenticated(): number;
   /** Closes every connection and the port. */
   close(reason?: TributaryError): Promise<void>;
-  /** Closes the connections of one site, such as after its revocation. */
-  disconnect(site: string, reason: TributaryError): void;
 }
 
 /** Opens the port. Throws what the system throws, such as EADDRINUSE. */
@@ -183,9 +181,6 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     port,
     url: `${options.tls ? 'wss' : 'ws'}://${host}:${port}`,
     unauthenticated: () => strangers.size,
-    disconnect: (site, reason) => {
-      for (const role of ['control', 'bulk']) members.get(`${role} ${site}`)?.channel.close(reason);
-    },
     close: async (reason) => {
       const ended = [...members.values()].map(async ({ channel }) => {
         channel.close(reason);

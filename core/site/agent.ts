@@ -190,21 +190,16 @@ export function startAgent(options: AgentOptions): Agent {
     if (answer !== null) outbox.send(answer);
   }
 
-  /** The head of the hub's ledger only moves on; a hub that shows another past gets no signature. */
+  /** A hub that shows two pasts gets no signature for the second. */
   function countersign({ ledgerEntry: { index, hash } }: MessageOf<'round-closed'>): void {
-    const seen = store.membership();
-    if (seen !== null && seen.seen_index === index && seen.seen_hash !== hash) {
+    const seen = store.countersigned(index);
+    if (seen !== null && seen !== hash) {
       throw new TributaryError(
         'ledger.forked',
         `The hub shows two different entries ${index} of its ledger.`,
       );
     }
-    if (seen !== null && index > seen.seen_index) {
-      store.transaction(() => {
-        store.sawLedger(index, hash);
-        store.ledger.append('countersign', { index, hash });
-      });
-    }
+    if (seen === null) store.transaction(() => store.ledger.append('countersign', { index, hash }));
     const signature = sign(context.identity.ed25519, countersignStatement({ index, hash }));
     outbox.send({ type: 'countersign', index, hash, signature });
   }

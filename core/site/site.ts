@@ -3,6 +3,7 @@
  * are the same to what is on disk; starting goes on where the last transaction left it.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
@@ -15,6 +16,9 @@ import type { OfficeCommand, Officeholder } from './office.ts';
 import { siteStatus } from './status.ts';
 import type { SiteStatus } from './status.ts';
 import type { RoundTrainer } from './trainer.ts';
+
+/** How long a training may take to end when the site stops. */
+const PATIENCE_MILLISECONDS = 5000;
 
 export interface SiteOptions {
   readonly folder: string;
@@ -82,9 +86,12 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   }
 
   async function end(): Promise<void> {
-    await agent?.stop();
-    await control?.close();
+    const stopping = agent?.stop();
+    // A training that does not heed the signal ends with its process.
+    await Promise.race([stopping, sleep(PATIENCE_MILLISECONDS, undefined, { ref: false })]);
     await trainer.close();
+    await stopping;
+    await control?.close();
     closeSiteFolder(context);
     lock.release();
     log.info('stopped');

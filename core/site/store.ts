@@ -21,9 +21,7 @@ const MIGRATIONS = [
     urls TEXT NOT NULL,
     x25519 BLOB NOT NULL,
     ed25519 BLOB NOT NULL,
-    roster_version INTEGER NOT NULL,
-    seen_index INTEGER NOT NULL,
-    seen_hash TEXT NOT NULL
+    roster_version INTEGER NOT NULL
   ) STRICT;
   -- Which dataset a run may use; the run '*' stands for every run within the policy.
   CREATE TABLE approval (
@@ -76,8 +74,6 @@ const membershipRow = z.object({
   x25519: key,
   ed25519: key,
   roster_version: z.int(),
-  seen_index: z.int(),
-  seen_hash: z.string(),
 });
 const runRow = z.object({
   run: z.string(),
@@ -125,11 +121,12 @@ export interface SiteStore {
   readonly ledger: Ledger;
   transaction<T>(work: () => T): T;
   membership(): Membership | null;
-  join(membership: Omit<Membership, 'seen_index' | 'seen_hash'>): void;
+  join(membership: Membership): void;
   /** Forgets the federation with its runs and approvals. */
   leave(): void;
   sawRoster(version: number): void;
-  sawLedger(index: number, hash: string): void;
+  /** The hash of an entry of the hub's ledger that this site has countersigned, or null. */
+  countersigned(index: number): string | null;
   approve(run: string, dataset: string): void;
   /** The dataset approved for this run, by itself or by the standing approval. */
   approvedDataset(run: string): string | null;
@@ -181,7 +178,7 @@ export function openSiteStore(folder: string, identity: Identity): SiteStore {
     join: ({ federation, site, urls, x25519, ed25519, roster_version }) => {
       run('DELETE FROM membership');
       run(
-        "INSERT INTO membership VALUES (1, ?, ?, ?, ?, ?, ?, -1, '')",
+        'INSERT INTO membership VALUES (1, ?, ?, ?, ?, ?, ?)',
         ...[federation, site, JSON.stringify(urls), x25519, ed25519, roster_version],
       );
     },
@@ -190,7 +187,15 @@ export function openSiteStore(folder: string, identity: Identity): SiteStore {
       for (const table of ['round', 'run', 'approval', 'membership']) run(`DELETE FROM ${table}`);
     },
     sawRoster: (version) => run('UPDATE membership SET roster_version = ?', version),
-    sawLedger: (index, hash) => run('UPDATE membership SET seen_index = ?, seen_hash = ?', index, hash),
+
+    countersigned: (index) =>
+      get(
+        z.object({ hash: z.string() }),
+        `SELECT body ->> 'hash' AS hash FROM ledger WHERE position > (
+           SELECT MAX(position) FROM ledger WHERE kind = 'join'
+         ) AND kind = 'countersign' AND body ->> 'index' = ?`,
+        index,
+      )?.hash ?? null,
 
     approve: (id, dataset) => run('INSERT OR REPLACE INTO approval VALUES (?, ?)', id, dataset),
     approvedDataset: (id) =>

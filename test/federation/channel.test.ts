@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { TributaryError } from '../../core/errors.ts';
 import type { Channel } from '../../core/federation/channel.ts';
@@ -14,6 +14,7 @@ import { connectToHub } from '../../core/site/connect.ts';
 import type { Connected } from '../../core/site/connect.ts';
 import { openTestHub } from '../helpers/hub.ts';
 import type { TestHub } from '../helpers/hub.ts';
+import { until } from '../helpers/until.ts';
 
 const site = generateIdentity();
 let hub: TestHub;
@@ -42,7 +43,7 @@ const member = (role?: SocketRole): Promise<Connected> => connectToHub(options(r
 
 /** The hub's end of the newest connection. */
 async function arrived(list: 'control' | 'bulk' = 'control', count = 1): Promise<Channel> {
-  await vi.waitFor(() => expect(hub[list].length).toBeGreaterThanOrEqual(count));
+  await until(() => expect(hub[list].length).toBeGreaterThanOrEqual(count));
   return hub[list][count - 1].channel;
 }
 
@@ -130,7 +131,7 @@ describe('a channel', () => {
     for (let round = 0; round < 50; round++) {
       channel.send({ type: 'decline', run: `r${round}`, planHash: 'ab'.repeat(32), code: 'no', reason });
     }
-    await vi.waitFor(() => expect(got).toHaveLength(50));
+    await until(() => expect(got).toHaveLength(50));
     expect(got.map((message) => 'run' in message && message.run)).toEqual(got.map((_, index) => `r${index}`));
     expect(channel.bytes.sent).toBe(atHub.bytes.received);
     expect(channel.bytes.sent).toBeGreaterThan(50 * reason.length);
@@ -196,10 +197,10 @@ describe('a channel', () => {
         code: 'no',
         reason: 'x'.repeat(2000),
       });
-    await vi.waitFor(() => expect(atHub.bytes.received).toBeGreaterThan(60_000));
+    await until(() => expect(atHub.bytes.received).toBeGreaterThan(60_000));
     expect(atHub.bytes.received).toBeLessThan(channel.bytes.sent);
     free();
-    await vi.waitFor(() => expect(count).toBe(200));
+    await until(() => expect(count).toBe(200));
   });
 
   it('replaces the older connection of the same site and kind', async () => {
@@ -227,7 +228,7 @@ describe('heartbeats', () => {
       const to = { ...options(), urls: [fast.listener.url], hubX25519: fast.identity.x25519.publicKey };
       const alive = await connectToHub(to);
       const before = alive.channel.bytes.received;
-      await vi.waitFor(() => expect(alive.channel.bytes.received).toBeGreaterThan(before + 4 * 30));
+      await until(() => expect(alive.channel.bytes.received).toBeGreaterThan(before + 4 * 30));
       alive.channel.close();
 
       const socket = new WebSocket(`${fast.listener.url}/bulk`);
@@ -236,7 +237,7 @@ describe('heartbeats', () => {
       const transport = await offerHandshake(socket, 'bulk', to);
       const mute = makeChannel({ socket, transport, role: 'bulk', remote: 'hub' });
       mute.send({ type: 'hello', versions: [1], software: 'mute', role: 'bulk' });
-      await vi.waitFor(() => expect(fast.bulk).toHaveLength(1));
+      await until(() => expect(fast.bulk).toHaveLength(1));
       expect(await fast.bulk[0].channel.closed).toMatchObject({ code: 'wire.dead-peer' });
     } finally {
       await fast.listener.close();
@@ -333,7 +334,7 @@ describe('an attacker', () => {
     flood.on('drain', pour);
     pour();
     await ended;
-    await vi.waitFor(() => expect(hub.listener.unauthenticated()).toBe(0));
+    await until(() => expect(hub.listener.unauthenticated()).toBe(0));
   });
 
   it('that opens many sockets cannot hold more than the limit, nor keep a member out', async () => {
@@ -343,7 +344,7 @@ describe('an attacker', () => {
       const crowd = Array.from({ length: 12 }, () => connect(small.listener.port, '127.0.0.1'));
       for (const socket of crowd) socket.on('error', () => undefined);
       await Promise.all(crowd.slice(-1).map((socket) => once(socket, 'connect')));
-      await vi.waitFor(() => expect(small.listener.unauthenticated()).toBe(4));
+      await until(() => expect(small.listener.unauthenticated()).toBe(4));
       const to = { ...options(), urls: [small.listener.url], hubX25519: small.identity.x25519.publicKey };
       const { channel } = await connectToHub(to);
       expect(small.listener.unauthenticated()).toBeLessThanOrEqual(4);
@@ -360,7 +361,7 @@ describe('an attacker', () => {
       const socket = new WebSocket(`${hasty.listener.url}/control`);
       socket.on('error', () => undefined);
       await closeOf(socket);
-      await vi.waitFor(() => expect(hasty.listener.unauthenticated()).toBe(0));
+      await until(() => expect(hasty.listener.unauthenticated()).toBe(0));
     } finally {
       await hasty.listener.close();
     }

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
 import { openBlobStore } from '../../core/federation/blobs.ts';
 import type { BlobStore } from '../../core/federation/blobs.ts';
@@ -17,6 +17,7 @@ import type { TransferOptions } from '../../core/federation/transfer.ts';
 import { connectToHub } from '../../core/site/connect.ts';
 import { openTestHub } from '../helpers/hub.ts';
 import type { TestHub } from '../helpers/hub.ts';
+import { until } from '../helpers/until.ts';
 
 const MIB = 1024 * 1024;
 const site = generateIdentity();
@@ -47,7 +48,7 @@ async function ends(): Promise<{ mine: Channel; theirs: Channel }> {
     identity: site,
     hubX25519: hub.identity.x25519.publicKey,
   });
-  await vi.waitFor(() => expect(hub.bulk.length).toBe(count + 1));
+  await until(() => expect(hub.bulk.length).toBe(count + 1));
   return { mine: channel, theirs: hub.bulk[count].channel };
 }
 
@@ -208,7 +209,7 @@ describe('transfer', () => {
       }
       // The last chunk completes the blob even though nobody is there to be told.
       const receiving = way === 'fetch' ? atSite : atHub;
-      await vi.waitFor(() => expect(receiving.has(blob.hash)).toBe(true));
+      await until(() => expect(receiving.has(blob.hash)).toBe(true));
       expect((await receiving.read(blob.hash)).length).toBe(blob.size);
       expect(acknowledged).toEqual([0, 1, 2, 3, 4, 5]);
     },

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import { openBlobStore } from '../../core/federation/blobs.ts';
 import type { BlobStore } from '../../core/federation/blobs.ts';
 import { encodeTensors } from '../../core/federation/codec.ts';
@@ -24,6 +24,7 @@ import type { Site, SiteOptions } from '../../core/site/site.ts';
 import type { RoundRequest, RoundTrainer } from '../../core/site/trainer.ts';
 import { openTestHub } from './hub.ts';
 import type { TestHub } from './hub.ts';
+import { until } from './until.ts';
 
 export const SOFTWARE = 'tributary test';
 const NAME = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight';
@@ -166,7 +167,7 @@ export async function openScriptedHub(
     send: (message) => hub.control.at(-1)?.channel.send(message),
     message: async <T extends MessageType>(type: T, count = 1): Promise<MessageOf<T>> => {
       const found = (): Message[] => heard.filter((message) => message.type === type);
-      await vi.waitFor(() => expect(found().length).toBeGreaterThanOrEqual(count), { timeout: 10_000 });
+      await until(() => expect(found().length).toBeGreaterThanOrEqual(count));
       return found()[count - 1] as unknown as MessageOf<T>;
     },
     propose: (plan, run = 'clinics-1') => {

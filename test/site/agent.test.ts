@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readTensors } from '../../core/federation/codec.ts';
 import { verify } from '../../core/federation/identity.ts';
 import type { Identity } from '../../core/federation/identity.ts';
@@ -21,6 +21,7 @@ import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
 import { makePlan, makeSiteFolder, makeTrainer, openScriptedHub, SOFTWARE, start } from '../helpers/site.ts';
 import type { FakeTrainer, ScriptedHub } from '../helpers/site.ts';
+import { until } from '../helpers/until.ts';
 
 let root: string;
 let folder: string;
@@ -49,7 +50,7 @@ async function up(standing = true): Promise<Site> {
   if (standing) await ask('approve', { standing: true, dataset: 'notes' });
   const [control, bulk] = [hub.control.length, hub.bulk.length];
   site = await start(folder, trainer);
-  await vi.waitFor(() => {
+  await until(() => {
     expect(hub.control.length).toBeGreaterThan(control);
     expect(hub.bulk.length).toBeGreaterThan(bulk);
   });
@@ -75,7 +76,7 @@ describe('a proposal', () => {
   it('waits for a person otherwise, and is answered when that person approves', async () => {
     const running = await up(false);
     const { run, planHash } = hub.propose(plan);
-    await vi.waitFor(() => expect(running.status()).toMatchObject({ state: 'awaiting-approval', run }));
+    await until(() => expect(running.status()).toMatchObject({ state: 'awaiting-approval', run }));
     expect(hub.heard.filter(({ type }) => type === 'approval')).toEqual([]);
     expect(await ask('approve', { run, dataset: 'notes' })).toEqual({ planHash });
     await hub.message('approval');
@@ -156,12 +157,12 @@ describe('a round', () => {
     ]);
     const phases = hub.heard.flatMap((message) => (message.type === 'progress' ? [message.phase] : []));
     expect([...new Set(phases)]).toEqual(['fetching', 'training', 'sending']);
-    await vi.waitFor(() =>
+    await until(() =>
       expect(running.status()).toMatchObject({ state: 'working', phase: 'waiting', round: 0 }),
     );
 
     hub.send({ type: 'update-accepted', run, round: 0, hash: blob.hash, state: 'committed' });
-    await vi.waitFor(() => expect(running.status().state).toBe('ready'));
+    await until(() => expect(running.status().state).toBe('ready'));
     const aggregate = await hub.publish([9, 9, 9, 9]);
     hub.send({
       type: 'round-closed',
@@ -186,7 +187,7 @@ describe('a round', () => {
         return Promise.resolve();
       },
     });
-    await vi.waitFor(() => expect(hub.bulk).toHaveLength(1));
+    await until(() => expect(hub.bulk).toHaveLength(1));
     const { run } = hub.propose(plan);
     await hub.message('approval');
     const { blob } = (await hub.roundStart(plan, 0), await hub.message('update'));
@@ -194,7 +195,7 @@ describe('a round', () => {
     const adapter = await hub.publish([5, 5, 5, 5]);
     for (let time = 0; time < 2; time++)
       hub.send({ type: 'run-ended', run, state: 'completed', reason: '', adapter });
-    await vi.waitFor(() => expect(saved).toEqual([[5]]));
+    await until(() => expect(saved).toEqual([[5]]));
     await site.stop();
     const report = await verifyLedger(folder);
     expect(report).toMatchObject({ verified: true, firstBroken: null });
@@ -207,9 +208,9 @@ describe('a round', () => {
     await hub.message('approval');
     trainer.hold = true;
     const { run, base } = await hub.roundStart(plan, 0);
-    await vi.waitFor(() => expect(trainer.requests).toHaveLength(1));
+    await until(() => expect(trainer.requests).toHaveLength(1));
     hub.cut();
-    await vi.waitFor(() => expect(hub.control).toHaveLength(2));
+    await until(() => expect(hub.control).toHaveLength(2));
     await hub.roundStart(plan, 0); // a hub repeats what a site still owes
     trainer.release();
     const { blob } = await hub.message('update');
@@ -218,7 +219,7 @@ describe('a round', () => {
     expect(again.blob).toEqual(blob);
     expect(base.size).toBeGreaterThan(0);
     hub.send({ type: 'update-accepted', run, round: 0, hash: blob.hash, state: 'duplicate' });
-    await vi.waitFor(() => expect(site?.status().state).toBe('ready'));
+    await until(() => expect(site?.status().state).toBe('ready'));
     expect(trainer.requests).toHaveLength(1);
   });
 
@@ -228,10 +229,10 @@ describe('a round', () => {
     await hub.message('approval');
     trainer.hold = true;
     await hub.roundStart(plan, 0);
-    await vi.waitFor(() => expect(trainer.requests).toHaveLength(1));
+    await until(() => expect(trainer.requests).toHaveLength(1));
     await hub.roundStart(plan, 1);
-    await vi.waitFor(() => expect(trainer.requests[0].signal.aborted).toBe(true));
-    await vi.waitFor(() => expect(trainer.requests).toHaveLength(2));
+    await until(() => expect(trainer.requests[0].signal.aborted).toBe(true));
+    await until(() => expect(trainer.requests).toHaveLength(2));
     trainer.release();
     expect((await hub.message('update')).round).toBe(1);
   });
@@ -250,7 +251,7 @@ describe('a round', () => {
       code: 'update.not-finite',
       reason: 'NaN at 3.',
     });
-    await vi.waitFor(() => expect(running.status().reason).toContain('NaN at 3.'));
+    await until(() => expect(running.status().reason).toContain('NaN at 3.'));
     hub.send(started);
     await hub.roundStart(plan, 1);
     expect((await hub.message('update', 2)).round).toBe(1);
@@ -264,7 +265,7 @@ describe('a round', () => {
       retrySeconds: 0.01,
       onStatus: ({ reason }) => void reasons.push(reason),
     });
-    await vi.waitFor(() => expect(hub.bulk).toHaveLength(1));
+    await until(() => expect(hub.bulk).toHaveLength(1));
     hub.propose(plan);
     await hub.message('approval');
     await hub.roundStart(plan, 0);
@@ -281,7 +282,7 @@ describe('a site that was killed', () => {
     await hub.message('approval');
     trainer.hold = true;
     await hub.roundStart(plan, 0);
-    await vi.waitFor(() => expect(trainer.requests).toHaveLength(1));
+    await until(() => expect(trainer.requests).toHaveLength(1));
     await site?.stop();
     trainer = makeTrainer();
     await up(false);
@@ -330,7 +331,7 @@ describe('a hub that cheats', () => {
     await hub.message('approval');
     trainer.hold = true;
     const honest = await hub.roundStart(plan, 0);
-    await vi.waitFor(() => expect(trainer.requests).toHaveLength(1));
+    await until(() => expect(trainer.requests).toHaveLength(1));
     hub.send({ ...honest, ...change });
     expect((await hub.message('decline')).code).toBe('policy.deviation');
     expect(trainer.requests).toHaveLength(1);
@@ -389,7 +390,7 @@ describe('a hub at the same address', () => {
   it('with another key is not believed', async () => {
     const running = await up();
     await reopen({});
-    await vi.waitFor(() => expect(running.status().reason).toContain('does not hold the key'));
+    await until(() => expect(running.status().reason).toContain('does not hold the key'));
     expect(running.status().state).toBe('offline');
   });
 
@@ -399,20 +400,18 @@ describe('a hub at the same address', () => {
       signRoster(identity.ed25519, { federation: 'clinics', version: 0, entries: members });
     const running = await up();
     await reopen({ roster: old }, identity);
-    await vi.waitFor(() => expect(running.status().reason).toContain('version 0'));
+    await until(() => expect(running.status().reason).toContain('version 0'));
   });
 
   it('that was away is found again', async () => {
     const states: string[] = [];
     site = await start(folder, trainer, { onStatus: ({ state }) => void states.push(state) });
-    await vi.waitFor(() => expect(site?.status().state).toBe('idle'));
+    await until(() => expect(site?.status().state).toBe('idle'));
     const { port } = hub.listener;
     await hub.listener.close();
-    await vi.waitFor(() =>
-      expect(site?.status().reason).toContain(`No hub answers at ws://127.0.0.1:${port}`),
-    );
+    await until(() => expect(site?.status().reason).toContain(`No hub answers at ws://127.0.0.1:${port}`));
     await reopen({}, hub.identity);
-    await vi.waitFor(() => expect(site?.status()).toMatchObject({ state: 'idle', reason: '' }));
+    await until(() => expect(site?.status()).toMatchObject({ state: 'idle', reason: '' }));
     expect(states).toContain('offline');
   });
 });
@@ -430,7 +429,7 @@ describe('the process', () => {
   it('stops trying when its membership was revoked', async () => {
     hub.members[0] = { ...hub.members[0], revoked: 5 };
     site = await start(folder, trainer);
-    await vi.waitFor(() => expect(site?.status()).toMatchObject({ state: 'revoked' }));
-    await vi.waitFor(() => expect(hub.refused).toEqual(['site.revoked', 'site.revoked'])); // once a socket
+    await until(() => expect(site?.status()).toMatchObject({ state: 'revoked' }));
+    await until(() => expect(hub.refused).toEqual(['site.revoked', 'site.revoked'])); // once a socket
   });
 });

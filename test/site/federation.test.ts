@@ -3,7 +3,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { readTensors } from '../../core/federation/codec.ts';
 import { verifyLedger } from '../../core/federation/ledger-verification.ts';
 import { initHub } from '../../core/hub/folder.ts';
@@ -15,6 +15,7 @@ import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
 import { importRows, makePlan, makeTrainer, SOFTWARE, start } from '../helpers/site.ts';
 import type { FakeTrainer } from '../helpers/site.ts';
+import { until } from '../helpers/until.ts';
 
 const NAMES = ['clinic-a', 'clinic-b', 'clinic-c'];
 const plan = makePlan({ federation: { rounds: 3, minSites: 3 } });
@@ -72,10 +73,7 @@ async function found(home: string, hold = false): Promise<void> {
 }
 
 async function untilDone(): Promise<NamedTensors> {
-  await vi.waitFor(() => expect([...adapters.keys()].sort()).toEqual(NAMES), {
-    timeout: 20_000,
-    interval: 50,
-  });
+  await until(() => expect([...adapters.keys()].sort()).toEqual(NAMES));
   const [first, ...others] = NAMES.map((name) => adapters.get(name) ?? new Map());
   for (const other of others) expect(other).toEqual(first);
   for (const site of sites.values()) await site.stop();
@@ -102,7 +100,7 @@ it('gives the very same adapter when a site and the hub are stopped in the middl
   adapters.clear();
 
   await found(rough, true);
-  await vi.waitFor(() => expect(trainers.get('clinic-b')?.requests).toHaveLength(1), { timeout: 10_000 });
+  await until(() => expect(trainers.get('clinic-b')?.requests).toHaveLength(1));
   await sites.get('clinic-b')?.stop();
   for (const trainer of trainers.values()) trainer.release();
   await hub?.stop();
