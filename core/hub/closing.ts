@@ -46,9 +46,10 @@ export interface CloseOptions {
   readonly members: number;
 }
 
-/** The next round's start with the loss of this one, or the site whose update can no longer be read. */
+/** The next round's start with the loss of this one, or the update that can no longer be read. */
 export type CloseResult =
-  { readonly start: RoundStart; readonly loss: number } | { readonly lost: string; readonly reason: string };
+  | { readonly start: RoundStart; readonly loss: number }
+  | { readonly lost: Contribution; readonly reason: string };
 
 /**
  * Sums the cohort's updates in float64 in the order of the sites' names and applies the strategy. Holds one update
@@ -63,7 +64,8 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
   let lossSum = 0;
   let examplesSum = 0;
   const inOrder = [...contributions].sort((a, b) => (a.site < b.site ? -1 : 1));
-  for (const { site, hash, examples, loss } of inOrder) {
+  for (const contribution of inOrder) {
+    const { hash, examples, loss } = contribution;
     const weight = examples ?? 0;
     try {
       await blobs.describe(hash);
@@ -71,7 +73,7 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
     } catch (thrown) {
       const { code, message } = toTributaryError(thrown);
       if (!/^(blob|update)\./.test(code)) throw thrown;
-      return { lost: site, reason: message };
+      return { lost: contribution, reason: message };
     }
     lossSum += weight * (loss ?? 0);
     examplesSum += weight;

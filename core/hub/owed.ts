@@ -40,8 +40,13 @@ function owedOfRun(hub: HubContext, { site, run, seconds }: Debt): Message[] {
   const closed = current?.phase === 'closed' ? current : runs.round(run.id, (current?.number ?? 0) - 1);
   if (closed !== null) messages.push(...roundClosed(hub, site, closed));
   if (run.state === 'running' && current?.phase === 'collecting') {
-    const sent = runs.contributions(run.id, current.number).some((entry) => entry.site === site);
-    if (!sent) messages.push(roundStart(run, current, seconds(current)));
+    const sent = runs.contributions(run.id, current.number).find((entry) => entry.site === site);
+    if (sent === undefined) messages.push(roundStart(run, current, seconds(current)));
+    if (sent?.state === 'refused') {
+      const { hash, code, reason } = sent;
+      const refusal = { hash, code: code ?? '', reason: reason ?? '' };
+      messages.push({ type: 'update-refused', run: run.id, round: current.number, ...refusal });
+    }
   }
   const end = runEnded(run.id, run.state, run.reason, run.adapter);
   if (end !== null) messages.push(end);

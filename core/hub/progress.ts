@@ -3,7 +3,7 @@
 import { toTributaryError } from '../errors.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import { computeAggregate } from './closing.ts';
-import type { RoundStart } from './closing.ts';
+import type { CloseResult, RoundStart } from './closing.ts';
 import type { HubContext } from './context.ts';
 import { approvals, planOf, roundStart, roundStartEntry, startIfReady } from './proposals.ts';
 import type { RoundRecord, RunRecord } from './records.ts';
@@ -81,7 +81,7 @@ async function closeRound(
   const members = approvals(hub, run.id).length;
   const result = await computeAggregate({ blobs, plan, round, contributions, members });
   if ('lost' in result) {
-    loseUpdate(hub, { run, round, site: result.lost, reason: result.reason });
+    await loseUpdate(hub, run, round, result);
     return;
   }
   store.crashPoint('aggregate-written');
@@ -153,16 +153,19 @@ function finishRound(
 }
 
 /** A committed update that the disk has damaged: the site is asked for it once more. */
-function loseUpdate(
+async function loseUpdate(
   hub: HubContext,
-  { run, round, site, reason }: { run: RunRecord; round: RoundRecord; site: string; reason: string },
-): void {
+  run: RunRecord,
+  round: RoundRecord,
+  { lost: { site, hash }, reason }: Extract<CloseResult, { lost: unknown }>,
+): Promise<void> {
   hub.log.error({ run: run.id, round: round.number, site }, `A stored update is damaged: ${reason}`);
+  await hub.blobs.remove(hash); // else it would pass for the one that is sent again
   hub.store.transition('lose-update', () => {
     hub.runs.dropContribution(round, site);
     hub.runs.setPhase(round, 'collecting', null);
-    const lost = { site, run: run.id, round: round.number, code: 'blob.damaged', reason };
-    hub.store.ledger.append('refusal', lost);
+    const entry = { site, run: run.id, round: round.number, code: 'blob.damaged', reason };
+    hub.store.ledger.append('refusal', entry);
   });
   hub.outbox.send(site, roundStart(run, round, round.seconds));
 }
