@@ -70,14 +70,14 @@ export function cast(x: Value, to: DataType): Value {
   return x.dataType === to ? x : x.graph.apply('Cast', [x], { to });
 }
 
-/** alpha · op(a) · op(b) for matrices. */
+/** alpha · op(a) · op(b) + plus for matrices; adding within the product saves a pass over memory. */
 export function gemm(
   a: Value,
   b: Value,
-  options: { transA?: boolean; transB?: boolean; alpha?: number } = {},
+  options: { transA?: boolean; transB?: boolean; alpha?: number; plus?: Value } = {},
 ): Value {
-  const { transA = false, transB = false, alpha = 1 } = options;
-  return a.graph.apply('Gemm', [a, b], { transA, transB, alpha });
+  const { transA = false, transB = false, alpha = 1, plus } = options;
+  return a.graph.apply('Gemm', plus ? [a, b, plus] : [a, b], { transA, transB, alpha });
 }
 
 /** Axes in a new order; the identity adds no node. */

@@ -1,6 +1,6 @@
 /** @file Reverse-mode differentiation: adds the nodes that compute the gradients of a scalar. */
 
-import { add, expandLike, reduceSum, reshape } from './build.ts';
+import { add, expandLike, gemm, reduceSum, reshape } from './build.ts';
 import { sameShape } from './dimension.ts';
 import type { Node, Value } from './graph.ts';
 import { operators } from './operators/table.ts';
@@ -31,7 +31,7 @@ export function gradients(loss: Value, parameters: readonly Value[]): Value[] {
         if (!rule) return;
         const gradient = unbroadcast(rule(dy, node, index), input);
         const earlier = found.get(input);
-        found.set(input, earlier ? add(earlier, gradient) : gradient);
+        found.set(input, earlier ? accumulate(earlier, gradient) : gradient);
       });
     });
   }
@@ -40,6 +40,14 @@ export function gradients(loss: Value, parameters: readonly Value[]): Value[] {
     if (!gradient) throw new Error(`the loss does not depend on ${parameter.name}`);
     return gradient;
   });
+}
+
+/** earlier + gradient; a product takes the sum in, and the plain product is left out of the model as unneeded. */
+function accumulate(earlier: Value, gradient: Value): Value {
+  const { producer } = gradient;
+  if (producer?.operator !== 'Gemm' || producer.inputs.length > 2) return add(earlier, gradient);
+  const [a, b] = producer.inputs;
+  return gemm(a, b, { ...(producer as Node<'Gemm'>).attributes, plus: earlier });
 }
 
 function gradientRule(node: Node, index: number): GradientRule<Operator> | null {

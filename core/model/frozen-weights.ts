@@ -1,6 +1,6 @@
 /** @file How a graph uses a model's frozen weights: as inputs, packed or as float32, each declared once. */
 
-import { add, dequantizeLinear, gather, gemm, reduceSum, reshape } from '../graph/build.ts';
+import { dequantizeLinear, gather, gemm, reduceSum, reshape } from '../graph/build.ts';
 import type { Shape } from '../graph/dimension.ts';
 import type { DataType, Graph, Value } from '../graph/graph.ts';
 
@@ -46,7 +46,7 @@ export class FrozenWeights {
     const minimum = this.#part(name, 'minimum', [out, into / BLOCK]);
     const blocks = reshape(x, [x.shape[0], into / BLOCK, BLOCK]);
     const blockSums = reshape(reduceSum(blocks, [-1]), [x.shape[0], into / BLOCK]);
-    return add(y, gemm(blockSums, minimum, { transB: true }));
+    return gemm(blockSums, minimum, { transB: true, plus: y });
   }
 
   /** Rows of W [count, size] chosen by ids [n]; W is float32 or int8. */

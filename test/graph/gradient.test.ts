@@ -50,6 +50,12 @@ const cases: Case[] = [
   ['Gemm with A transposed', ([x, y]) => b.gemm(x, y, { transA: true, alpha: 0.5 }), [awkward, wide]],
   ['Gemm with B transposed', ([x, y]) => b.gemm(x, y, { transB: true, alpha: -2 }), [awkward, other]],
   ['Gemm with both transposed', ([x, y]) => b.gemm(x, y, { transA: true, transB: true }), [awkward, tall]],
+  [
+    'Gemm with a summand',
+    ([x, y, z]) => b.gemm(x, y, { alpha: 3, plus: z }),
+    [awkward, tall, f64([2, 2], [1, -1, 2, 0])],
+  ],
+  ['Gemm of a value used twice', ([x, y]) => b.add(b.gemm(x, y), b.gemm(b.mul(x, x), y)), [awkward, tall]],
   ['Transpose', ([x]) => b.mul(b.transpose(x, [2, 0, 1]), b.transpose(x, [2, 0, 1])), [cube]],
   ['Reshape', ([x, y]) => b.matMul(b.reshape(x, [4, 3]), y), [cube, tall]],
   ['Concat', ([x, y]) => b.mul(b.concat([x, y, x], 0), b.concat([y, x, x], 0)), [awkward, other]],

@@ -25,7 +25,7 @@ export interface Attributes {
   Cast: { to: DataType };
   // linear algebra
   MatMul: None;
-  /** alpha · op(A) · op(B) of two matrices, op being the identity or the transposition. */
+  /** Inputs: A, B and perhaps C. alpha · op(A) · op(B) + C, op being the identity or the transposition. */
   Gemm: { transA: boolean; transB: boolean; alpha: number };
   // layout
   Transpose: { permutation: readonly number[] };

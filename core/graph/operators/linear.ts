@@ -1,7 +1,7 @@
 /** @file Products of matrices. */
 
 import { gemm, matMul, swapLastAxes } from '../build.ts';
-import { broadcast } from '../dimension.ts';
+import { broadcast, sameShape } from '../dimension.ts';
 import { float, int, names, plain, require, type Rules } from './rule.ts';
 
 export const linear: Rules<'MatMul' | 'Gemm' | 'DequantizeLinear'> = {
@@ -21,13 +21,14 @@ export const linear: Rules<'MatMul' | 'Gemm' | 'DequantizeLinear'> = {
     emit: plain,
   },
 
-  // C = α op(A) op(B):  dop(A) = α dC op(B)ᵀ, dop(B) = α op(A)ᵀ dC
+  // Y = α op(A) op(B) + C:  dop(A) = α dY op(B)ᵀ, dop(B) = α op(A)ᵀ dY, dC = dY
   Gemm: {
-    infer: ([a, b], { transA, transB }) => {
+    infer: ([a, b, c], { transA, transB }) => {
       require(a.shape.length === 2 && b.shape.length === 2, 'both factors must be matrices');
       const [rows, innerA] = transA ? [a.shape[1], a.shape[0]] : a.shape;
       const [innerB, columns] = transB ? [b.shape[1], b.shape[0]] : b.shape;
       require(innerA === innerB, `inner sizes ${innerA} and ${innerB} differ`);
+      require(c === undefined || sameShape(c.shape, [rows, columns]), 'the summand has another shape');
       return { dataType: a.dataType, shape: [rows, columns] };
     },
     gradient: [
@@ -39,6 +40,7 @@ export const linear: Rules<'MatMul' | 'Gemm' | 'DequantizeLinear'> = {
         transB
           ? gemm(dy, a, { transA: true, transB: transA, alpha })
           : gemm(a, dy, { transA: !transA, alpha }),
+      (dy) => dy,
     ],
     emit: (node, emitter) =>
       emitter.node({

@@ -106,7 +106,7 @@ function linearOf(parts: DecoderParts, block: string): (name: string, x: Value) 
       const adapter = parts.adapter(module);
       if (!adapter) return y;
       const low = gemm(x, adapter.A, { transB: true });
-      return add(y, gemm(low, adapter.B, { transB: true, alpha: adapter.scale }));
+      return gemm(low, adapter.B, { transB: true, alpha: adapter.scale, plus: y });
     });
 }
 
