@@ -156,8 +156,9 @@ function createChain(expectedKey: Uint8Array | undefined): Chain {
   };
 }
 
-/** A site may belong to several federations; `hub` is the Ed25519 key of the one whose ledger it has seen. */
-const witnessBody = z.looseObject({ hub: keyTextShape, index: z.int(), hash: hashShape });
+/** A site's ledger: its join names the hub, by Ed25519 key, whose entries it countersigns from there on. */
+const witnessJoinBody = z.looseObject({ hubEd25519: keyTextShape });
+const witnessBody = z.looseObject({ index: z.int(), hash: hashShape });
 
 /** Compares with what a site has countersigned, as the site's own verified ledger remembers it. */
 async function compareWithWitness(chain: Chain, path: string): Promise<LedgerReport | null> {
@@ -169,11 +170,15 @@ async function compareWithWitness(chain: Chain, path: string): Promise<LedgerRep
     );
   }
   const { owner } = chain.report(null);
+  let hub: string | undefined;
   for await (const line of readLines(path)) {
     const entry = ledgerEntryShape.safeParse('record' in line ? line.record : null);
-    if (!entry.success || entry.data.kind !== 'countersign') continue;
+    if (!entry.success) continue;
+    const join = witnessJoinBody.safeParse(entry.data.body);
+    if (entry.data.kind === 'join' && join.success) hub = join.data.hubEd25519;
+    if (entry.data.kind !== 'countersign' || hub !== owner) continue;
     const seen = witnessBody.safeParse(entry.data.body);
-    if (!seen.success || seen.data.hub !== owner) continue;
+    if (!seen.success) continue;
     const { index, hash } = seen.data;
     if (index >= chain.hashes.length) {
       return chain.report(`${path} countersigned entry ${index}: the tail of this ledger is missing`);

@@ -1,5 +1,6 @@
 /** @file Asking a hub by its folder, whether it is running or not. */
 
+import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { acquireFolderLock, askControl } from '../control.ts';
 import { TributaryError } from '../errors.ts';
@@ -33,14 +34,22 @@ export async function askHub<C extends OfficeCommand>(
 }
 
 async function askRunning(folder: string, command: OfficeCommand, request: unknown): Promise<unknown> {
-  const fields = typeof request === 'object' ? request : {};
+  const fields = fromHere(request);
   try {
     return await askControl(folder, { ...fields, command });
   } catch (error) {
     if (!(error instanceof TributaryError) || error.code !== 'folder.not-running') throw error;
     if (command === 'stop') return { stopped: false };
-    return askDirectly(folder, command, request);
+    return askDirectly(folder, command, fields);
   }
+}
+
+/** A path to write to is meant from the asker's working directory, not from the hub's. */
+function fromHere(request: unknown): object {
+  if (typeof request !== 'object' || request === null) return {};
+  return 'out' in request && typeof request.out === 'string'
+    ? { ...request, out: resolve(request.out) }
+    : request;
 }
 
 async function askDirectly(folder: string, command: OfficeCommand, request: unknown): Promise<unknown> {

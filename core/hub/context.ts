@@ -73,6 +73,8 @@ export interface HubContext {
   readonly outbox: Outbox;
   readonly log: Logger;
   readonly emit: (event: HubEvent) => void;
+  /** Blobs that must not be deleted; a blob that is offered while others are deleted is added at once. */
+  readonly keep: Set<string>;
   /** Why a run cannot go on although it should, by run; kept in memory. */
   readonly trouble: Map<string, string>;
   /** Unix seconds. */

@@ -92,6 +92,7 @@ export async function openHubFolder(options: OpenOptions): Promise<HubContext> {
     log,
     emit,
     now,
+    keep: new Set(),
     trouble: new Map(),
     inTurn(work) {
       const turn = last.then(work);

@@ -36,7 +36,9 @@ export function neededBlobs({ runs }: Pick<HubContext, 'runs'>): Set<string> {
 }
 
 /** Deletes blobs that were superseded. */
-export async function removeUnused(hub: Pick<HubContext, 'runs' | 'blobs' | 'log'>): Promise<void> {
-  const removed = await hub.blobs.collectGarbage(neededBlobs(hub));
+export async function removeUnused(hub: Pick<HubContext, 'runs' | 'blobs' | 'log' | 'keep'>): Promise<void> {
+  hub.keep.clear();
+  for (const hash of neededBlobs(hub)) hub.keep.add(hash);
+  const removed = await hub.blobs.collectGarbage(hub.keep);
   if (removed > 0) hub.log.debug({ removed }, 'removed blobs that nothing needs any more');
 }

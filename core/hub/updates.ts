@@ -160,6 +160,7 @@ export function acceptOffer(hub: HubContext, site: string, offer: BlobReference)
   const before = runs.offerOf(site);
   if (before?.hash === offer.hash) return;
   store.transition('offer', () => runs.putOffer(site, offer));
+  hub.keep.add(offer.hash);
 }
 
 /** Rounds that collect updates and lack the site's. */

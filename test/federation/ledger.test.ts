@@ -261,9 +261,13 @@ describe('a hub that rewrites its own ledger', () => {
   it('is betrayed by the ledgers of the sites when it drops its tail or changes it', async () => {
     const { path, ledger } = await writeHubLedger();
     const own = createLedger('site.jsonl.sqlite', site);
-    const seen = { hub: text(hub.publicKey), index: 6, hash: ledger.hashAt(6) };
+    const seen = { index: 6, hash: ledger.hashAt(6) };
     append(own.database, own.ledger, 'init', { role: 'site', name: 'north', ed25519: text(site.publicKey) });
+    append(own.database, own.ledger, 'join', { site: 'north', hubEd25519: text(hub.publicKey) });
     append(own.database, own.ledger, 'countersign', seen);
+    // Another federation of the same site bears no witness here.
+    append(own.database, own.ledger, 'join', { site: 'north', hubEd25519: text(site.publicKey) });
+    append(own.database, own.ledger, 'countersign', { index: 99, hash: blobHash });
     const witness = join(folder, 'north.jsonl');
     await exportLedger(own.database, witness);
     expect(await verifyLedger(path, { witnesses: [witness] })).toMatchObject({ verified: true });

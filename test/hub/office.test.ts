@@ -1,5 +1,6 @@
 /** @file Asking a hub on its own machine: the same answers whether it is running or not. */
 
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseInvitation } from '../../core/federation/invitation.ts';
@@ -98,6 +99,16 @@ describe('a running hub', () => {
     const { entries } = await askHub(federation.folder, 'ledger', { out });
     expect(await verifyLedger(out)).toMatchObject({ verified: true, entries });
     expect(entries).toBe(3);
+  });
+
+  it('writes to a path as the asker means it', async () => {
+    const federation = await createFederation();
+    const before = process.cwd();
+    const asker = realpathSync(temporaryFolder());
+    process.chdir(asker);
+    const asked = askHub(federation.folder, 'ledger', { out: 'ledger.jsonl' });
+    process.chdir(before); // where the hub is by the time it answers
+    expect(await asked).toMatchObject({ file: join(asker, 'ledger.jsonl') });
   });
 
   it('says that its port is taken', async () => {
