@@ -37,7 +37,8 @@ export class TrainerProcess {
 
   /**
    * Asks the process; one call of `train`, `evaluate` or `generate` at a time.
-   * @throws TributaryError what the trainer threw, or `engine.crashed` when the process ended meanwhile
+   * @throws TributaryError what the trainer threw, `training.stopped` when the signal aborts, or `engine.crashed`
+   * when the process ended meanwhile
    */
   call<Name extends CallName>(
     name: Name,
@@ -45,6 +46,9 @@ export class TrainerProcess {
     observer: Observer<Calls[Name]['report']> = {},
   ): Promise<Calls[Name]['answer']> {
     if (this.#ended) return Promise.reject(this.#ended);
+    if (observer.signal?.aborted) {
+      return Promise.reject(new TributaryError('training.stopped', 'The work was stopped before its start.'));
+    }
     const id = this.#calls++;
     const abort = () => this.#send({ type: 'abort', id });
     return new Promise<Calls[Name]['answer']>((resolve, reject) => {
@@ -54,8 +58,7 @@ export class TrainerProcess {
         report: (report) => observer.report?.(report as Calls[Name]['report']),
       });
       this.#send({ type: 'call', id, name, question } as ToTrainer);
-      if (observer.signal?.aborted) abort();
-      else observer.signal?.addEventListener('abort', abort, { once: true });
+      observer.signal?.addEventListener('abort', abort, { once: true });
     }).finally(() => observer.signal?.removeEventListener('abort', abort));
   }
 

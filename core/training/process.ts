@@ -50,8 +50,13 @@ const handlers: Handlers = {
 
 const running = new Map<number, AbortController>();
 
+// Without its parent nobody needs the work.
+function end(): void {
+  process.exit(0);
+}
+
 function send(message: FromTrainer): void {
-  process.send?.(message);
+  process.send?.(message, undefined, undefined, (error) => error && end());
 }
 
 async function answer(message: Extract<ToTrainer, { type: 'call' }>): Promise<void> {
@@ -81,5 +86,4 @@ process.on('message', (message: ToTrainer) => {
   if (message.type === 'abort') running.get(message.id)?.abort();
   else void answer(message);
 });
-// Without its parent nobody needs the work.
-process.on('disconnect', () => process.exit(0));
+process.on('disconnect', end);
