@@ -212,6 +212,7 @@ export class TributaryError extends Error {
 
 const systemCodes: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'disk.full',
+  SQLITE_FULL: 'disk.full',
   ENOENT: 'file.not-found',
 };
 

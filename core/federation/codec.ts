@@ -13,6 +13,16 @@ export function encodeTensors(tensors: NamedTensors): Uint8Array {
   return encodeSafetensors(tensors);
 }
 
+/** Shapes of tensors by name, in the order of the adapter. */
+export type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
+
+/** The shapes of a blob without its values. Throws as `openSafetensors` does. */
+export function readShapes(path: string): Shapes {
+  const file = openSafetensors(path);
+  file.close();
+  return file.entries;
+}
+
 /** Reads a blob of the codec `f32` that this program wrote. Throws as `readSafetensors` does. */
 export function readTensors(path: string): NamedTensors {
   return readSafetensors(path);
@@ -30,7 +40,7 @@ export function toWire(state: StateTensors): NamedTensors {
  * and nothing but finite numbers. Returns it in the base's order. Throws TributaryError `update.damaged`,
  * `update.tensor-mismatch` or `update.not-finite`.
  */
-export function readUpdate(path: string, base: NamedTensors): NamedTensors {
+export function readUpdate(path: string, base: Shapes): NamedTensors {
   let file: SafetensorsFile | undefined;
   try {
     file = openSafetensors(path);
@@ -47,7 +57,7 @@ export function readUpdate(path: string, base: NamedTensors): NamedTensors {
   }
 }
 
-function readAgainst(file: SafetensorsFile, base: NamedTensors): NamedTensors {
+function readAgainst(file: SafetensorsFile, base: Shapes): NamedTensors {
   const mismatch = (what: string): TributaryError => new TributaryError('update.tensor-mismatch', what);
   for (const name of file.entries.keys()) {
     if (!base.has(name))
@@ -65,7 +75,7 @@ function readAgainst(file: SafetensorsFile, base: NamedTensors): NamedTensors {
       );
     }
     const data = file.readFloat32(entry);
-    const at = data.findIndex((value) => !Number.isFinite(value));
+    const at = firstNotFinite(data);
     if (at >= 0) {
       throw new TributaryError(
         'update.not-finite',
@@ -75,6 +85,12 @@ function readAgainst(file: SafetensorsFile, base: NamedTensors): NamedTensors {
     update.set(name, { shape, data });
   }
   return update;
+}
+
+/** Position of the first NaN or infinity, or −1. A loop, because it sees every number of every update. */
+function firstNotFinite(data: Float32Array): number {
+  for (let index = 0; index < data.length; index++) if (!Number.isFinite(data[index])) return index;
+  return -1;
 }
 
 function shorten(name: string): string {

@@ -1,7 +1,7 @@
 /** @file Updates as they come in: what counts, what is refused and why, and what is answered. */
 
 import { toTributaryError, TributaryError } from '../errors.ts';
-import { readTensors, readUpdate } from '../federation/codec.ts';
+import { readShapes, readUpdate } from '../federation/codec.ts';
 import { verify } from '../federation/identity.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import type { BlobReference } from '../federation/shapes.ts';
@@ -48,7 +48,7 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
   }
   if (!blobs.has(blob.hash)) return 'waiting';
   try {
-    readUpdate(blobs.path(blob.hash), readTensors(blobs.path(round.base.hash)));
+    readUpdate(blobs.path(blob.hash), readShapes(blobs.path(round.base.hash)));
   } catch (thrown) {
     const error = toTributaryError(thrown);
     if (!error.code.startsWith('update.')) throw thrown;
