@@ -233,7 +233,6 @@ export class Engine {
       intraOpNumThreads: this.threads,
       // A pattern is planned for one shape; with batches of many lengths it only costs memory.
       enableMemPattern: false,
-      ...(process.env.PROFILE && { enableProfiling: true, profileFilePrefix: 'onnxruntime_profile' }),
       logSeverityLevel: 3,
       // Several sites may share one machine: a thread that waits must not burn a core.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
