@@ -13,6 +13,7 @@ export default defineConfig({
         tributary: 'main/cli/tributary.ts',
         'training-process': 'core/training/process.ts',
         golden: 'test/golden/run.ts',
+        interop: 'test/interop/peft.ts',
       },
     },
   },

@@ -38,6 +38,8 @@ export interface TextOptions {
 
 export interface TrainRequest extends TextOptions {
   readonly examples: readonly Example[];
+  /** Examples that are tokens already; they take the place of `examples`. */
+  readonly tokens?: readonly TokenExample[];
   /** Examples in an optimizer step. */
   readonly batchSize: number;
   /** Examples computed at once; the gradients of a step's parts are summed. Default: the whole step. */
@@ -210,7 +212,9 @@ export class Trainer {
   async train(request: TrainRequest, observer: Observer<StepReport> = {}): Promise<TrainResult> {
     const adapter = this.#adapter;
     if (!adapter) throw new Error('there is no adapter to train');
-    const tokenized = this.#tokenize(request.examples, request);
+    const tokenized = request.tokens
+      ? { examples: request.tokens, skipped: 0 }
+      : tokenizeExamples(request.examples, this.#text(request));
     const gradients = (adapter.gradients ??= emptyParameters(
       [...adapter.parameters.tensors].map(([name, { shape }]) => ({ name, shape })),
     ));
@@ -357,10 +361,6 @@ export class Trainer {
         parameters: this.#adapter.parameters.tensors,
       }
     );
-  }
-
-  #tokenize(examples: readonly Example[], options: TextOptions) {
-    return tokenizeExamples(examples, this.#text(options));
   }
 
   #text({ template, maxLength }: TextOptions) {

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { TributaryError } from '../../core/errors.ts';
 import { register as registerAudit } from './commands/audit.ts';
+import { register as registerBench } from './commands/bench.ts';
 import { register as registerDemo } from './commands/demo.ts';
 import { register as registerDoctor } from './commands/doctor.ts';
 import { register as registerEvaluate } from './commands/evaluate.ts';
@@ -27,6 +28,7 @@ const registrations = [
   registerModels,
   registerTokenize,
   registerAudit,
+  registerBench,
   registerDoctor,
 ];
 

@@ -74,7 +74,7 @@ const train = runs(options, async (input, context) => {
   });
   if (skipped.length > 0) context.output.line(`${skipped.length} broken lines are left out.`);
   const start = input.adapter === undefined ? null : { folder: input.adapter };
-  const result = await trainAndReport({ input, examples, start, out: input.out }, context);
+  const result = await trainAndReport({ input, data: { examples }, start, out: input.out }, context);
   context.output.result({ ...result, skippedLines: skipped.length });
 });
 
@@ -82,13 +82,13 @@ const train = runs(options, async (input, context) => {
 export async function trainAndReport(
   work: {
     readonly input: TrainingOptions;
-    readonly examples: TrainRequest['examples'];
+    readonly data: Pick<TrainRequest, 'examples' | 'tokens'>;
     readonly start: { folder: string } | null;
     readonly out: string | undefined;
   },
   { output, progress, interruption }: CommandContext,
 ): Promise<Record<string, unknown>> {
-  const { input, examples, start, out } = work;
+  const { input, data, start, out } = work;
   const signal = interruption();
   return withTrainer(engineOf(input), async (trainer, opened) => {
     const configuration = { rank: input.rank, alpha: input.alpha, targets: input.targets };
@@ -96,14 +96,18 @@ export async function trainAndReport(
     else await trainer.call('startAdapter', { configuration, seed: input.seed });
     let secondsToFirstStep = 0;
     const bar = progress('Training');
-    const trained = await trainer.call('train', requestOf(input, examples), {
-      signal,
-      report: (step) => {
-        if (step.step === 1) secondsToFirstStep = performance.now() / 1000;
-        output.event('step', { step: step.step, loss: step.loss, gradNorm: step.gradientNorm });
-        bar.update(step.step, step.steps, `loss ${step.loss.toFixed(4)}`);
+    const trained = await trainer.call(
+      'train',
+      { ...requestOf(input), ...data },
+      {
+        signal,
+        report: (step) => {
+          if (step.step === 1) secondsToFirstStep = performance.now() / 1000;
+          output.event('step', { step: step.step, loss: step.loss, gradNorm: step.gradientNorm });
+          bar.update(step.step, step.steps, `loss ${step.loss.toFixed(4)}`);
+        },
       },
-    });
+    );
     if (out !== undefined) await trainer.call('saveAdapter', { folder: out });
     const peakRssBytes = await peakMemory(trainer);
     const tokensPerSecond = medianSpeed(trained);
@@ -141,9 +145,8 @@ function engineOf({ model, precision, device, threads }: TrainingOptions): Engin
   return { model, precision, device, threads };
 }
 
-function requestOf(input: TrainingOptions, examples: TrainRequest['examples']): TrainRequest {
+function requestOf(input: TrainingOptions): Omit<TrainRequest, 'examples'> {
   return {
-    examples,
     template: input.template,
     maxLength: input.maxLength,
     batchSize: input.batch,
