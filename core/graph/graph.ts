@@ -41,7 +41,7 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly outputs: { readonly name: string; readonly value: Value }[] = [];
   readonly #known = new Map<string, Value>();
-  readonly #names = new Map<string, number>();
+  readonly #names = new Set<string>();
   #scope = '';
 
   /** Runs `build` with `part` appended to the path of the nodes it makes. */
@@ -123,8 +123,9 @@ export class Graph {
   }
 
   #uniqueName(base: string): string {
-    const uses = this.#names.get(base) ?? 0;
-    this.#names.set(base, uses + 1);
-    return uses === 0 ? base : `${base}_${uses}`;
+    let name = base;
+    for (let number = 1; this.#names.has(name); number++) name = `${base}_${number}`;
+    this.#names.add(name);
+    return name;
   }
 }

@@ -35,6 +35,16 @@ describe('graphs', () => {
     expect(graph.nodes).toHaveLength(2);
   });
 
+  it('gives constants that look alike names of their own', async () => {
+    const graph = new Graph();
+    const x = graph.input('x', 'float32', [1, 2]);
+    const [one, square] = [[1], [1, 1]].map((shape) => graph.constant('float32', shape, [1]));
+    const pair = graph.constant('float32', [2], [1, 1]);
+    expect(new Set([one, square, pair].map(({ name }) => name)).size).toBe(3);
+    graph.output('y', add(add(add(x, one), square), pair));
+    expect((await run(toOnnx(graph), graph, [f32([1, 2], [1, 2])])).y).toEqual([4, 5]);
+  });
+
   it('names the node and the shapes that do not fit', () => {
     const graph = new Graph();
     const [a, b] = [graph.input('a', 'float32', [2, 3]), graph.input('b', 'float32', [2, 3])];
