@@ -19,6 +19,7 @@ export interface TokenBatch extends EngineBatch {
  * then reshuffled for the next pass. Within a pass batches hold examples of like length, so that padding is
  * small, and the batches follow each other in random order. Equal `seedParts` (seed, round, site) give equal
  * batches on every machine.
+ * @throws Error when there are no examples
  */
 export function sampleRound<Item extends { readonly ids: { readonly length: number } }>({
   examples,
@@ -32,7 +33,8 @@ export function sampleRound<Item extends { readonly ids: { readonly length: numb
   seedParts: readonly (string | number)[];
 }): Item[][] {
   const drawn = drawIndices(examples.length, batchSize * steps, seedParts);
-  // A window is no longer than a pass: the same example, equal in length to itself, shall not meet itself in a batch.
+  // An example is as long as itself, so sorting brings its draws together: in a window no longer than a pass they
+  // are two at the most, and two only where the window reaches into the next pass.
   const window = Math.max(1, Math.floor(examples.length / batchSize)) * batchSize;
   const batches: Item[][] = [];
   for (let start = 0; start < drawn.length; start += window) {
@@ -50,9 +52,12 @@ export function sampleRound<Item extends { readonly ids: { readonly length: numb
 
 /** `count` indices below `size`: passes over all of them, each in its own random order. */
 function drawIndices(size: number, count: number, seedParts: readonly (string | number)[]): number[] {
+  if (size === 0) throw new Error('there are no examples to draw from');
   const drawn: number[] = [];
   for (let pass = 0; drawn.length < count; pass++) {
-    drawn.push(...new Random(...seedParts, 'pass', pass).permutation(size).slice(0, count - drawn.length));
+    for (const index of new Random(...seedParts, 'pass', pass).permutation(size)) {
+      if (drawn.length < count) drawn.push(index);
+    }
   }
   return drawn;
 }

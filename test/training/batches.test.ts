@@ -28,6 +28,17 @@ describe('sampleRound', () => {
     ); // prettier-ignore
   });
 
+  it('draws from large sets, and from none refuses', () => {
+    const one = [{ ids: new Int32Array(1) }];
+    const large = Array.from({ length: 200_000 }, () => one[0]);
+    expect(sampleRound({ examples: large, batchSize: 4, steps: 50_000, seedParts: [1] })).toHaveLength(
+      50_000,
+    );
+    expect(() => sampleRound({ examples: [], batchSize: 4, steps: 1, seedParts: [1] })).toThrow(
+      'no examples',
+    );
+  });
+
   it('depends on every part of the seed and on nothing else', () => {
     const draw = (...seedParts: (string | number)[]) =>
       sampleRound({ examples: mixed, batchSize: 4, steps: 5, seedParts }).map((batch) =>
