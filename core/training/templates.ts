@@ -57,7 +57,7 @@ export type TemplateName = keyof typeof makers;
 export const TEMPLATE_NAMES: readonly TemplateName[] = ['chat', 'alpaca', 'vicuna'];
 
 function isTemplateName(name: string): name is TemplateName {
-  return name in makers;
+  return Object.hasOwn(makers, name);
 }
 
 /**

@@ -109,8 +109,8 @@ describe('OpenFedLLM’s templates', () => {
     expect(supervised(alpaca.render(example))).toEqual(['a</s>', 'b</s>']);
   });
 
-  it('refuses an unknown name', () => {
-    expect(() => makeTemplate('zephyr', { renderChat: chatml, endOfSequence: end })).toThrow(
+  it.each(['zephyr', 'toString'])('refuses the unknown name %s', (name) => {
+    expect(() => makeTemplate(name, { renderChat: chatml, endOfSequence: end })).toThrow(
       expect.objectContaining({ code: 'template.unknown' }) as Error,
     );
   });
