@@ -2,7 +2,7 @@
 
 import { fork, type ChildProcess } from 'node:child_process';
 
-import { ERRORS, TributaryError, type ErrorCode } from '../errors.ts';
+import { isErrorCode, TributaryError } from '../errors.ts';
 import { programPath } from '../programs.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
 import type { Observer } from './trainer.ts';
@@ -85,7 +85,7 @@ export class TrainerProcess {
     this.#pending.delete(message.id);
     if (message.type === 'answer') pending.resolve(message.answer);
     else {
-      const code = Object.hasOwn(ERRORS, message.code) ? (message.code as ErrorCode) : 'internal.unexpected';
+      const code = isErrorCode(message.code) ? message.code : 'internal.unexpected';
       pending.reject(new TributaryError(code, message.message, { hint: message.hint }));
     }
   }

@@ -21,6 +21,7 @@ type Handlers = {
 const handlers: Handlers = {
   open: async (options) => {
     await trainer?.close();
+    trainer = null;
     trainer = await Trainer.open(options);
     const { identity, precision, device } = trainer;
     return { identity, precision, device };
@@ -87,3 +88,5 @@ process.on('message', (message: ToTrainer) => {
   else void answer(message);
 });
 process.on('disconnect', end);
+// A terminal interrupts all of its processes at once; what that means for the work, the caller says.
+process.on('SIGINT', () => undefined);

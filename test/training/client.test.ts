@@ -135,6 +135,9 @@ describe('the training process', () => {
     expect(missing.hint).toContain('tributary models fetch smollm2-135m-instruct');
     expect((await errorOf(trainer.call('train', request))).code).toBe('internal.unexpected');
     await trainer.call('open', tiny);
+    await errorOf(trainer.call('open', { ...tiny, model: 'smollm2-135m-instruct' }));
+    expect((await errorOf(trainer.call('setAdapter', null))).message).toBe('no model is open');
+    await trainer.call('open', tiny);
     const other = initialAdapter({ ...TINY_CONFIGURATION, hiddenSize: 32 }, lora, 1);
     const wrong = await errorOf(trainer.call('setAdapter', { configuration: lora, tensors: other }));
     expect(wrong.code).toBe('adapter.other-base');
@@ -161,6 +164,13 @@ describe('the training process', () => {
     expect((await errorOf(stopped)).code).toBe('training.stopped');
     expect(last).toBeGreaterThanOrEqual(2);
     expect((await trainer.call('train', request)).steps).toHaveLength(4);
+  });
+
+  it('leaves an interrupt of the terminal to its caller', async () => {
+    const trainer = await openTiny();
+    const report = ({ step }: StepReport) =>
+      step === 1 && trainer.pid !== undefined && process.kill(trainer.pid, 'SIGINT');
+    expect((await trainer.call('train', { ...request, steps: 40 }, { report })).steps).toHaveLength(40);
   });
 
   it('does not begin what was stopped before', async () => {
