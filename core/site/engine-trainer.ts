@@ -31,6 +31,8 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
     if (warm?.key === key) return warm.process;
     await close();
     const process = new TrainerProcess();
+    // Before it is open, so that closing while a model loads ends the process too.
+    warm = { process, key };
     try {
       const opened = await process.call('open', {
         model: referenceTo(model, options.model),
@@ -45,10 +47,9 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
         );
       }
     } catch (error) {
-      await process.close();
+      await close();
       throw error;
     }
-    warm = { process, key };
     return process;
   }
 

@@ -1,0 +1,92 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { pinPlan, readPlan } from '../../core/federation/plan.ts';
+import type { Plan } from '../../core/federation/plan.ts';
+import { initialAdapter } from '../../core/model/lora.ts';
+import { openTiny, TINY_CONFIGURATION } from '../../core/model/tiny.ts';
+import { createEngineTrainer } from '../../core/site/engine-trainer.ts';
+import { until } from '../helpers/until.ts';
+import type { RoundRequest, RoundTrainer } from '../../core/site/trainer.ts';
+
+// The trainer's process is the built program; `npm test` builds first.
+
+const request = readPlan(
+  JSON.stringify({
+    name: 'trial',
+    model: 'tiny',
+    adapter: { rank: 2, alpha: 4 },
+    training: { steps: 2, batchSize: 2, maxLength: 64, precision: 'f32' },
+  }),
+);
+const { id, sha256 } = openTiny().identity;
+const plan = pinPlan(request, { id, sha256 });
+const base = initialAdapter(TINY_CONFIGURATION, plan.adapter, plan.seed);
+
+function round(changes: Partial<RoundRequest> = {}): RoundRequest {
+  return {
+    plan,
+    run: 'trial-1',
+    round: 0,
+    learningRate: 1e-2,
+    seedParts: [0, 0, 'north'],
+    base,
+    examples: ['a', 'b', 'c'].map((content) => ({
+      kind: 'conversation',
+      messages: [
+        { role: 'user', content },
+        { role: 'assistant', content: 'yes' },
+      ],
+    })),
+    signal: new AbortController().signal,
+    onStep: () => undefined,
+    ...changes,
+  };
+}
+
+const trainers: RoundTrainer[] = [];
+afterEach(async () => {
+  for (const trainer of trainers.splice(0)) await trainer.close();
+  await untilChildren(0);
+});
+
+function newTrainer(): RoundTrainer {
+  const trainer = createEngineTrainer({ threads: 1 });
+  trainers.push(trainer);
+  return trainer;
+}
+
+const children = () =>
+  process.getActiveResourcesInfo().filter((resource) => resource === 'ProcessWrap').length;
+const untilChildren = (count: number) => until(() => expect(children()).toBe(count));
+
+describe('the trainer of a real site', () => {
+  it('trains a round from its base, which stays as it is, and keeps its process for the next', async () => {
+    const trainer = newTrainer();
+    const before = structuredClone(base);
+    const first = await trainer.train(round());
+    const second = await trainer.train(round());
+    expect(second).toEqual(first);
+    expect([...first.adapter.keys()]).toEqual([...base.keys()]);
+    expect(first.adapter).not.toEqual(base);
+    expect(base).toEqual(before);
+    expect(first.examples).toBe(3);
+    expect(children()).toBe(1);
+  });
+
+  it('refuses another model than the plan pins, and ends the process', async () => {
+    const other: Plan = { ...plan, model: { id: 'tiny', sha256: '0'.repeat(64) } };
+    await expect(newTrainer().train(round({ plan: other }))).rejects.toMatchObject({
+      code: 'model.hash-mismatch',
+    });
+    await untilChildren(0);
+  });
+
+  it('ends its process when it is closed while the model loads', async () => {
+    const trainer = newTrainer();
+    const training = trainer.train(round());
+    const refused = expect(training).rejects.toMatchObject({ code: 'training.stopped' });
+    await untilChildren(1);
+    await trainer.close();
+    await refused;
+    await untilChildren(0);
+  });
+});
