@@ -77,7 +77,7 @@ function watchSignals(): { watch: () => AbortSignal; stop: () => void } {
   const controller = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
-    controller.abort();
+    controller.abort(new TributaryError('training.stopped', 'The command was interrupted.'));
   };
   const stop = (): void => {
     process.off('SIGINT', onSignal);
