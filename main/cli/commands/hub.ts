@@ -49,12 +49,17 @@ export function register(program: Command): void {
   command('stop', 'stop the running hub').action(stop);
 }
 
-const init = runs(folder.extend({ name: z.string().min(1), url: z.array(z.string()).default([]) }), async (input, { output }) => {
-  const made = await initHub({ folder: input.dir, name: input.name, urls: input.url });
-  output.line(`The hub of ${input.name} is ready in ${input.dir}. Its fingerprint, to compare with the sites:`);
-  output.line(made.fingerprint);
-  output.result(made);
-}); // prettier-ignore
+const init = runs(
+  folder.extend({ name: z.string().min(1), url: z.array(z.string()).default([]) }),
+  async (input, { output }) => {
+    const made = await initHub({ folder: input.dir, name: input.name, urls: input.url });
+    output.line(
+      `The hub of ${input.name} is ready in ${input.dir}. Its fingerprint, to compare with the sites:`,
+    );
+    output.line(made.fingerprint);
+    output.result(made);
+  },
+);
 
 const startOptions = folder.extend({ host: z.string(), port, logLevel });
 
@@ -67,9 +72,10 @@ const start = runs(startOptions, async ({ dir, host, port, logLevel: level }, { 
     host,
     port,
     log,
-    onEvent: ({ type, ...fields }) => {
+    onEvent: (event) => {
+      const { type, ...fields } = event;
       output.event(type, fields);
-      output.line(describeEvent({ type, ...fields } as HubEvent));
+      output.line(describeEvent(event));
     },
   });
   const onInterrupt = (): void => void hub.stop();
@@ -113,11 +119,14 @@ function describeEvent(event: HubEvent): string {
   }
 }
 
-const invite = runs(folder.extend({ site: z.string().optional(), expires: duration }), async (input, { output }) => {
-  const made = await askHub(input.dir, 'invite', { site: input.site, seconds: input.expires });
-  output.line(made.invitation);
-  output.result(made);
-}); // prettier-ignore
+const invite = runs(
+  folder.extend({ site: z.string().optional(), expires: duration }),
+  async (input, { output }) => {
+    const made = await askHub(input.dir, 'invite', { site: input.site, seconds: input.expires });
+    output.line(made.invitation);
+    output.result(made);
+  },
+);
 
 const sites = runs(folder, async ({ dir }, { output }) => {
   const answer = await askHub(dir, 'sites', {});

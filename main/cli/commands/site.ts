@@ -34,7 +34,7 @@ export function register(program: Command): void {
   command(site, 'join', 'join a federation')
     .argument('<invitation>', 'the line tributary1.… from the coordinator')
     .option('--name <name>', 'name of this site, where the invitation leaves it open')
-    .action(join_);
+    .action(joinFederation);
   command(site, 'start', 'take part in runs until SIGTERM')
     .option('--model <path>', 'where a model lies that is not in the catalogue')
     .option('--threads <number>', 'threads of the engine; all cores without it')
@@ -75,7 +75,7 @@ function machinePolicy(): string | undefined {
 }
 
 const joinOptions = folder.extend({ invitation: z.string(), name: z.string().optional() });
-const join_ = runs(joinOptions, async ({ dir, invitation, name }, { output }) => {
+const joinFederation = runs(joinOptions, async ({ dir, invitation, name }, { output }) => {
   const joined = await askSite(at(dir), 'join', { invitation, name });
   output.line(
     `${joined.site} is a member of ${joined.federation}. Compare the hub's fingerprint by telephone:`,
