@@ -21,8 +21,8 @@ import { withTrainer } from '../training.ts';
 
 const options = z.object({
   model: z.string(),
-  rounds: wholeNumber(1),
-  steps: wholeNumber(1),
+  rounds: wholeNumber(1).optional(),
+  steps: wholeNumber(1).optional(),
   sample: z.enum(SAMPLES),
   dir: z.string(),
 });
@@ -32,8 +32,8 @@ export function register(program: Command): void {
     .command('demo')
     .description('three sample institutions train a shared model with a hub, each as a process of its own')
     .option('--model <model>', 'id in the catalogue, `tiny`, or a path', 'smollm2-135m-instruct')
-    .option('--rounds <number>', 'rounds of the run', '3')
-    .option('--steps <number>', 'steps of each site in each round', '8')
+    .option('--rounds <number>', 'rounds of the run; as many as its plan says without it')
+    .option('--steps <number>', 'steps of each site in each round; as many as its plan says without it')
     .option('--sample <name>', SAMPLES.join(' or '), 'clinics')
     .option('--dir <folder>', 'where hub, sites and the adapter are kept', 'tributary-demo')
     .action(demo);
@@ -54,7 +54,7 @@ const demo = runs(options, async (input, context) => {
   const { sites, heldOut } = institutions;
   const request = readPlan(readFileSync(institutions.plan, 'utf8'));
   const { federation, training } = request;
-  const { rounds, steps } = input;
+  const { rounds = federation.rounds, steps = training.steps } = input;
   const model = existsSync(input.model) ? resolve(input.model) : input.model;
   const plan = {
     ...request,
@@ -78,6 +78,10 @@ const demo = runs(options, async (input, context) => {
     signal,
     watcher: {
       say: (text) => output.line(text),
+      process: (name, pid) => {
+        output.event('process', { name, pid });
+        output.line(`${name} runs as process ${pid}.`);
+      },
       progress: (share, detail) => bar.update(share, 1, detail),
       round: (round) => {
         output.event('round', { ...round });

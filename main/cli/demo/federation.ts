@@ -26,6 +26,8 @@ export interface FederatedResult {
 
 export interface Watcher {
   say(text: string): void;
+  /** A process of the demonstration has started, or has been started again. */
+  process(name: string, pid: number | undefined): void;
   round(round: Round): void;
   /** Share of the run that is done, 0 to 1. */
   progress(share: number, detail: string): void;
@@ -70,25 +72,25 @@ export async function runFederation(options: {
     const ended = new Promise<Line>((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       const positions = new Map<string, number>();
-      const on = (line: (line: Line) => void, name: string) => ({
+      const on = (name: string, line: (line: Line) => void) => ({
         line,
+        started: (pid: number | undefined) => watcher.process(name, pid),
         died: (how: string) => watcher.say(`${name} has died (${how}) and is started again.`),
         ended: (error: TributaryError) => reject(error),
       });
       const listening = new Promise<void>((ready) => {
         const hub = daemon(
           ['hub', 'start', '--dir', hubFolder],
-          on((line) => {
+          on('hub', (line) => {
             if (line.type === 'listening') ready();
             if (line.type === 'ended') resolve(line);
             if (line.type === 'round') {
               rounds.push(roundSchema.parse(line));
               watcher.round(rounds[rounds.length - 1]);
             }
-          }, 'The hub'),
+          }),
         );
         daemons.push(hub);
-        watcher.say(`hub: process ${hub.pid}`);
       });
       const onState = (name: string) => (line: Line) => {
         const { round, step, steps } = stateSchema.safeParse(line).data ?? {};
@@ -115,9 +117,7 @@ export async function runFederation(options: {
               '--threads',
               `${options.threads}`,
             ];
-            const site = daemon(words, on(onState(name), name));
-            daemons.push(site);
-            watcher.say(`${name}: process ${site.pid}, its rows in ${dir}`);
+            daemons.push(daemon(words, on(name, onState(name))));
           }
           await command('hub', 'propose', options.plan, '--dir', hubFolder);
         })

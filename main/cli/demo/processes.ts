@@ -55,7 +55,6 @@ export function command(...words: readonly string[]): Promise<Line> {
 
 /** A process that goes on until it is stopped. */
 export interface Daemon {
-  readonly pid: number | undefined;
   /** Ends it by SIGTERM and waits for its end. */
   stop(): Promise<void>;
 }
@@ -69,7 +68,12 @@ const RESTARTS = 5;
  */
 export function daemon(
   words: readonly string[],
-  on: { line(line: Line): void; died(how: string): void; ended(error: TributaryError): void },
+  on: {
+    started(pid: number | undefined): void;
+    line(line: Line): void;
+    died(how: string): void;
+    ended(error: TributaryError): void;
+  },
 ): Daemon {
   let stopping = false;
   let restarts = 0;
@@ -81,6 +85,7 @@ export function daemon(
       if (line.type === 'error') failure = errorOf(line, words);
       else on.line(line);
     });
+    on.started(started.pid);
     started.once('close', (status, signal) => {
       if (stopping) return;
       const how = signal ?? `status ${status}`;
@@ -98,9 +103,6 @@ export function daemon(
   }
 
   return {
-    get pid() {
-      return child.pid;
-    },
     stop: async () => {
       stopping = true;
       if (child.exitCode !== null || child.signalCode !== null) return;
