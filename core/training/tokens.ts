@@ -26,8 +26,7 @@ export function tokenizeText(
   maxLength: number,
 ): TokenExample | null {
   const encoding = tokenizer.encode(text, { special: true });
-  const beginning = tokenizer.beginningOfSequence;
-  const prefix = beginning !== null && encoding.ids[0] !== beginning.id ? [beginning.id] : [];
+  const prefix = missingBeginning(encoding.ids, tokenizer);
   const length = Math.min(prefix.length + encoding.ids.length, maxLength);
   const ids = Int32Array.from([...prefix, ...encoding.ids.slice(0, length - prefix.length)]);
   const labels = new Int32Array(length).fill(UNSUPERVISED);
@@ -42,6 +41,17 @@ export function tokenizeText(
     if (token > 0) supervisedTokens++;
   }
   return supervisedTokens > 0 ? { ids, labels, supervisedTokens } : null;
+}
+
+/** Token ids of the text that a model continues, begun as in training. */
+export function tokenizePrompt(text: string, tokenizer: Tokenizer): number[] {
+  const { ids } = tokenizer.encode(text, { special: true });
+  return [...missingBeginning(ids, tokenizer), ...ids];
+}
+
+/** The beginning token of a model that has one, unless the ids start with it. */
+function missingBeginning(ids: readonly number[], { beginningOfSequence }: Tokenizer): number[] {
+  return beginningOfSequence === null || ids[0] === beginningOfSequence.id ? [] : [beginningOfSequence.id];
 }
 
 /** A token without width (a later byte of a character) counts as lying on its position. */

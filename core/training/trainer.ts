@@ -18,7 +18,13 @@ import type { Example, Message } from './examples.ts';
 import { adamW, clipGlobalNorm } from './optimizer.ts';
 import { choosePrecision, type RequestedPrecision } from './precision.ts';
 import { makeTemplate, type Template, type TemplateName } from './templates.ts';
-import { allTruncated, tokenizeExamples, tokenizeText, type TokenExample } from './tokens.ts';
+import {
+  allTruncated,
+  tokenizeExamples,
+  tokenizePrompt,
+  tokenizeText,
+  type TokenExample,
+} from './tokens.ts';
 
 export interface TrainerOptions {
   /** Catalogue id, `tiny` or a path. */
@@ -297,7 +303,7 @@ export class Trainer {
   ): Promise<GenerateResult> {
     const { tokenizer } = this.#model;
     const prompt = this.#template(request.template).prompt(request.messages);
-    const { ids } = tokenizer.encode(prompt, { special: true });
+    const ids = tokenizePrompt(prompt, tokenizer);
     const random = new Random('generate', request.seed);
     const started = performance.now();
     let first = started;

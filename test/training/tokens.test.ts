@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Tokenizer } from '../../core/model/tokenizer.ts';
 import { makeTemplate } from '../../core/training/templates.ts';
-import { tokenizeExamples, tokenizeText } from '../../core/training/tokens.ts';
+import { tokenizeExamples, tokenizePrompt, tokenizeText } from '../../core/training/tokens.ts';
 import { checkBatch } from '../golden/checks/batch.ts';
 import { smollm2File } from '../model/fixtures.ts';
 
@@ -58,6 +58,14 @@ describe('tokenizeText', () => {
   it('does not count the first token, which nothing predicts', () => {
     expect(tokenizeText({ text: 'a', spans: [[0, 1]] }, plain, 10)).toBeNull();
     expect(tokenizeText({ text: 'a b', spans: [[0, 3]] }, plain, 10)?.supervisedTokens).toBe(1);
+  });
+});
+
+describe('tokenizePrompt', () => {
+  it('begins as the text of an example does', () => {
+    expect(tokenizePrompt('a bb', wordTokenizer(true))).toEqual([9, 1, 3]);
+    expect(tokenizePrompt('^a bb', wordTokenizer(true))).toEqual([9, 1, 3]);
+    expect(tokenizePrompt('a bb', plain)).toEqual([1, 3]);
   });
 });
 
