@@ -18,13 +18,7 @@ import type { Example, Message } from './examples.ts';
 import { adamW, clipGlobalNorm } from './optimizer.ts';
 import { choosePrecision, type RequestedPrecision } from './precision.ts';
 import { makeTemplate, type Template, type TemplateName } from './templates.ts';
-import {
-  allTruncated,
-  tokenizeExamples,
-  tokenizePrompt,
-  tokenizeText,
-  type TokenExample,
-} from './tokens.ts';
+import { allTruncated, tokenizeExamples, tokenizePrompt, tokenizeText, type TokenExample } from './tokens.ts';
 
 export interface TrainerOptions {
   /** Catalogue id, `tiny` or a path. */
