@@ -108,24 +108,7 @@ const stateHeader = z.record(
 
 /** Float64 tensors as safetensors bytes, in the order of the map. */
 export function encodeState(tensors: StateTensors): Uint8Array {
-  const header: z.infer<typeof stateHeader> = {};
-  let end = 0;
-  for (const [name, { shape, data }] of tensors) {
-    header[name] = { dtype: 'F64', shape: [...shape], data_offsets: [end, end + data.byteLength] };
-    end += data.byteLength;
-  }
-  const json = JSON.stringify(header);
-  const text = Buffer.from(json + ' '.repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
-  const bytes = Buffer.alloc(8 + text.length + end);
-  bytes.writeBigUInt64LE(BigInt(text.length));
-  text.copy(bytes, 8);
-  let at = 8 + text.length;
-  for (const { data } of tensors.values()) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset + at, data.byteLength);
-    for (let index = 0; index < data.length; index++) view.setFloat64(8 * index, data[index], true);
-    at += data.byteLength;
-  }
-  return bytes;
+  return encodeSafetensors(tensors, null);
 }
 
 /** Reads what `encodeState` wrote. Throws TributaryError `state.damaged`. */

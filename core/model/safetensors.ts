@@ -5,7 +5,7 @@ import { TributaryError } from '../errors.ts';
 import { storage, unpack } from './blocks.ts';
 import { openForReading } from './gguf.ts';
 import { elementCount } from './tensor.ts';
-import type { NamedTensors, Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 
 const LONGEST_HEADER = 100_000_000;
 
@@ -129,18 +129,25 @@ export function readSafetensors(path: string): Map<string, Tensor> {
   }
 }
 
+/** Tensors whose element type a file of safetensors can be written in. */
+type FloatTensors = ReadonlyMap<
+  string,
+  { readonly shape: readonly number[]; readonly data: Float32Array | Float64Array }
+>;
+
 /**
- * The bytes of a file of float32 tensors in the order of the map; the same tensors always give the same bytes. The
- * header is padded with blanks so that the data is aligned to 8 bytes.
+ * The bytes of a file of tensors in the order of the map; the same tensors always give the same bytes. The header
+ * is padded with blanks so that the data is aligned to 8 bytes.
  */
 export function encodeSafetensors(
-  tensors: NamedTensors,
-  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+  tensors: FloatTensors,
+  metadata: Readonly<Record<string, string>> | null = { format: 'pt' },
 ): Buffer {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  const header: Record<string, unknown> = metadata === null ? {} : { __metadata__: metadata };
   let end = 0;
   for (const [name, { shape, data }] of tensors) {
-    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
+    const dtype = data instanceof Float64Array ? 'F64' : 'F32';
+    header[name] = { dtype, shape, data_offsets: [end, end + data.byteLength] };
     end += data.byteLength;
   }
   const json = JSON.stringify(header);
@@ -151,7 +158,11 @@ export function encodeSafetensors(
   let at = 8 + text.length;
   for (const { data } of tensors.values()) {
     const view = new DataView(bytes.buffer, bytes.byteOffset + at, data.byteLength);
-    for (let index = 0; index < data.length; index++) view.setFloat32(4 * index, data[index], true);
+    if (data instanceof Float64Array) {
+      for (let index = 0; index < data.length; index++) view.setFloat64(8 * index, data[index], true);
+    } else {
+      for (let index = 0; index < data.length; index++) view.setFloat32(4 * index, data[index], true);
+    }
     at += data.byteLength;
   }
   return bytes;
