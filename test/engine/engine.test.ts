@@ -11,7 +11,8 @@ import { openHuggingFaceWeights } from '../../core/model/huggingface-weights.ts'
 import { initialAdapter, linears, loraShapes } from '../../core/model/lora.ts';
 import { openTiny, TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import type { WeightStore } from '../../core/model/weights.ts';
-import { codeOf, temporaryFolder } from '../model/fixtures.ts';
+import { codeOf } from '../helpers/errors.ts';
+import { temporaryFolder } from '../model/fixtures.ts';
 import { collectGarbage, residentMemory } from './memory.ts';
 
 const lora = { rank: 4, alpha: 8, targets: 'all-linear' as const };

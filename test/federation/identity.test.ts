@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { TributaryError } from '../../core/errors.ts';
 import {
   fingerprint,
   generateIdentity,
@@ -17,6 +16,7 @@ import {
 import { encodeInvitation, parseInvitation, requireUnexpired } from '../../core/federation/invitation.ts';
 import type { Invitation } from '../../core/federation/invitation.ts';
 import { findMember, signRoster, verifyRoster } from '../../core/federation/roster.ts';
+import { codeOf } from '../helpers/errors.ts';
 
 const folders: string[] = [];
 function folder(): string {
@@ -27,16 +27,6 @@ function folder(): string {
 afterEach(() => {
   for (const path of folders.splice(0)) rmSync(path, { recursive: true });
 });
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof TributaryError) return error.code;
-    throw error;
-  }
-  return 'no error';
-}
 
 describe('identity', () => {
   it('is made once and is the same afterwards, in files only its owner reads', async () => {

@@ -3,9 +3,9 @@
 import { encode } from 'cborg';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TributaryError } from '../../core/errors.ts';
 import { decodeMessage, encodeMessage, MESSAGES } from '../../core/federation/messages.ts';
 import type { Message, MessageType, Party, SocketRole } from '../../core/federation/messages.ts';
+import { codeOf } from '../helpers/errors.ts';
 
 const hash = 'ab'.repeat(32);
 const blob = { hash, size: 12 };
@@ -83,16 +83,6 @@ const samples: { [T in MessageType]: Extract<Message, { type: T }> } = {
 const all = Object.values(samples);
 const parties: readonly Party[] = ['site', 'hub'];
 const roles: readonly SocketRole[] = ['control', 'bulk'];
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof TributaryError) return error.code;
-    throw error;
-  }
-  return 'no error';
-}
 
 function frame(type: MessageType, body: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from([MESSAGES[type].code >> 8, MESSAGES[type].code & 255]), body]);

@@ -3,11 +3,11 @@
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TributaryError } from '../../core/errors.ts';
 import { generateKeys } from '../../core/federation/keys.ts';
 import { startHandshake } from '../../core/federation/noise.ts';
 import type { Handshake, HandshakeOptions, NoisePattern, Transport } from '../../core/federation/noise.ts';
 import { checkNoise } from '../golden/checks/noise.ts';
+import { codeOf } from '../helpers/errors.ts';
 
 const site = generateKeys('x25519');
 const hub = generateKeys('x25519');
@@ -35,16 +35,6 @@ function run(
   responder.read(initiator.write(Buffer.from('hello')));
   initiator.read(responder.write(Buffer.from('welcome')));
   return [initiator.split(messagesPerKey), responder.split(messagesPerKey)];
-}
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof TributaryError) return error.code;
-    throw error;
-  }
-  return 'no error';
 }
 
 function flipped(message: Uint8Array, bit: number): Uint8Array {

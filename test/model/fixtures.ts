@@ -4,8 +4,6 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { TributaryError } from '../../core/errors.ts';
-import type { ErrorCode } from '../../core/errors.ts';
 
 /** A folder that is removed after the tests of the file. */
 export function temporaryFolder(): string {
@@ -19,28 +17,6 @@ export function smollm2File(): string | null {
   const home = process.env['TRIBUTARY_HOME'] ?? join(homedir(), '.tributary');
   const path = join(home, 'models', 'SmolLM2-135M-Instruct.Q4_1.gguf');
   return existsSync(path) ? path : null;
-}
-
-/** The code that an action fails with; `none` where it succeeds, and other errors pass through. */
-export function codeOf(action: () => unknown): ErrorCode | 'none' {
-  try {
-    action();
-    return 'none';
-  } catch (error) {
-    if (error instanceof TributaryError) return error.code;
-    throw error;
-  }
-}
-
-/** As `codeOf`, for promises. */
-export async function codeOfAsync(action: () => Promise<unknown>): Promise<ErrorCode | 'none'> {
-  try {
-    await action();
-    return 'none';
-  } catch (error) {
-    if (error instanceof TributaryError) return error.code;
-    throw error;
-  }
 }
 
 export type Metadata = Readonly<

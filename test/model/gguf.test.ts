@@ -8,14 +8,8 @@ import { huggingFaceName, openGgufWeights } from '../../core/model/gguf-weights.
 import { openGguf } from '../../core/model/gguf.ts';
 import type { WeightFormat } from '../../core/model/weights.ts';
 import { checkDequant } from '../golden/checks/model.ts';
-import {
-  codeOf,
-  countingTensor,
-  ggufBytes,
-  llamaMetadata,
-  smollm2File,
-  temporaryFolder,
-} from './fixtures.ts';
+import { codeOf } from '../helpers/errors.ts';
+import { countingTensor, ggufBytes, llamaMetadata, smollm2File, temporaryFolder } from './fixtures.ts';
 import type { FileTensor, Metadata } from './fixtures.ts';
 
 const folder = temporaryFolder();

@@ -10,7 +10,8 @@ import { encodeSafetensors } from '../../core/model/safetensors.ts';
 import type { Tensor } from '../../core/model/tensor.ts';
 import { TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import { byteCharacters } from '../../core/model/tokenizers/bytes.ts';
-import { codeOfAsync, smollm2File, temporaryFolder } from './fixtures.ts';
+import { codeOfAsync } from '../helpers/errors.ts';
+import { smollm2File, temporaryFolder } from './fixtures.ts';
 
 const smollm2 = smollm2File();
 const home = temporaryFolder();

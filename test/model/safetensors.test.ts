@@ -6,7 +6,8 @@ import { TributaryError } from '../../core/errors.ts';
 import { configurationFromHuggingFace } from '../../core/model/huggingface-configuration.ts';
 import { openHuggingFaceWeights } from '../../core/model/huggingface-weights.ts';
 import { encodeSafetensors, openSafetensors, readSafetensors } from '../../core/model/safetensors.ts';
-import { codeOf, temporaryFolder } from './fixtures.ts';
+import { codeOf } from '../helpers/errors.ts';
+import { temporaryFolder } from './fixtures.ts';
 
 const folder = temporaryFolder();
 

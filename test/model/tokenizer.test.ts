@@ -12,7 +12,8 @@ import { tokenizerFromGguf } from '../../core/model/tokenizers/from-gguf.ts';
 import { tokenizerFromJson } from '../../core/model/tokenizers/from-json.ts';
 import { forEachPiece, namedSplits, translatePattern } from '../../core/model/tokenizers/splits.ts';
 import { checkChatTemplate, checkTokenizer } from '../golden/checks/model.ts';
-import { codeOf, ggufBytes, llamaMetadata, smollm2File, temporaryFolder } from './fixtures.ts';
+import { codeOf } from '../helpers/errors.ts';
+import { ggufBytes, llamaMetadata, smollm2File, temporaryFolder } from './fixtures.ts';
 import type { Metadata } from './fixtures.ts';
 
 const merges = ['h e', 'l l', 'he ll', 'hell o', 'Ġ hello', 'l o', 'Ã ©', 'Ġ Ġ', 'ð Ł', '1 2'];
