@@ -97,17 +97,18 @@ function approvalOf({ identity }: SiteContext, { run, plan_hash, examples }: Sit
   return { type: 'approval', run, planHash: plan_hash, examples: examples ?? 1, signature };
 }
 
-/** Says no, with the reason, and remembers it. */
+/** Says no, with the reason, and remembers it. `withdraw` takes back an approval too: a person may give it again. */
 export function declineRun(
   { store, log }: SiteContext,
-  { run, planHash }: { run: string; planHash: string },
+  { run, planHash, withdraw = false }: { run: string; planHash: string; withdraw?: boolean },
   thrown: unknown,
 ): Message {
   const { code, message: reason } = toTributaryError(thrown);
   log.warn({ run, code }, reason);
   const known = store.run(run);
   store.transaction(() => {
-    if (known !== null && known.state !== 'approved' && !isOver(known)) store.setRun(run, 'declined', reason);
+    const stands = known?.state === 'approved' && !withdraw;
+    if (known !== null && !stands && !isOver(known)) store.setRun(run, 'declined', reason);
     if (known?.reason !== reason) store.ledger.append('refusal', { run, code, reason });
   });
   return { type: 'decline', run, planHash, code, reason: reason.slice(0, 2000) };
@@ -124,7 +125,9 @@ function isOver({ state }: SiteRun): boolean {
 export function checkRound({ store, policies }: SiteContext, start: MessageOf<'round-start'>): void {
   const run = store.run(start.run);
   if (run?.state !== 'approved' || run.dataset === null) {
-    throw new TributaryError('policy.no-approval', `This site has not approved the run ${start.run}.`);
+    const withdrawn = run?.state === 'declined' && run.reason;
+    const reason = withdrawn || `This site has not approved the run ${start.run}.`;
+    throw new TributaryError('policy.no-approval', reason);
   }
   const plan = planOf(run);
   passGate(policies(), { kind: 'plan', plan });

@@ -112,12 +112,11 @@ export function createRounds(options: RoundsOptions): Rounds {
           if (error.code === 'site.superseded') return;
           context.log.warn({ run, round: work.start.round, code: error.code }, error.message);
           options.onTrouble(error);
-          if (error.code.startsWith('policy.')) {
+          if (isOfThisSite(error) || (!error.retryable && attempt >= ATTEMPTS)) {
             const planHash = store.run(run)?.plan_hash ?? '';
-            outbox.send(declineRun(context, { run, planHash }, error));
+            outbox.send(declineRun(context, { run, planHash, withdraw: true }, error));
             return;
           }
-          if (!error.retryable && attempt >= ATTEMPTS) return;
           await sleep((options.retrySeconds ?? RETRY_SECONDS) * 1000, undefined, { signal }).catch(
             () => undefined,
           );
@@ -295,6 +294,14 @@ export function createRounds(options: RoundsOptions): Rounds {
     const work = works.get(run);
     if (work?.start.round === round) work.wake('answered');
   }
+}
+
+/**
+ * Whether an error comes of this site's policy, rows or model, so that trying again gives the same. The hub is told,
+ * for it must not wait for an update that cannot come.
+ */
+function isOfThisSite({ code, retryable }: TributaryError): boolean {
+  return !retryable && /^(?:policy|data|vault|template|model|adapter)\./.test(code);
 }
 
 /** What an earlier process has trained. */

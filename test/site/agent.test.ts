@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TributaryError } from '../../core/errors.ts';
 import { readTensors } from '../../core/federation/codec.ts';
 import { verify } from '../../core/federation/identity.ts';
 import type { Identity } from '../../core/federation/identity.ts';
@@ -272,6 +273,27 @@ describe('a round', () => {
     await hub.message('update');
     expect(trainer.requests).toHaveLength(2);
     expect(reasons).toContain('the engine has died');
+  });
+
+  it('that cannot be trained on these rows is declined at once, until a person approves it again', async () => {
+    const running = await up();
+    trainer.failure = new TributaryError('data.all-truncated', 'None of the 12 examples fits into 8 tokens.');
+    const { run } = hub.propose(plan);
+    await hub.message('approval');
+    const started = await hub.roundStart(plan, 0);
+    const decline = await hub.message('decline');
+    expect(decline).toMatchObject({ run, code: 'data.all-truncated' });
+    expect(trainer.requests).toHaveLength(1);
+    expect(running.status().runs[0]).toMatchObject({ state: 'declined', reason: decline.reason });
+    hub.send(started);
+    expect(await hub.message('decline', 2)).toMatchObject({
+      code: 'policy.no-approval',
+      reason: decline.reason,
+    });
+    await ask('approve', { run, dataset: 'notes' });
+    await hub.message('approval', 2);
+    hub.send(started);
+    expect((await hub.message('update')).run).toBe(run);
   });
 });
 
