@@ -13,6 +13,8 @@ const rows = {
   'internal.unexpected': { hint: 'Please report it with the details from the log.' },
   'usage.invalid': { hint: 'Run the command with --help to see its options.', exit: 2 },
   'file.not-found': { hint: 'Check the path and that you may read it.' },
+  'file.not-allowed': { hint: 'Change the permissions, or choose another place.' },
+  'file.wrong-kind': { hint: 'Name a file where a file is meant, a folder where a folder is meant.' },
   'disk.full': { hint: 'Free some space on that disk and run the same command again.', retryable: true },
 
   'model.not-found': {
@@ -29,6 +31,7 @@ const rows = {
   'model.unsupported-tokenizer': { hint: 'Choose a model with a byte-level BPE tokenizer.' },
   'model.tensor-missing': { hint: 'The file holds another model than its description says. Fetch it again.' },
   'model.tensor-shape': { hint: 'The file holds another model than its description says. Fetch it again.' },
+  'model.context-length': { hint: 'Shorten the text, or lower the longest length (--max-length).' },
   'model.chat-template': { hint: 'Use another prompt template, such as alpaca, or other messages.' },
   'model.not-reachable': { hint: 'Connect to the internet, or put the file there by hand.', retryable: true },
 
@@ -210,18 +213,32 @@ export class TributaryError extends Error {
   }
 }
 
-const systemCodes: Readonly<Record<string, ErrorCode>> = {
-  ENOSPC: 'disk.full',
-  SQLITE_FULL: 'disk.full',
-  ENOENT: 'file.not-found',
+/** What the system's own codes mean, and how it is said of a path. */
+const systemErrors: Readonly<Record<string, readonly [code: ErrorCode, say: (path: string) => string]>> = {
+  ENOSPC: ['disk.full', (path) => `No space is left to write ${path}`],
+  EDQUOT: ['disk.full', (path) => `The quota does not allow to write ${path}`],
+  SQLITE_FULL: ['disk.full', () => 'No space is left for the database'],
+  ENOENT: ['file.not-found', (path) => `There is no ${path}`],
+  EACCES: ['file.not-allowed', (path) => `The system does not allow access to ${path}`],
+  EPERM: ['file.not-allowed', (path) => `The system does not allow access to ${path}`],
+  EROFS: ['file.not-allowed', (path) => `The disk of ${path} can only be read`],
+  SQLITE_READONLY: ['file.not-allowed', () => 'The database can only be read'],
+  SQLITE_CANTOPEN: ['file.not-allowed', () => 'The database cannot be opened'],
+  EISDIR: ['file.wrong-kind', (path) => `${path} is a folder`],
+  ENOTDIR: ['file.wrong-kind', (path) => `${path} is below a file`],
+  EEXIST: ['file.wrong-kind', (path) => `${path} is there already`],
 };
 
 /** Normalises anything thrown at the one border where it is shown to a person or put on the wire. */
 export function toTributaryError(thrown: unknown): TributaryError {
   if (thrown instanceof TributaryError) return thrown;
   if (thrown instanceof Error) {
-    const system = systemCodes[(thrown as NodeJS.ErrnoException).code ?? ''];
-    return new TributaryError(system ?? 'internal.unexpected', thrown.message, { cause: thrown });
+    const { code: systemCode = '', path } = thrown as NodeJS.ErrnoException;
+    if (!Object.hasOwn(systemErrors, systemCode)) {
+      return new TributaryError('internal.unexpected', thrown.message, { cause: thrown });
+    }
+    const [code, say] = systemErrors[systemCode];
+    return new TributaryError(code, `${say(path ?? 'the file')}.`, { cause: thrown });
   }
   return new TributaryError('internal.unexpected', String(thrown));
 }

@@ -1,8 +1,8 @@
 /** @file Writing files so that a crash leaves the old one or the new one, never half of one. */
 
-import { open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 /**
  * Writes to a temporary file in the same folder, syncs it, renames it over `path` and syncs the folder.
@@ -13,21 +13,54 @@ export async function writeFileAtomically(
   data: string | Uint8Array,
   mode = 0o600,
 ): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  await writeFilesAtomically(dirname(path), { [basename(path)]: data }, mode);
+}
+
+/**
+ * Writes files of one folder that belong together: each is renamed into its place only once all of them are on disk,
+ * so that a full disk leaves what was there before.
+ */
+export async function writeFilesAtomically(
+  folder: string,
+  files: Readonly<Record<string, string | Uint8Array>>,
+  mode = 0o600,
+): Promise<void> {
+  const written: { readonly temporary: string; readonly path: string }[] = [];
   try {
-    const file = await open(temporary, 'wx', mode);
-    try {
-      await file.writeFile(data);
-      await file.sync();
-    } finally {
-      await file.close();
+    for (const [name, data] of Object.entries(files)) {
+      const path = join(folder, name);
+      const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+      written.push({ temporary, path });
+      const file = await open(temporary, 'wx', mode);
+      try {
+        await file.writeFile(data);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
     }
-    await rename(temporary, path);
+    for (const { temporary, path } of written) await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    for (const { temporary } of written) await rm(temporary, { force: true });
+    throw namePath(error, written.at(-1)?.path);
   }
-  await syncFolder(dirname(path));
+  await syncFolder(folder);
+}
+
+/** A full disk shows at a write, whose error names no file. */
+function namePath(error: unknown, path: string | undefined): unknown {
+  return error instanceof Error && !('path' in error) ? Object.assign(error, { path }) : error;
+}
+
+/**
+ * Makes a folder and finds out whether it can be written to, before hours of work end there. Leaves nothing in it.
+ * Throws the system's error.
+ */
+export async function makeWritableFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const probe = join(folder, `${randomBytes(6).toString('hex')}.tmp`);
+  await (await open(probe, 'wx', 0o600)).close();
+  await rm(probe);
 }
 
 /** Makes renames and new files in a folder survive a loss of power. Windows has no such call and needs none. */

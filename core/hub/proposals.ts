@@ -63,6 +63,13 @@ export async function propose(
 ): Promise<{ run: string; planHash: string }> {
   const { runs, members, store, blobs } = hub;
   const { minSites } = plan.federation;
+  if (plan.training.maxLength > configuration.maximumPositions) {
+    const limit = `${plan.model.id} takes ${configuration.maximumPositions} tokens at most`;
+    throw new TributaryError(
+      'plan.invalid',
+      `training.maxLength is ${plan.training.maxLength}, but ${limit}.`,
+    );
+  }
   const start = await writeInitialState(blobs, plan, initialAdapter(configuration, plan.adapter, plan.seed));
   const number = runs.countRuns() + 1;
   const id = identifier(plan.name, number);

@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { toTributaryError, TributaryError } from '../errors.ts';
-import { writeFileAtomically } from '../files.ts';
+import { writeFilesAtomically } from '../files.ts';
 import { configurationSchema } from './catalogue.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { loraShapes, targetedLinears } from './lora.ts';
@@ -118,8 +118,8 @@ export function readAdapter(folder: string, model: AdapterBase): Adapter {
 }
 
 /**
- * Writes the folder; each file appears whole or not at all, the tensors last.
- * @throws TributaryError `disk.full`, `file.not-found`, `adapter.target-unknown`
+ * Writes the folder: all of its files or, on a full disk, none of them.
+ * @throws TributaryError `disk.full`, `file.*`, `adapter.target-unknown`
  */
 export async function writeAdapter(
   folder: string,
@@ -135,9 +135,12 @@ export async function writeAdapter(
   const peft = peftConfiguration(configuration, base);
   try {
     await mkdir(folder, { recursive: true });
-    await writeFileAtomically(join(folder, CONFIGURATION), json(peft), 0o644);
-    await writeFileAtomically(join(folder, BASE), json({ format: 1, base: origin }), 0o644);
-    await writeFileAtomically(join(folder, TENSORS), encodeSafetensors(tensors), 0o644);
+    const files = {
+      [CONFIGURATION]: json(peft),
+      [BASE]: json({ format: 1, base: origin }),
+      [TENSORS]: encodeSafetensors(tensors),
+    };
+    await writeFilesAtomically(folder, files, 0o644);
   } catch (error) {
     throw toTributaryError(error);
   }

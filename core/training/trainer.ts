@@ -207,7 +207,8 @@ export class Trainer {
   /**
    * Trains the adapter for `steps` steps of AdamW with fresh moments, as each client-round of OpenFedLLM does.
    * The loss of a step is the mean over all supervised tokens of its examples.
-   * @throws TributaryError `training.stopped` when the signal aborts, `training.not-finite`, `data.all-truncated`
+   * @throws TributaryError `training.stopped` when the signal aborts, `training.not-finite`, `data.all-truncated`,
+   * `model.context-length`
    */
   async train(request: TrainRequest, observer: Observer<StepReport> = {}): Promise<TrainResult> {
     const adapter = this.#adapter;
@@ -290,7 +291,10 @@ export class Trainer {
     return { loss, perplexity: Math.exp(loss), supervisedTokens, skipped, examples };
   }
 
-  /** The model's answer to a conversation; `report` receives the text as it grows. */
+  /**
+   * The model's answer to a conversation, up to the model's longest context; `report` receives the text as it grows.
+   * @throws TributaryError `model.context-length` when the prompt alone is longer
+   */
   async generate(
     request: GenerateRequest,
     observer: Observer<{ text: string }> = {},
@@ -298,6 +302,8 @@ export class Trainer {
     const { tokenizer } = this.#model;
     const prompt = this.#template(request.template).prompt(request.messages);
     const ids = tokenizePrompt(prompt, tokenizer);
+    const positions = this.#model.configuration.maximumPositions;
+    if (ids.length >= positions) throw this.#tooLong(`The prompt has ${ids.length} tokens`);
     const random = new Random('generate', request.seed);
     const started = performance.now();
     let first = started;
@@ -308,7 +314,8 @@ export class Trainer {
       if (token === tokenizer.endOfSequence.id) break;
       generated.push(token);
       observer.report?.({ text: tokenizer.decode(generated, { skipSpecial: true }) });
-      if (generated.length >= request.maxTokens || observer.signal?.aborted) break;
+      if (generated.length >= request.maxTokens || ids.length + generated.length >= positions) break;
+      if (observer.signal?.aborted) break;
     }
     const seconds = (performance.now() - first) / 1000;
     return {
@@ -364,7 +371,16 @@ export class Trainer {
   }
 
   #text({ template, maxLength }: TextOptions) {
+    if (maxLength > this.#model.configuration.maximumPositions) {
+      throw this.#tooLong(`The longest length is to be ${maxLength} tokens`);
+    }
     return { template: this.#template(template), tokenizer: this.#model.tokenizer, maxLength };
+  }
+
+  #tooLong(what: string): TributaryError {
+    const { identity, configuration } = this.#model;
+    const limit = `${identity.id} takes ${configuration.maximumPositions} at most`;
+    return new TributaryError('model.context-length', `${what}, but ${limit}.`);
   }
 
   #template(name: TemplateName): Template {

@@ -40,7 +40,7 @@ export const smallModel: ModelConfiguration = {
   keyValueHeads: 1,
   headSize: 4,
   vocabularySize: 16,
-  maximumPositions: 32,
+  maximumPositions: 4096,
   rmsNormEpsilon: 1e-5,
   ropeTheta: 10_000,
   ropeScaling: null,

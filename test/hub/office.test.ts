@@ -43,6 +43,16 @@ describe('a hub that is not running', () => {
     expect(parseInvitation(invitation).urls).toEqual(['wss://hub.example.org/tributary']);
   });
 
+  it('refuses a plan whose rows are longer than the model takes', async () => {
+    const configuration = { ...smallModel, maximumPositions: 128 };
+    const request = { plan: smallPlan(), model: smallIdentity, configuration };
+    const { maxLength } = request.plan.training;
+    await expect(askHub(await hubAtRest(), 'propose', request)).rejects.toMatchObject({
+      code: 'plan.invalid',
+      message: expect.stringContaining(`training.maxLength is ${maxLength}`) as string,
+    });
+  });
+
   it('takes a proposal that sites hear of when it runs', async () => {
     const first = await createFederation();
     const north = await joinSite(first, 'north');

@@ -101,6 +101,26 @@ describe('training', () => {
     await trainer.close();
   });
 
+  it('refuses lengths and prompts beyond what the model takes', async () => {
+    const trainer = await openTrainer();
+    const beyond = { ...request, maxLength: TINY_CONFIGURATION.maximumPositions + 1 };
+    const expected = { code: 'model.context-length' };
+    await expect(trainer.train(beyond)).rejects.toMatchObject(expected);
+    await expect(trainer.evaluate(beyond)).rejects.toMatchObject(expected);
+    const messages = [{ role: 'user', content: 'x'.repeat(TINY_CONFIGURATION.maximumPositions) }] as const;
+    const asked = {
+      messages,
+      template: 'chat',
+      maxTokens: 1,
+      seed: 0,
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+    } as const;
+    await expect(trainer.generate(asked)).rejects.toMatchObject(expected);
+    await trainer.close();
+  });
+
   it('refuses an adapter of another shape, naming the tensor', async () => {
     const trainer = await openTrainer();
     const other = initialAdapter({ ...TINY_CONFIGURATION, hiddenSize: 32 }, lora, 1);

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { makeWritableFolder } from '../../../core/files.ts';
 import type { LoraConfiguration } from '../../../core/model/lora.ts';
 import { readJsonl } from '../../../core/training/examples.ts';
 import type { TrainRequest, TrainResult } from '../../../core/training/trainer.ts';
@@ -72,7 +73,7 @@ const train = runs(options, async (input, context) => {
     objective: input.objective,
     skipBad: input.skipBad,
   });
-  if (skipped.length > 0) context.output.line(`${skipped.length} broken lines are left out.`);
+  if (skipped.length > 0) context.output.line(`Broken lines that are left out: ${skipped.length}.`);
   const start = input.adapter === undefined ? null : { folder: input.adapter };
   const result = await trainAndReport({ input, data: { examples }, start, out: input.out }, context);
   context.output.result({ ...result, skippedLines: skipped.length });
@@ -90,6 +91,7 @@ export async function trainAndReport(
 ): Promise<Record<string, unknown>> {
   const { input, data, start, out } = work;
   const signal = interruption();
+  if (out !== undefined) await makeWritableFolder(out);
   return withTrainer(engineOf(input), async (trainer, opened) => {
     const configuration = { rank: input.rank, alpha: input.alpha, targets: input.targets };
     if (start) await trainer.call('loadAdapter', start);
@@ -115,7 +117,8 @@ export async function trainAndReport(
       `Loss ${trained.steps[0].loss.toFixed(4)} → ${trained.steps.at(-1)?.loss.toFixed(4)} in ${trained.steps.length} ` +
         `steps, ${tokensPerSecond.toFixed(0)} tokens/s, ${formatBytes(peakRssBytes)} at most (${opened.precision}, ${opened.device}).`,
     );
-    if (trained.skipped > 0) output.line(`${trained.skipped} examples were longer than the limit allows.`);
+    if (trained.skipped > 0)
+      output.line(`Left out, for their answers lie beyond the longest length: ${trained.skipped}.`);
     if (out !== undefined) output.line(`The adapter lies in ${out}.`);
     return {
       model: opened.identity,
