@@ -4,7 +4,16 @@
  */
 
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -30,7 +39,9 @@ export interface FolderLock {
 export function acquireFolderLock(folder: string): FolderLock {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const note = join(folder, 'lock.pid');
-  const database = new Database(join(folder, 'lock.sqlite'), { timeout: 0 });
+  const path = join(folder, 'lock.sqlite');
+  closeSync(openSync(path, 'a', 0o600));
+  const database = new Database(path, { timeout: 0 });
   try {
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
@@ -38,7 +49,7 @@ export function acquireFolderLock(folder: string): FolderLock {
     if (!(error instanceof Database.SqliteError) || !error.code.startsWith('SQLITE_BUSY')) throw error;
     throw new TributaryError('folder.locked', `Another process${holder(note)} is using ${folder}.`);
   }
-  writeFileSync(note, `${process.pid}\n`);
+  writeFileSync(note, `${process.pid}\n`, { mode: 0o600 });
   return {
     release: () => {
       if (!database.open) return;

@@ -1,5 +1,6 @@
 /** @file SQLite databases as Tributary keeps them: durable, strict and migrated step by step. */
 
+import { closeSync, openSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { TributaryError } from './errors.ts';
 
@@ -9,13 +10,14 @@ export type SqliteDatabase = Database.Database;
 export type Migration = string | ((database: SqliteDatabase) => void);
 
 /**
- * Opens a database and brings it to the newest version. Journal WAL with synchronous FULL: what a transaction has
+ * Opens a database, making it (mode 0600) where there is none, and brings it to the newest version. Journal WAL with synchronous FULL: what a transaction has
  * committed survives a loss of power. Tables should be STRICT. Throws `database.future` for a database that a
  * newer program wrote and `database.damaged` for a file that is none.
  */
 export function openDatabase(path: string, migrations: readonly Migration[]): SqliteDatabase {
   let database: SqliteDatabase | undefined;
   try {
+    if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600)); // SQLite would let everybody read it
     database = new Database(path);
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = FULL');

@@ -1,6 +1,6 @@
 /** @file Databases: durable settings, migrations one by one, and files that are none. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -27,6 +27,13 @@ describe('database', () => {
     const database = openDatabase(path, steps);
     const pragma = (name: string): unknown => database.pragma(name, { simple: true });
     expect([pragma('journal_mode'), pragma('synchronous'), pragma('foreign_keys')]).toEqual(['wal', 2, 1]);
+    database.close();
+  });
+
+  it('is for this account alone, with all its files', () => {
+    const database = openDatabase(path, steps);
+    const modes = readdirSync(folder).map((name) => statSync(join(folder, name)).mode & 0o777);
+    expect(modes).toEqual([0o600, 0o600, 0o600]); // the database, its journal, its index
     database.close();
   });
 

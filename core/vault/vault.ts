@@ -1,7 +1,7 @@
 /** @file The vault: a site's private rows in a SQLite database that only this site's account may read. */
 
 import { createHash } from 'node:crypto';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { z } from 'zod';
@@ -98,7 +98,6 @@ const contentRow = z.object({
  */
 export function openVault(path: string, limits: { readonly maximumBytes?: number } = {}): Vault {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, 'a', 0o600));
   const database = open(path, limits);
   const find = (name: string): z.output<typeof datasetRow> => {
     const found = database.prepare('SELECT * FROM datasets WHERE name = ?').get(name);

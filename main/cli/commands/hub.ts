@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
+import { hubUrlShape } from '../../../core/federation/invitation.ts';
 import { askHub } from '../../../core/hub/ask.ts';
 import type { HubEvent } from '../../../core/hub/context.ts';
 import { initHub, requireHub } from '../../../core/hub/folder.ts';
@@ -50,7 +51,7 @@ export function register(program: Command): void {
 }
 
 const init = runs(
-  folder.extend({ name: z.string().min(1), url: z.array(z.string()).default([]) }),
+  folder.extend({ name: z.string().min(1), url: z.array(hubUrlShape).default([]) }),
   async (input, { output }) => {
     const made = await initHub({ folder: input.dir, name: input.name, urls: input.url });
     output.line(
@@ -66,7 +67,7 @@ const startOptions = folder.extend({ host: z.string(), port, logLevel });
 const start = runs(startOptions, async ({ dir, host, port, logLevel: level }, { output, interruption }) => {
   const interrupted = interruption();
   requireHub(dir);
-  const log = pino({ level }, pino.destination({ dest: join(dir, 'hub.log'), sync: true }));
+  const log = pino({ level }, pino.destination({ dest: join(dir, 'hub.log'), sync: true, mode: 0o600 }));
   const hub = await startHub({
     folder: dir,
     host,

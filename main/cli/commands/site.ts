@@ -99,7 +99,7 @@ const start = runs(
       software: SOFTWARE,
       machinePolicy: machinePolicy(),
       trainer: createEngineTrainer({ model, threads }),
-      log: pino({ level }, pino.destination({ dest: join(dir, 'site.log'), sync: true })),
+      log: pino({ level }, pino.destination({ dest: join(dir, 'site.log'), sync: true, mode: 0o600 })),
       saveAdapter: (run, plan, tensors) => saveAdapter({ dir, model, run, plan, tensors }),
       onStatus: (now) => {
         output.event('state', { ...now });
