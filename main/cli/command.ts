@@ -29,14 +29,14 @@ export function runs<Schema extends z.ZodType>(
 ): (this: Command, ...parts: unknown[]) => Promise<void> {
   return async function (this: Command, ...parts) {
     const { json, ...options } = this.optsWithGlobals<Record<string, unknown>>();
-    const positional = this.registeredArguments.map((argument, index) => [
+    const positional = this.registeredArguments.map((argument, index): [string, unknown] => [
       camelCase(argument.name()),
       parts[index],
     ]);
     const output = openOutput(json === true);
     const signals = watchSignals();
     try {
-      const input = parseInput(schema, { ...options, ...Object.fromEntries(positional) });
+      const input = parseInput(schema, options, Object.fromEntries(positional));
       await handler(input, {
         output,
         interruption: signals.watch,
@@ -61,12 +61,35 @@ export function report(output: Output, thrown: unknown): void {
 /** A whole number given as text. */
 export const wholeNumber = (minimum: number) => z.coerce.number().int().min(minimum);
 
-function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  options: Readonly<Record<string, unknown>>,
+  positional: Readonly<Record<string, unknown>>,
+): z.output<Schema> {
+  const input = { ...options, ...positional };
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  const option = String(issue.path[0]).replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new TributaryError('usage.invalid', `The value of ${option} is not valid: ${issue.message}.`);
+  const field = String(issue.path[0]);
+  const words = field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const name = Object.hasOwn(positional, field) ? words : `--${words}`;
+  const found = `The value “${String(input[field])}” of ${name} is not valid`;
+  throw new TributaryError('usage.invalid', `${found}: ${expectation(issue)}`);
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `expected a ${issue.expected === 'int' ? 'whole number' : issue.expected}`;
+    case 'too_small':
+      return `expected ${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}`;
+    case 'too_big':
+      return `expected ${issue.inclusive ? 'at most' : 'less than'} ${issue.maximum}`;
+    case 'invalid_value':
+      return `expected ${issue.values.join(', ')}`;
+    default:
+      return issue.message;
+  }
 }
 
 function camelCase(name: string): string {

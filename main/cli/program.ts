@@ -48,12 +48,14 @@ export async function runCommandLine(words: readonly string[]): Promise<void> {
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     if (thrown.exitCode === 0) return;
-    if (thrown.code === 'commander.help') {
+    const json = words.includes('--json');
+    const isHelp = thrown.code === 'commander.help'; // printed already, for want of a command
+    if (isHelp && !json) {
       process.exitCode = 2;
       return;
     }
-    const message = thrown.message.replace(/^error: /, '').replaceAll('\n', ' ');
-    report(openOutput(words.includes('--json')), new TributaryError('usage.invalid', upperFirst(message)));
+    const message = isHelp ? 'No command is named.' : thrown.message.replace(/^error: /, '');
+    report(openOutput(json), new TributaryError('usage.invalid', upperFirst(message.replaceAll('\n', ' '))));
   }
 }
 

@@ -13,6 +13,18 @@ describe('wrong usage', () => {
     [['tokenize', '--text', 'a'], "Required option '--model <model>' not specified"],
     [['audit', 'verify'], "Missing required argument 'ledger'"],
     [['audit', 'verify', 'x', '--no-such-option'], "Unknown option '--no-such-option'"],
+    [
+      ['generate', '--model', 'tiny', '--prompt', 'a', '--max-tokens', 'many'],
+      'The value “many” of --max-tokens is not valid: expected a number',
+    ],
+    [
+      ['generate', '--model', 'tiny', '--prompt', 'a', '--top-p', '0'],
+      'The value “0” of --top-p is not valid: expected more than 0',
+    ],
+    [
+      ['hub', 'init', '--dir', 'x', '--name', 'x', '--url', 'example.org'],
+      'The value “example.org” of --url is not valid: not a ws:// or wss:// address',
+    ],
   ])('%j exits with 2 and says what is wrong', async (words, message) => {
     expect(await run(...words)).toBe(2);
     expect(captured.error).toBe(
@@ -34,6 +46,8 @@ describe('wrong usage', () => {
     captured.error = '';
     expect(await run('audit')).toBe(2);
     expect(captured.error).toContain('verify');
+    expect(await run('audit', '--json')).toBe(2);
+    expect(JSON.parse(captured.out)).toMatchObject({ type: 'error', code: 'usage.invalid' });
   });
 });
 

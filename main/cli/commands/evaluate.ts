@@ -35,6 +35,7 @@ const evaluate = runs(options, async (input, { output, progress, interruption })
       trainer.call('evaluate', request, { signal, report: ({ done, total }) => bar.update(done, total) }),
     );
     bar.finish(`${report.n} examples of ${input.task}:`);
+    if (report.skipped > 0) output.line(`Left out as broken or too long: ${report.skipped}.`);
     for (const [name, { value, low, high }] of Object.entries(report.metrics)) {
       output.line(`${name}: ${value.toFixed(4)} (95 % interval ${low.toFixed(4)} to ${high.toFixed(4)})`);
     }
