@@ -52,7 +52,6 @@ export const ledgerHeadShape = z.strictObject({
   hash: hashShape,
   signature: signatureTextShape,
 });
-export type LedgerHead = z.infer<typeof ledgerHeadShape>;
 
 /** The signed part of an entry. */
 export interface LedgerContent {

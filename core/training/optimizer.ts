@@ -61,7 +61,7 @@ export function adamW({
 }
 
 /** ‖g‖₂ over all tensors, summed in double precision. */
-export function globalNorm(gradients: FlatTensors): number {
+function globalNorm(gradients: FlatTensors): number {
   let sum = 0;
   for (const gradient of gradients) {
     for (let i = 0; i < gradient.length; i++) sum += gradient[i] * gradient[i];

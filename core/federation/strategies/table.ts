@@ -21,4 +21,3 @@ export const strategySchema = z.discriminatedUnion('name', [
   fedyogi.schema,
   fedadam.schema,
 ]);
-export type StrategyChoice = z.infer<typeof strategySchema>;
