@@ -1,7 +1,7 @@
 /** @file Evaluation on a file of examples: loss, perplexity and, where the answers are labels, accuracy. */
 
 import { readJsonl, type Example } from '../training/examples.ts';
-import type { EvaluateResult, TextOptions } from '../training/trainer.ts';
+import type { EvaluateResult, TextOptions } from '../training/requests.ts';
 import { bootstrapInterval, bootstrapStatistic, type Interval } from './metrics/bootstrap.ts';
 import { classify } from './metrics/classification.ts';
 

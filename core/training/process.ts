@@ -2,7 +2,8 @@
 
 import { toTributaryError } from '../errors.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
-import { Trainer, type Observer } from './trainer.ts';
+import type { Observer } from './requests.ts';
+import { Trainer } from './trainer.ts';
 
 let trainer: Trainer | null = null;
 
@@ -88,5 +89,6 @@ process.on('message', (message: ToTrainer) => {
   else void answer(message);
 });
 process.on('disconnect', end);
-// A terminal interrupts all of its processes at once; what that means for the work, the caller says.
-process.on('SIGINT', () => undefined);
+// A terminal interrupts all of its processes at once, and a supervisor ends them so; what that means for the work,
+// the caller says.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);

@@ -15,7 +15,7 @@ import type {
   TrainerOptions,
   TrainRequest,
   TrainResult,
-} from './trainer.ts';
+} from './requests.ts';
 
 /** Each call with its question, its answer and what it reports meanwhile. */
 export interface Calls {

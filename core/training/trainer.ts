@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Engine, type Device, type EngineAdapter } from '../engine/engine.ts';
 import { emptyParameters, type Parameters } from '../engine/parameters.ts';
 import type { Precision } from '../engine/base-weights.ts';
-import { sample, type SamplingOptions } from '../engine/sampling.ts';
+import { sample } from '../engine/sampling.ts';
 import { TributaryError } from '../errors.ts';
 import { dataFolder } from '../folders.ts';
 import { readAdapter, writeAdapter } from '../model/adapter.ts';
@@ -14,100 +14,22 @@ import { openModel, type OpenModel } from '../model/open.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { Random } from '../random.ts';
 import { collate, sampleRound, type TokenBatch } from './batches.ts';
-import type { Example, Message } from './examples.ts';
+import type { Example } from './examples.ts';
+import type {
+  EvaluateResult,
+  GenerateRequest,
+  GenerateResult,
+  Observer,
+  StepReport,
+  TextOptions,
+  TrainerOptions,
+  TrainRequest,
+  TrainResult,
+} from './requests.ts';
 import { adamW, clipGlobalNorm } from './optimizer.ts';
-import { choosePrecision, type RequestedPrecision } from './precision.ts';
+import { choosePrecision } from './precision.ts';
 import { makeTemplate, type Template, type TemplateName } from './templates.ts';
 import { allTruncated, tokenizeExamples, tokenizePrompt, tokenizeText, type TokenExample } from './tokens.ts';
-
-export interface TrainerOptions {
-  /** Catalogue id, `tiny` or a path. */
-  readonly model: string;
-  readonly precision: RequestedPrecision;
-  readonly device: Device;
-  /** Threads inside one operator; default all cores. */
-  readonly threads?: number;
-}
-
-/** How examples become tokens. */
-export interface TextOptions {
-  readonly template: TemplateName;
-  /** Longest example in tokens. */
-  readonly maxLength: number;
-}
-
-export interface TrainRequest extends TextOptions {
-  readonly examples: readonly Example[];
-  /** Examples that are tokens already; they take the place of `examples`. */
-  readonly tokens?: readonly TokenExample[];
-  /** Examples in an optimizer step. */
-  readonly batchSize: number;
-  /** Examples computed at once; the gradients of a step's parts are summed. Default: the whole step. */
-  readonly microBatchSize?: number;
-  readonly steps: number;
-  /** Constant over these steps. */
-  readonly learningRate: number;
-  readonly weightDecay: number;
-  /** Gradients are scaled down to this global norm. */
-  readonly maxGradientNorm: number;
-  /** Decide which examples are drawn, in which order. */
-  readonly seedParts: readonly (string | number)[];
-}
-
-/** One optimizer step. The loss is before the step, the norm before clipping. */
-export interface StepReport {
-  readonly step: number;
-  readonly steps: number;
-  readonly loss: number;
-  readonly gradientNorm: number;
-  /** Real tokens, padding not counted. */
-  readonly tokens: number;
-  readonly supervisedTokens: number;
-  readonly padding: number;
-  readonly seconds: number;
-}
-
-export interface TrainResult {
-  readonly steps: readonly StepReport[];
-  /** Mean over the steps. */
-  readonly loss: number;
-  readonly tokens: number;
-  readonly supervisedTokens: number;
-  /** Share of the computed places that was padding. */
-  readonly paddingShare: number;
-  /** Examples left out because nothing supervised was left within `maxLength`. */
-  readonly skipped: number;
-}
-
-export interface EvaluateResult {
-  /** Mean negative log-likelihood of the supervised tokens of all examples. */
-  readonly loss: number;
-  readonly perplexity: number;
-  readonly supervisedTokens: number;
-  readonly skipped: number;
-  /** Per kept example: its index, the sum of its tokens' losses and their number. */
-  readonly examples: readonly { readonly index: number; readonly loss: number; readonly tokens: number }[];
-}
-
-export interface GenerateRequest extends SamplingOptions {
-  readonly messages: readonly Message[];
-  readonly template: TemplateName;
-  readonly maxTokens: number;
-  readonly seed: number;
-}
-
-export interface GenerateResult {
-  readonly text: string;
-  readonly tokens: number;
-  readonly tokensPerSecond: number;
-  readonly secondsToFirstToken: number;
-}
-
-/** What long work reports and how it is stopped. */
-export interface Observer<Report> {
-  readonly signal?: AbortSignal;
-  report?(report: Report): void;
-}
 
 /** Owns a model, its engine and at most one adapter. */
 export class Trainer {

@@ -10,7 +10,7 @@ import { TrainerProcess } from '../../core/training/client.ts';
 import { programPath } from '../../core/programs.ts';
 import type { Example } from '../../core/training/examples.ts';
 import type { ToTrainer } from '../../core/training/protocol.ts';
-import type { StepReport, TrainRequest } from '../../core/training/trainer.ts';
+import type { StepReport, TrainRequest } from '../../core/training/requests.ts';
 import { temporaryFolder } from '../model/fixtures.ts';
 
 // The process is the built program; `npm test` builds first.
@@ -166,10 +166,10 @@ describe('the training process', () => {
     expect((await trainer.call('train', request)).steps).toHaveLength(4);
   });
 
-  it('leaves an interrupt of the terminal to its caller', async () => {
+  it.each(['SIGINT', 'SIGTERM'])('leaves a %s to all processes to its caller', async (signal) => {
     const trainer = await openTiny();
     const report = ({ step }: StepReport) =>
-      step === 1 && trainer.pid !== undefined && process.kill(trainer.pid, 'SIGINT');
+      step === 1 && trainer.pid !== undefined && process.kill(trainer.pid, signal);
     expect((await trainer.call('train', { ...request, steps: 40 }, { report })).steps).toHaveLength(40);
   });
 

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { initialAdapter } from '../../core/model/lora.ts';
 import { TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import type { Example } from '../../core/training/examples.ts';
-import { Trainer, type TrainRequest } from '../../core/training/trainer.ts';
+import type { TrainRequest } from '../../core/training/requests.ts';
+import { Trainer } from '../../core/training/trainer.ts';
 
 const lora = { rank: 4, alpha: 8, targets: 'all-linear' as const };
 const examples: Example[] = Array.from({ length: 12 }, (_, index) => ({

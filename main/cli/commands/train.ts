@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { makeWritableFolder } from '../../../core/files.ts';
 import type { LoraConfiguration } from '../../../core/model/lora.ts';
 import { readJsonl } from '../../../core/training/examples.ts';
-import type { TrainRequest, TrainResult } from '../../../core/training/trainer.ts';
+import type { TrainRequest, TrainResult } from '../../../core/training/requests.ts';
 import { runs, wholeNumber } from '../command.ts';
 import type { CommandContext } from '../command.ts';
 import { formatBytes } from '../format.ts';

@@ -1,0 +1,97 @@
+/** @file What a trainer is asked and what it answers. */
+
+import type { Device } from '../engine/engine.ts';
+import type { SamplingOptions } from '../engine/sampling.ts';
+import type { Example, Message } from './examples.ts';
+import type { RequestedPrecision } from './precision.ts';
+import type { TemplateName } from './templates.ts';
+import type { TokenExample } from './tokens.ts';
+
+export interface TrainerOptions {
+  /** Catalogue id, `tiny` or a path. */
+  readonly model: string;
+  readonly precision: RequestedPrecision;
+  readonly device: Device;
+  /** Threads inside one operator; default all cores. */
+  readonly threads?: number;
+}
+
+/** How examples become tokens. */
+export interface TextOptions {
+  readonly template: TemplateName;
+  /** Longest example in tokens. */
+  readonly maxLength: number;
+}
+
+export interface TrainRequest extends TextOptions {
+  readonly examples: readonly Example[];
+  /** Examples that are tokens already; they take the place of `examples`. */
+  readonly tokens?: readonly TokenExample[];
+  /** Examples in an optimizer step. */
+  readonly batchSize: number;
+  /** Examples computed at once; the gradients of a step's parts are summed. Default: the whole step. */
+  readonly microBatchSize?: number;
+  readonly steps: number;
+  /** Constant over these steps. */
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  /** Gradients are scaled down to this global norm. */
+  readonly maxGradientNorm: number;
+  /** Decide which examples are drawn, in which order. */
+  readonly seedParts: readonly (string | number)[];
+}
+
+/** One optimizer step. The loss is before the step, the norm before clipping. */
+export interface StepReport {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly gradientNorm: number;
+  /** Real tokens, padding not counted. */
+  readonly tokens: number;
+  readonly supervisedTokens: number;
+  readonly padding: number;
+  readonly seconds: number;
+}
+
+export interface TrainResult {
+  readonly steps: readonly StepReport[];
+  /** Mean over the steps. */
+  readonly loss: number;
+  readonly tokens: number;
+  readonly supervisedTokens: number;
+  /** Share of the computed places that was padding. */
+  readonly paddingShare: number;
+  /** Examples left out because nothing supervised was left within `maxLength`. */
+  readonly skipped: number;
+}
+
+export interface EvaluateResult {
+  /** Mean negative log-likelihood of the supervised tokens of all examples. */
+  readonly loss: number;
+  readonly perplexity: number;
+  readonly supervisedTokens: number;
+  readonly skipped: number;
+  /** Per kept example: its index, the sum of its tokens' losses and their number. */
+  readonly examples: readonly { readonly index: number; readonly loss: number; readonly tokens: number }[];
+}
+
+export interface GenerateRequest extends SamplingOptions {
+  readonly messages: readonly Message[];
+  readonly template: TemplateName;
+  readonly maxTokens: number;
+  readonly seed: number;
+}
+
+export interface GenerateResult {
+  readonly text: string;
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  readonly secondsToFirstToken: number;
+}
+
+/** What long work reports and how it is stopped. */
+export interface Observer<Report> {
+  readonly signal?: AbortSignal;
+  report?(report: Report): void;
+}
