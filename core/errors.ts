@@ -115,7 +115,7 @@ const rows = {
 
   'run.unknown': { hint: 'See the names with `tributary hub runs`.' },
   'run.not-open': { hint: 'Nothing has to be done: the run has gone on or has ended.' },
-  'run.no-adapter': { hint: 'Wait until the run has completed.', retryable: true },
+  'run.no-adapter': { hint: 'Only a run that has completed has one.', retryable: true },
 
   'ledger.not-found': { hint: 'Name an exported ledger file, or the folder of a hub or a site.' },
   'ledger.disagreement': {
@@ -134,7 +134,7 @@ const rows = {
   },
 
   'hub.unreachable': {
-    hint: 'Check the network and the address. It keeps trying by itself.',
+    hint: 'Check the network and the address. A site that is running keeps trying by itself.',
     retryable: true,
   },
   'hub.exists': { hint: 'Choose another folder, or use the hub that is there.' },
@@ -229,16 +229,21 @@ const systemErrors: Readonly<Record<string, readonly [code: ErrorCode, say: (pat
   EEXIST: ['file.wrong-kind', (path) => `${path} is there already`],
 };
 
+/** A copy names its destination beside its source. */
+type SystemError = NodeJS.ErrnoException & { readonly dest?: string };
+
 /** Normalises anything thrown at the one border where it is shown to a person or put on the wire. */
 export function toTributaryError(thrown: unknown): TributaryError {
   if (thrown instanceof TributaryError) return thrown;
   if (thrown instanceof Error) {
-    const { code: systemCode = '', path } = thrown as NodeJS.ErrnoException;
+    const { code: named = '', syscall, path, dest = path } = thrown as SystemError;
+    // A folder that cannot be made for want of permission shows as one that is not there.
+    const systemCode = named === 'ENOENT' && syscall === 'mkdir' ? 'EACCES' : named;
     if (!Object.hasOwn(systemErrors, systemCode)) {
       return new TributaryError('internal.unexpected', thrown.message, { cause: thrown });
     }
     const [code, say] = systemErrors[systemCode];
-    return new TributaryError(code, `${say(path ?? 'the file')}.`, { cause: thrown });
+    return new TributaryError(code, `${say(dest ?? 'a file')}.`, { cause: thrown });
   }
   return new TributaryError('internal.unexpected', String(thrown));
 }

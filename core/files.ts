@@ -59,7 +59,11 @@ function namePath(error: unknown, path: string | undefined): unknown {
 export async function makeWritableFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   const probe = join(folder, `${randomBytes(6).toString('hex')}.tmp`);
-  await (await open(probe, 'wx', 0o600)).close();
+  try {
+    await (await open(probe, 'wx', 0o600)).close();
+  } catch (error) {
+    throw Object.assign(error as Error, { path: folder });
+  }
   await rm(probe);
 }
 

@@ -1,6 +1,7 @@
 /** @file Reads JSON Lines as a stream: one object a line, the lines cut at `\n` only. */
 
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { TributaryError } from './errors.ts';
 
 /** Longest accepted line in bytes; a longer one is reported and passed over without being held in memory. */
@@ -44,6 +45,9 @@ export function brokenLineError(path: string, broken: BrokenLine): TributaryErro
 
 /** The bytes of each line without its newline, or null for a line that is too long. */
 async function* readLines(path: string): AsyncGenerator<Buffer | null> {
+  if ((await stat(path)).isDirectory()) {
+    throw new TributaryError('file.wrong-kind', `${path} is a folder, not a file.`);
+  }
   let pieces: Buffer[] = [];
   let held = 0;
   const take = (piece: Buffer): void => {

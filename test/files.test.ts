@@ -44,6 +44,16 @@ describe('a folder to write to', () => {
     });
   });
 
+  it('of which the system only says that it is not there, could not be made', () => {
+    const error = Object.assign(new Error(), { code: 'ENOENT', syscall: 'mkdir', path: '/out' });
+    expect(toTributaryError(error).code).toBe('file.not-allowed');
+  });
+
+  it('is the one a copy goes to', () => {
+    const error = Object.assign(new Error(), { code: 'ENOSPC', path: '/from', dest: '/to' });
+    expect(toTributaryError(error).message).toBe('No space is left to write /to.');
+  });
+
   it.each([
     ['ENOENT', 'file.not-found', 'There is no rows.jsonl.'],
     ['EACCES', 'file.not-allowed', 'The system does not allow access to rows.jsonl.'],

@@ -117,11 +117,12 @@ describe('readJsonl', () => {
     expect([examples.length, skipped.map(({ line }) => line)]).toEqual([2, [2]]);
   });
 
-  it('refuses an empty set and a missing file', async () => {
+  it('refuses an empty set, a missing file and a folder', async () => {
     await expect(readJsonl(file('empty.jsonl', '\n'), { objective: 'sft' })).rejects.toMatchObject({
       code: 'data.empty',
     });
     const missing = join(folder, 'missing.jsonl');
     await expect(readJsonl(missing, { objective: 'sft' })).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(readJsonl(folder, { objective: 'sft' })).rejects.toMatchObject({ code: 'file.wrong-kind' });
   });
 });
