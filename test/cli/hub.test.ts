@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { readPlan } from '../../core/federation/plan.ts';
 import { captureOutput, run } from './capture.ts';
 
 const captured = captureOutput();
@@ -22,6 +23,7 @@ async function result(...words: string[]): Promise<Record<string, unknown>> {
 }
 
 const plan = join(import.meta.dirname, '../../resources/samples/plans/clinics.json');
+const { rounds } = readPlan(readFileSync(plan, 'utf8')).federation;
 
 it('makes a hub, invites, proposes and tells where the run stands, without a hub running', async () => {
   const made = await result(
@@ -43,7 +45,7 @@ it('makes a hub, invites, proposes and tells where the run stands, without a hub
     running: false,
     runs: [{ id, planHash, state: 'proposed', round: null, sites: [] }],
   });
-  expect(await result('hub', 'runs', '--dir', hub)).toMatchObject({ runs: [{ id, rounds: 10 }] });
+  expect(await result('hub', 'runs', '--dir', hub)).toMatchObject({ runs: [{ id, rounds }] });
   await result('hub', 'cancel', String(id), '--dir', hub);
   expect(await result('hub', 'status', '--dir', hub)).toMatchObject({ runs: [{ state: 'cancelled' }] });
 });
@@ -57,7 +59,8 @@ it('exports a ledger that verifies, and names the entry that was altered', async
     const report = await result('audit', 'verify', place);
     expect(report).toEqual({ type: 'result', entries, verified: true, firstBroken: null, reason: null });
   }
-  writeFileSync(file, readFileSync(file, 'utf8').replace('"rounds\\":10', '"rounds\\":11'));
+  const changed = readFileSync(file, 'utf8').replace(`"rounds\\":${rounds}`, `"rounds\\":${rounds + 1}`);
+  writeFileSync(file, changed);
   captured.out = '';
   expect(await run('audit', 'verify', file, '--json')).toBe(1);
   expect(JSON.parse(captured.out)).toMatchObject({ type: 'result', verified: false, firstBroken: 1 });
