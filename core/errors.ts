@@ -37,6 +37,7 @@ const rows = {
 
   'internal.not-built': { hint: 'Run `npm run build` in the folder of the project.' },
   'demo.process-ended': { hint: 'Look into hub.log and site.log in the folder of the demonstration.' },
+  'demo.run-ended': { hint: 'Look into hub.log and site.log in the folder of the demonstration.' },
   'demo.folder-in-use': { hint: 'Name an empty or new folder with --dir.', exit: 2 },
   'engine.crashed': {
     hint: 'Train with less memory (--batch, --max-length), or at --precision int4.',

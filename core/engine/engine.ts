@@ -9,7 +9,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 import { writeFileAtomically } from '../files.ts';
 import { toOnnx } from '../graph/onnx.ts';
-import type { LoraConfiguration } from '../model/lora.ts';
+import { loraScale, targetedLinears, type LoraConfiguration } from '../model/lora.ts';
 import { rotaryTables } from '../model/rope.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
@@ -159,7 +159,9 @@ export class Engine {
     this.#programs.clear();
     this.#weights.clear();
     this.#rotary = null;
-    for (const program of await Promise.all(programs)) await program.session.release();
+    for (const program of await Promise.allSettled(programs)) {
+      if (program.status === 'fulfilled') await program.value.session.release();
+    }
   }
 
   async #runLoss(
@@ -204,7 +206,7 @@ export class Engine {
 
   #program(kind: Kind, adapter: EngineAdapter | null): Promise<Program> {
     const configuration = adapter?.configuration ?? null;
-    const key = JSON.stringify([kind, configuration]);
+    const key = programKey(kind, this.#configuration, configuration);
     const known = this.#programs.get(key);
     if (known) return known;
     const program = this.#createProgram(kind, configuration).catch((error: unknown) => {
@@ -261,6 +263,17 @@ export class Engine {
     }
     return { cos: this.#rotary.cos, sin: this.#rotary.sin };
   }
+}
+
+/** Adapters that change the same linears with the same rank and scale share their sessions. */
+function programKey(
+  kind: Kind,
+  model: WeightStore['configuration'],
+  adapter: LoraConfiguration | null,
+): string {
+  if (!adapter) return kind;
+  const modules = targetedLinears(model, adapter.targets).map(({ module }) => module);
+  return JSON.stringify([kind, adapter.rank, loraScale(adapter), modules]);
 }
 
 function float32(tensor: Tensor): Float32Array {

@@ -8,6 +8,7 @@ import type { Plan } from '../federation/plan.ts';
 import { learningRateOfRound } from '../federation/schedule.ts';
 import { approvalStatement } from '../federation/statements.ts';
 import type { SiteContext } from './context.ts';
+import { reasonForHub } from './disclosure.ts';
 import { readExamples } from './examples.ts';
 import { passGate } from './policy.ts';
 import type { SiteRun } from './store.ts';
@@ -103,8 +104,10 @@ export function declineRun(
   { run, planHash, withdraw = false }: { run: string; planHash: string; withdraw?: boolean },
   thrown: unknown,
 ): Message {
-  const { code, message: reason } = toTributaryError(thrown);
-  log.warn({ run, code }, reason);
+  const error = toTributaryError(thrown);
+  const { code } = error;
+  const reason = reasonForHub(error);
+  log.warn({ run, code }, error.message);
   const known = store.run(run);
   store.transaction(() => {
     const stands = known?.state === 'approved' && !withdraw;

@@ -1,6 +1,6 @@
 /** @file Which precision `auto` stands for on this machine. */
 
-import { freemem } from 'node:os';
+import { totalmem } from 'node:os';
 
 import type { Precision } from '../engine/base-weights.ts';
 import type { OpenModel } from '../model/open.ts';
@@ -11,12 +11,12 @@ export type RequestedPrecision = Precision | 'auto';
 const BYTES_PER_PARAMETER = 12;
 
 /**
- * Float32 is the faster one where it fits into free memory, four-bit weights the smaller one where the file has
- * them.
+ * Float32 is the faster one where it fits into half of this machine's memory, four-bit weights the smaller one
+ * where the file has them. Equal on one machine at any time, so that a site that restarts trains on in the same way.
  */
 export function choosePrecision(requested: RequestedPrecision, model: OpenModel): Precision {
   if (requested !== 'auto') return requested;
-  if (model.identity.parameters * BYTES_PER_PARAMETER < freemem()) return 'f32';
+  if (model.identity.parameters * BYTES_PER_PARAMETER < totalmem() / 2) return 'f32';
   const hasFourBits = model.weights.names.some((name) =>
     model.weights.describe(name).format.startsWith('Q4'),
   );

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 
 import { z } from 'zod';
-import type { TributaryError } from '../../../core/errors.ts';
+import { TributaryError } from '../../../core/errors.ts';
 import type { Institution } from './institutions.ts';
 import { command, daemon, type Daemon, type Line } from './processes.ts';
 
@@ -33,7 +33,6 @@ export interface Watcher {
   progress(share: number, detail: string): void;
 }
 
-const text = (line: Line, key: string): string => z.string().parse(line[key]);
 const roundSchema = z.object({
   round: z.number(),
   loss: z.number(),
@@ -46,6 +45,10 @@ const stateSchema = z.looseObject({
   step: z.number().nullable(),
   steps: z.number().nullable(),
 });
+
+const endSchema = z.looseObject({ run: z.string(), state: z.string(), reason: z.string() });
+const sentSchema = z.looseObject({ bytes: z.number() });
+const ledgerSchema = z.object({ entries: z.number(), verified: z.boolean() });
 
 /**
  * Runs the plan with the institutions as sites. Rows stay in their site's folder; a site that dies is started again.
@@ -67,76 +70,75 @@ export async function runFederation(options: {
   const siteFolder = (name: string) => join(folder, 'sites', name);
   const daemons: Daemon[] = [];
   const rounds: Round[] = [];
-  try {
-    await command('hub', 'init', '--dir', hubFolder, '--name', 'Demonstration');
-    const ended = new Promise<Line>((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-      const positions = new Map<string, number>();
-      const on = (name: string, line: (line: Line) => void) => ({
+  const positions = new Map<string, number>();
+  let fail: (error: Error) => void = () => undefined;
+  /** Rejects when a process has ended for good, or when the person interrupts. */
+  const failure = new Promise<never>((_, reject) => (fail = reject));
+  failure.catch(() => undefined);
+  const onAbort = () => fail(signal.reason as Error);
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  const run = (...words: readonly string[]) => Promise.race([command(...words), failure]);
+  const start = (name: string, words: readonly string[], line: (line: Line) => void) =>
+    daemons.push(
+      daemon(words, {
         line,
-        started: (pid: number | undefined) => watcher.process(name, pid),
-        died: (how: string) => watcher.say(`${name} has died (${how}) and is started again.`),
-        ended: (error: TributaryError) => reject(error),
-      });
-      const listening = new Promise<void>((ready) => {
-        const hub = daemon(
-          ['hub', 'start', '--dir', hubFolder],
-          on('hub', (line) => {
-            if (line.type === 'listening') ready();
-            if (line.type === 'ended') resolve(line);
-            if (line.type === 'round') {
-              rounds.push(roundSchema.parse(line));
-              watcher.round(rounds[rounds.length - 1]);
-            }
-          }),
-        );
-        daemons.push(hub);
-      });
-      const onState = (name: string) => (line: Line) => {
-        const { round, step, steps } = stateSchema.safeParse(line).data ?? {};
-        if (typeof round !== 'number' || typeof step !== 'number' || !steps) return;
-        positions.set(name, Math.max(positions.get(name) ?? 0, (round + step / steps) / options.rounds));
-        const share = [...positions.values()].reduce((sum, value) => sum + value, 0) / sites.length;
-        watcher.progress(share, `round ${round + 1} of ${options.rounds}`);
-      };
-      listening
-        .then(async () => {
-          for (const { name, train } of sites) {
-            const dir = siteFolder(name);
-            const { invitation } = await command('hub', 'invite', '--dir', hubFolder, '--site', name);
-            await command('site', 'join', z.string().parse(invitation), '--dir', dir, '--name', name);
-            await command('site', 'data', 'import', train, '--dir', dir, '--as', 'rows');
-            await command('site', 'approve', '--dir', dir, '--standing', '--dataset', 'rows');
-            const words = [
-              'site',
-              'start',
-              '--dir',
-              dir,
-              '--model',
-              options.model,
-              '--threads',
-              `${options.threads}`,
-            ];
-            daemons.push(daemon(words, on(name, onState(name))));
-          }
-          await command('hub', 'propose', options.plan, '--dir', hubFolder);
-        })
-        .catch(reject);
+        started: (pid) => watcher.process(name, pid),
+        died: (how) => watcher.say(`${name} has died (${how}) and is started again.`),
+        ended: fail,
+      }),
+    );
+
+  function onSite(name: string, line: Line): void {
+    const { round, step, steps } = stateSchema.safeParse(line).data ?? {};
+    if (typeof round !== 'number' || typeof step !== 'number' || !steps) return;
+    positions.set(name, Math.max(positions.get(name) ?? 0, (round + step / steps) / options.rounds));
+    const share = [...positions.values()].reduce((sum, value) => sum + value, 0) / sites.length;
+    watcher.progress(share, `round ${round + 1} of ${options.rounds}`);
+  }
+
+  async function admit({ name, train }: Institution): Promise<void> {
+    const dir = siteFolder(name);
+    const { invitation } = await run('hub', 'invite', '--dir', hubFolder, '--site', name);
+    await run('site', 'join', z.string().parse(invitation), '--dir', dir, '--name', name);
+    await run('site', 'data', 'import', train, '--dir', dir, '--as', 'rows');
+    await run('site', 'approve', '--dir', dir, '--standing', '--dataset', 'rows');
+    const settings = ['--model', options.model, '--threads', String(options.threads)];
+    start(name, ['site', 'start', '--dir', dir, ...settings], (line) => onSite(name, line));
+  }
+
+  try {
+    await run('hub', 'init', '--dir', hubFolder, '--name', 'Demonstration');
+    let listening: () => void = () => undefined;
+    let ended: (line: Line) => void = () => undefined;
+    const isListening = new Promise<void>((resolve) => (listening = resolve));
+    const hasEnded = new Promise<Line>((resolve) => (ended = resolve));
+    start('hub', ['hub', 'start', '--dir', hubFolder], (line) => {
+      if (line.type === 'listening') listening();
+      if (line.type === 'ended') ended(line);
+      if (line.type !== 'round') return;
+      const round = roundSchema.parse(line);
+      rounds.push(round);
+      watcher.round(round);
     });
-    const end = await ended;
+    await Promise.race([isListening, failure]);
+    for (const site of sites) await admit(site);
+    await run('hub', 'propose', options.plan, '--dir', hubFolder);
+    const end = endSchema.parse(await Promise.race([hasEnded, failure]));
+    if (end.state !== 'completed') {
+      throw new TributaryError('demo.run-ended', `The run is ${end.state}: ${end.reason}`);
+    }
     const adapter = join(folder, 'adapter');
-    await command('hub', 'export', '--dir', hubFolder, '--run', text(end, 'run'), '--out', adapter);
+    await run('hub', 'export', '--dir', hubFolder, '--run', end.run, '--out', adapter);
     const sent = new Map<string, number>();
     for (const { name } of sites) {
-      const status = await command('site', 'status', '--dir', siteFolder(name));
-      sent.set(name, z.object({ bytes: z.number() }).parse(status.leftThisMachine).bytes);
+      const { leftThisMachine } = await run('site', 'status', '--dir', siteFolder(name));
+      sent.set(name, sentSchema.parse(leftThisMachine).bytes);
     }
     for (const running of daemons.splice(0).reverse()) await running.stop();
-    const { entries, verified } = z
-      .looseObject({ entries: z.number(), verified: z.boolean() })
-      .parse(await command('audit', 'verify', hubFolder));
-    return { rounds, sent, adapter, ledger: { entries, verified } };
+    return { rounds, sent, adapter, ledger: ledgerSchema.parse(await run('audit', 'verify', hubFolder)) };
   } finally {
+    signal.removeEventListener('abort', onAbort);
     await Promise.all(daemons.map((running) => running.stop()));
   }
 }

@@ -5,8 +5,7 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 
 import { z } from 'zod';
-import { ERRORS, TributaryError } from '../../../core/errors.ts';
-import type { ErrorCode } from '../../../core/errors.ts';
+import { isErrorCode, toTributaryError, TributaryError } from '../../../core/errors.ts';
 
 /** A line that a command printed with --json. */
 export type Line = Readonly<Record<string, unknown>> & { readonly type: string };
@@ -27,10 +26,16 @@ function start(words: readonly string[], onLine: (line: Line) => void): ChildPro
   return child;
 }
 
+/** What a command is called; its other words may be secret, such as an invitation. */
+function name(words: readonly string[]): string {
+  return `tributary ${words.slice(0, 2).join(' ')}`;
+}
+
 function errorOf(line: Line, words: readonly string[]): TributaryError {
   const { code, message, hint } = errorSchema.parse(line);
-  const known = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'internal.unexpected';
-  return new TributaryError(known, `tributary ${words.slice(0, 2).join(' ')}: ${message}`, { hint });
+  return new TributaryError(isErrorCode(code) ? code : 'internal.unexpected', `${name(words)}: ${message}`, {
+    hint,
+  });
 }
 
 /**
@@ -45,10 +50,7 @@ export function command(...words: readonly string[]): Promise<Line> {
     child.once('close', (status) => {
       if (last?.type === 'result') resolve(last);
       else if (last?.type === 'error') reject(errorOf(last, words));
-      else
-        reject(
-          new TributaryError('demo.process-ended', `tributary ${words.join(' ')} ended with ${status}.`),
-        );
+      else reject(new TributaryError('demo.process-ended', `${name(words)} ended with ${status}.`));
     });
   });
 }
@@ -86,13 +88,12 @@ export function daemon(
       else on.line(line);
     });
     on.started(started.pid);
+    started.once('error', (error) => on.ended(toTributaryError(error)));
     started.once('close', (status, signal) => {
       if (stopping) return;
       const how = signal ?? `status ${status}`;
       if (failure !== null || restarts === RESTARTS) {
-        on.ended(
-          failure ?? new TributaryError('demo.process-ended', `tributary ${words.join(' ')}: ${how}.`),
-        );
+        on.ended(failure ?? new TributaryError('demo.process-ended', `${name(words)} has ended (${how}).`));
         return;
       }
       restarts++;

@@ -1,0 +1,31 @@
+/** @file What of an error a hub may read: sentences about the plan, never names, paths or rows of this site. */
+
+import type { ErrorCode, TributaryError } from '../errors.ts';
+
+/** Errors whose sentences speak of the plan, of the policy's limits and of numbers alone. */
+const TELLABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'plan.invalid',
+  'plan.unsupported',
+  'plan.hash-mismatch',
+  'policy.no-approval',
+  'policy.deviation',
+  'policy.objective',
+  'policy.mode',
+  'policy.update-size',
+  'policy.model',
+  'policy.rounds',
+  'policy.steps',
+  'policy.min-sites',
+  'data.all-truncated',
+  'model.context-length',
+  'engine.precision-unavailable',
+  'training.not-finite',
+  'template.none',
+]);
+
+/** The reason that leaves this site. The whole message stays in the site's own log. */
+export function reasonForHub({ code, message }: TributaryError): string {
+  return TELLABLE.has(code)
+    ? message
+    : `This site cannot take part (${code}); its own log, site.log, says more.`;
+}
