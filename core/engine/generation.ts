@@ -1,0 +1,76 @@
+/** @file Scores of the next token, and continuation token by token with a cache of keys and values. */
+
+import { Tensor } from 'onnxruntime-node';
+
+import type { EngineBatch } from './batch.ts';
+import { generationFeeds, logitsFeeds } from './feeds.ts';
+import { generationGraph } from './graphs/generation.ts';
+import { float32, type EngineAdapter, type Sessions } from './sessions.ts';
+
+/**
+ * Scores over the vocabulary of what follows each of some places of a batch.
+ * @param rows flat positions, row · length + position
+ * @returns row-major [rows, vocabularySize]
+ */
+export async function logitsAt(
+  sessions: Sessions,
+  { batch, rows, adapter }: { batch: EngineBatch; rows: readonly number[]; adapter: EngineAdapter | null },
+): Promise<Float32Array> {
+  const program = await generationProgram(sessions, adapter);
+  const feeds = {
+    ...logitsFeeds(batch, rows),
+    ...emptyCache(sessions, batch.batch),
+    ...sessions.feeds(program, batch.length, adapter),
+  };
+  const results = await program.session.run(feeds, ['logits']);
+  return float32(results.logits);
+}
+
+/**
+ * A continuation, token by token: the prompt is read in one go.
+ * @param choose picks a token from its scores [vocabularySize]
+ */
+export async function* continuation(
+  sessions: Sessions,
+  {
+    prompt,
+    adapter,
+    choose,
+  }: {
+    prompt: readonly number[];
+    adapter: EngineAdapter | null;
+    choose: (logits: Float32Array) => number;
+  },
+): AsyncGenerator<number, void, void> {
+  const program = await generationProgram(sessions, adapter);
+  let past = emptyCache(sessions, 1);
+  let seen = 0;
+  let next: readonly number[] = prompt;
+  for (;;) {
+    const feeds = {
+      ...generationFeeds(next, seen),
+      ...past,
+      ...sessions.feeds(program, seen + next.length, adapter),
+    };
+    const results = (await program.session.run(feeds)) as Record<string, Tensor>;
+    past = Object.fromEntries(
+      Object.keys(past).map((name) => [name, results[name.replace('past/', 'present/')]]),
+    );
+    seen += next.length;
+    const token = choose(float32(results.logits));
+    next = [token];
+    yield token;
+  }
+}
+
+function generationProgram(sessions: Sessions, adapter: EngineAdapter | null) {
+  return sessions.program('generation', adapter?.configuration ?? null, generationGraph);
+}
+
+/** The generation graph's inputs of keys and values before any token. */
+function emptyCache({ configuration }: Sessions, batch: number): Record<string, Tensor> {
+  const { layers, keyValueHeads, headSize } = configuration;
+  const parts = Array.from({ length: layers }, (_, layer) => [`past/${layer}/keys`, `past/${layer}/values`]);
+  const empty = () => new Tensor('float32', new Float32Array(0), [batch, keyValueHeads, 0, headSize]);
+  return Object.fromEntries(parts.flat().map((name) => [name, empty()]));
+}

@@ -1,0 +1,62 @@
+/** @file What the graphs of an engine share: inputs, frozen weights and adapter. */
+
+import { sum } from '../../graph/dimension.ts';
+import type { Graph } from '../../graph/graph.ts';
+import type { Value } from '../../graph/graph.ts';
+import type { DecoderParts } from '../../model/architectures/llama.ts';
+import type { ModelConfiguration } from '../../model/configuration.ts';
+import { FrozenWeights, type Packing, type WeightInput } from '../../model/frozen-weights.ts';
+import { loraNames, loraScale, targetedLinears, type LoraConfiguration } from '../../model/lora.ts';
+
+/** What a graph is built from. */
+export interface GraphPlan {
+  readonly configuration: ModelConfiguration;
+  readonly packing: (tensor: string) => Packing;
+  readonly adapter: LoraConfiguration | null;
+}
+
+export interface ModelGraph {
+  readonly graph: Graph;
+  /** Inputs that are fed from the model's file. */
+  readonly weights: readonly WeightInput[];
+  /** Names of the adapter's tensors; each is an input of its own name. */
+  readonly parameters: readonly string[];
+}
+
+/** The inputs that every graph of a decoder takes; `total` is how many tokens can be attended to. */
+export function decoderInputs(graph: Graph, { configuration }: GraphPlan, total = sum('length', 0)) {
+  const half = configuration.headSize / 2;
+  return {
+    ids: graph.input('ids', 'int32', ['batch', 'length']),
+    positions: graph.input('positions', 'int64', ['batch', 'length']),
+    mask: graph.input('mask', 'float32', ['batch', 1, 1, 'length', total]),
+    cos: graph.input('cos', 'float32', ['positions', half]),
+    sin: graph.input('sin', 'float32', ['positions', half]),
+  };
+}
+
+/** The decoder with its frozen weights, and the adapter's tensors as inputs of their own names. */
+export function decoderParts(
+  graph: Graph,
+  { configuration, packing, adapter }: GraphPlan,
+): { parts: DecoderParts; parameters: Map<string, Value> } {
+  const parameters = new Map<string, Value>();
+  const factors = new Map<string, { A: Value; B: Value; scale: number }>();
+  if (adapter) {
+    for (const { module, shape } of targetedLinears(configuration, adapter.targets)) {
+      const names = loraNames(module);
+      const A = graph.input(names.A, 'float32', [adapter.rank, shape[1]]);
+      const B = graph.input(names.B, 'float32', [shape[0], adapter.rank]);
+      parameters.set(names.A, A).set(names.B, B);
+      factors.set(module, { A, B, scale: loraScale(adapter) });
+    }
+  }
+  const weights = new FrozenWeights(graph, packing);
+  const parts: DecoderParts = {
+    graph,
+    configuration,
+    weights,
+    adapter: (module) => factors.get(module) ?? null,
+  };
+  return { parts, parameters };
+}

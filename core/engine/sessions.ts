@@ -1,0 +1,164 @@
+/** @file The sessions of one base model: what they share, how each is opened, and when they are freed. */
+
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+
+import { writeFileAtomically } from '../files.ts';
+import { toOnnx } from '../graph/onnx.ts';
+import type { ModelConfiguration } from '../model/configuration.ts';
+import { loraScale, targetedLinears, type LoraConfiguration } from '../model/lora.ts';
+import { rotaryTables } from '../model/rope.ts';
+import type { NamedTensors } from '../model/tensor.ts';
+import type { WeightStore } from '../model/weights.ts';
+import { BaseWeights, type Precision } from './base-weights.ts';
+import type { GraphPlan, ModelGraph } from './graphs/parts.ts';
+
+/** Where graphs run. */
+export type Device = 'cpu';
+
+export interface EngineOptions {
+  readonly precision: Precision;
+  readonly device: Device;
+  /** Threads inside one operator, default all cores; results repeat bit for bit with the same number. */
+  readonly threads?: number;
+  /** Cache folder of this model alone, for prepared weights. */
+  readonly cache: string;
+}
+
+/** An adapter as it takes part in a computation. */
+export interface EngineAdapter {
+  readonly configuration: LoraConfiguration;
+  readonly parameters: NamedTensors;
+}
+
+/** A graph with its session. */
+export interface Program {
+  readonly model: ModelGraph;
+  readonly session: InferenceSession;
+}
+
+/** Owns the base weights, which all sessions borrow, and one session per kind of graph and adapter shape. */
+export class Sessions {
+  readonly precision: Precision;
+  readonly device: Device;
+  readonly threads: number;
+  readonly configuration: ModelConfiguration;
+  readonly #weights: BaseWeights;
+  readonly #programs = new Map<string, Promise<Program>>();
+  #rotary: { count: number; cos: Tensor; sin: Tensor } | null = null;
+
+  /** @throws TributaryError `engine.precision-unavailable` */
+  constructor(store: WeightStore, options: EngineOptions) {
+    this.precision = options.precision;
+    this.device = options.device;
+    this.threads = options.threads ?? availableParallelism();
+    this.configuration = store.configuration;
+    this.#weights = new BaseWeights(store, { precision: options.precision, folder: options.cache });
+  }
+
+  /** Number of sessions that are open. */
+  get size(): number {
+    return this.#programs.size;
+  }
+
+  /**
+   * The session of a kind of graph for adapters of this shape, opened at first use.
+   * @param kind names what `build` makes; equal kinds must build equal graphs
+   */
+  program(
+    kind: string,
+    adapter: LoraConfiguration | null,
+    build: (plan: GraphPlan) => ModelGraph,
+  ): Promise<Program> {
+    const key = programKey(kind, this.configuration, adapter);
+    const known = this.#programs.get(key);
+    if (known) return known;
+    const packing = (tensor: string) => this.#weights.packing(tensor);
+    const program = this.#open(build({ configuration: this.configuration, packing, adapter })).catch(
+      (error: unknown) => {
+        // The next use tries again: the disk may have room by then.
+        this.#programs.delete(key);
+        throw error;
+      },
+    );
+    this.#programs.set(key, program);
+    return program;
+  }
+
+  /** Feeds that do not depend on the batch: weights, rotary tables for `length` positions, adapter. */
+  feeds({ model }: Program, length: number, adapter: EngineAdapter | null): Record<string, Tensor> {
+    const parameters = [...(adapter?.parameters ?? [])].map(
+      ([name, { data, shape }]) => [name, new Tensor('float32', data, [...shape])] as const,
+    );
+    return {
+      ...this.#rotaryFeeds(length),
+      ...this.#weights.feeds(model.weights),
+      ...Object.fromEntries(parameters),
+    };
+  }
+
+  /** Closes all sessions and frees the weights. */
+  async release(): Promise<void> {
+    const programs = [...this.#programs.values()];
+    this.#programs.clear();
+    this.#weights.clear();
+    this.#rotary = null;
+    for (const program of await Promise.allSettled(programs)) {
+      if (program.status === 'fulfilled') await program.value.session.release();
+    }
+  }
+
+  async #open(model: ModelGraph): Promise<Program> {
+    const options: InferenceSession.SessionOptions = {
+      executionProviders: [this.device],
+      // Fusions beyond this level unpack or repack weights, or use operators that other devices lack.
+      graphOptimizationLevel: 'basic',
+      intraOpNumThreads: this.threads,
+      // A pattern is planned for one shape; with batches of many lengths it only costs memory.
+      enableMemPattern: false,
+      logSeverityLevel: 3,
+      // Several sites may share one machine: a thread that waits must not burn a core.
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
+    };
+    if (!model.weights.some((input) => this.#weights.isExternal(input))) {
+      return { model, session: await InferenceSession.create(toOnnx(model.graph), options) };
+    }
+    const { data, folder } = await this.#weights.external();
+    const bytes = toOnnx(model.graph, data);
+    const path = join(folder, `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.onnx`);
+    mkdirSync(folder, { recursive: true });
+    await writeFileAtomically(path, bytes);
+    return { model, session: await InferenceSession.create(path, options) };
+  }
+
+  #rotaryFeeds(length: number): { cos: Tensor; sin: Tensor } {
+    if (!this.#rotary || this.#rotary.count < length) {
+      const count = Math.max(length, 512, 2 * (this.#rotary?.count ?? 0));
+      const { cos, sin } = rotaryTables(this.configuration, count);
+      const shape = [count, this.configuration.headSize / 2];
+      this.#rotary = {
+        count,
+        cos: new Tensor('float32', cos, shape),
+        sin: new Tensor('float32', sin, shape),
+      };
+    }
+    return { cos: this.#rotary.cos, sin: this.#rotary.sin };
+  }
+}
+
+/** Adapters that change the same linears with the same rank and scale share their sessions. */
+function programKey(kind: string, model: ModelConfiguration, adapter: LoraConfiguration | null): string {
+  if (!adapter) return kind;
+  const modules = targetedLinears(model, adapter.targets).map(({ module }) => module);
+  return JSON.stringify([kind, adapter.rank, loraScale(adapter), modules]);
+}
+
+/** The elements of a float32 result. */
+export function float32(tensor: Tensor): Float32Array {
+  if (!(tensor.data instanceof Float32Array)) throw new Error(`expected float32, got ${tensor.type}`);
+  return tensor.data;
+}
