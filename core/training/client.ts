@@ -5,7 +5,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { isErrorCode, TributaryError } from '../errors.ts';
 import { programPath } from '../programs.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
-import type { Observer } from './requests.ts';
+import type { Observer } from './observer.ts';
 
 interface Pending {
   // What belongs to a call of one name is typed where the call is made; here calls of all names lie together.

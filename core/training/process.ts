@@ -2,7 +2,7 @@
 
 import { toTributaryError } from '../errors.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
-import type { Observer } from './requests.ts';
+import type { Observer } from './observer.ts';
 import { Trainer } from './trainer.ts';
 
 let trainer: Trainer | null = null;

@@ -5,13 +5,12 @@ import type { NamedTensors } from '../model/tensor.ts';
 import type { ModelIdentity } from '../model/open.ts';
 import type { Device } from '../engine/engine.ts';
 import type { Precision } from '../engine/base-weights.ts';
-import type { Example } from './examples.ts';
 import type {
+  EvaluateRequest,
   EvaluateResult,
   GenerateRequest,
   GenerateResult,
   StepReport,
-  TextOptions,
   TrainerOptions,
   TrainRequest,
   TrainResult,
@@ -39,7 +38,7 @@ export interface Calls {
   adapter: { question: null; answer: NamedTensors | null; report: never };
   train: { question: TrainRequest; answer: TrainResult; report: StepReport };
   evaluate: {
-    question: TextOptions & { examples: readonly Example[]; batchSize: number };
+    question: EvaluateRequest;
     answer: EvaluateResult;
     report: { done: number; total: number };
   };

@@ -47,6 +47,8 @@ export interface StepReport {
   readonly steps: number;
   readonly loss: number;
   readonly gradientNorm: number;
+  /** What the objective measures besides, by name. */
+  readonly metrics: Readonly<Record<string, number>>;
   /** Real tokens, padding not counted. */
   readonly tokens: number;
   readonly supervisedTokens: number;
@@ -64,6 +66,12 @@ export interface TrainResult {
   readonly paddingShare: number;
   /** Examples left out because nothing supervised was left within `maxLength`. */
   readonly skipped: number;
+}
+
+export interface EvaluateRequest extends TextOptions {
+  readonly examples: readonly Example[];
+  /** Examples computed at once. */
+  readonly batchSize: number;
 }
 
 export interface EvaluateResult {
@@ -88,10 +96,4 @@ export interface GenerateResult {
   readonly tokens: number;
   readonly tokensPerSecond: number;
   readonly secondsToFirstToken: number;
-}
-
-/** What long work reports and how it is stopped. */
-export interface Observer<Report> {
-  readonly signal?: AbortSignal;
-  report?(report: Report): void;
 }

@@ -1,46 +1,40 @@
-/** @file Local training, evaluation and generation over one model: batches in, adapter and losses out. */
+/** @file Owns a model, its engine and at most one adapter, and lets the work be done on them. */
 
 import { join } from 'node:path';
 
-import { Engine, type Device, type EngineAdapter } from '../engine/engine.ts';
-import { emptyParameters, type Parameters } from '../engine/parameters.ts';
 import type { Precision } from '../engine/base-weights.ts';
-import { sample } from '../engine/sampling.ts';
-import { TributaryError } from '../errors.ts';
+import { Engine, type Device } from '../engine/engine.ts';
+import type { Parameters } from '../engine/parameters.ts';
 import { dataFolder } from '../folders.ts';
 import { readAdapter, writeAdapter } from '../model/adapter.ts';
-import { initialAdapter, loraShapes, type LoraConfiguration } from '../model/lora.ts';
+import { initialAdapter, type LoraConfiguration } from '../model/lora.ts';
 import { openModel, type OpenModel } from '../model/open.ts';
 import type { NamedTensors } from '../model/tensor.ts';
-import { Random } from '../random.ts';
-import { collate, sampleRound, type TokenBatch } from './batches.ts';
-import type { Example } from './examples.ts';
+import { evaluate } from './evaluation.ts';
+import { generate } from './generation.ts';
+import { sftObjective } from './objectives/sft.ts';
+import type { Observer } from './observer.ts';
+import { choosePrecision } from './precision.ts';
 import type {
+  EvaluateRequest,
   EvaluateResult,
   GenerateRequest,
   GenerateResult,
-  Observer,
   StepReport,
-  TextOptions,
   TrainerOptions,
   TrainRequest,
   TrainResult,
 } from './requests.ts';
-import { adamW, clipGlobalNorm } from './optimizer.ts';
-import { choosePrecision } from './precision.ts';
-import { makeTemplate, type Template, type TemplateName } from './templates.ts';
-import { allTruncated, tokenizeExamples, tokenizePrompt, tokenizeText, type TokenExample } from './tokens.ts';
+import { fitAdapter, type TrainedAdapter } from './trained-adapter.ts';
+import { gradientsOf, trainSteps } from './training-loop.ts';
 
-/** Owns a model, its engine and at most one adapter. */
 export class Trainer {
   readonly identity: OpenModel['identity'];
   readonly #model: OpenModel;
   readonly #engine: Engine;
-  #adapter: {
-    configuration: LoraConfiguration;
-    parameters: Parameters;
-    gradients: Parameters | null;
-  } | null = null;
+  #adapter: TrainedAdapter | null = null;
+  /** Kept from one training of an adapter to the next. */
+  #gradients: Parameters | null = null;
 
   private constructor(model: OpenModel, engine: Engine) {
     this.#model = model;
@@ -79,31 +73,8 @@ export class Trainer {
    * @throws TributaryError `adapter.other-base` when names or shapes do not fit the model
    */
   setAdapter(adapter: { configuration: LoraConfiguration; tensors: NamedTensors } | null): void {
-    if (!adapter) {
-      this.#adapter = null;
-      return;
-    }
-    const { configuration, tensors } = adapter;
-    const shapes = loraShapes(this.#model.configuration, configuration);
-    const parameters = emptyParameters(shapes);
-    for (const { name, shape } of shapes) {
-      const given = tensors.get(name);
-      if (!given || given.shape.join() !== shape.join()) {
-        const found = given ? `has shape [${given.shape.join(', ')}]` : 'is missing';
-        throw new TributaryError(
-          'adapter.other-base',
-          `The adapter does not fit ${this.identity.id}: ${name} ${found} where [${shape.join(', ')}] is needed.`,
-        );
-      }
-      parameters.tensors.get(name)?.data.set(given.data);
-    }
-    if (tensors.size !== shapes.length) {
-      throw new TributaryError(
-        'adapter.other-base',
-        `The adapter has ${tensors.size} tensors where ${this.identity.id} takes ${shapes.length}.`,
-      );
-    }
-    this.#adapter = { configuration, parameters, gradients: null };
+    this.#adapter = adapter && fitAdapter(this.#model, adapter);
+    this.#gradients = null;
   }
 
   /** Puts a fresh adapter on the model: A random under the seed, B zero. */
@@ -121,220 +92,51 @@ export class Trainer {
 
   /** Writes the adapter as a PEFT folder. */
   async saveAdapter(folder: string): Promise<void> {
-    if (!this.#adapter) throw new Error('there is no adapter to save');
-    const { configuration, parameters } = this.#adapter;
+    const { configuration, parameters } = this.#trained();
     await writeAdapter(folder, { configuration, tensors: parameters.tensors }, this.#model);
   }
 
   /**
-   * Trains the adapter for `steps` steps of AdamW with fresh moments, as each client-round of OpenFedLLM does.
-   * The loss of a step is the mean over all supervised tokens of its examples.
+   * Trains the adapter in place.
    * @throws TributaryError `training.stopped` when the signal aborts, `training.not-finite`, `data.all-truncated`,
-   * `model.context-length`
+   * `model.context-length`, `template.none`
    */
   async train(request: TrainRequest, observer: Observer<StepReport> = {}): Promise<TrainResult> {
-    const adapter = this.#adapter;
-    if (!adapter) throw new Error('there is no adapter to train');
-    const tokenized = request.tokens
-      ? { examples: request.tokens, skipped: 0 }
-      : tokenizeExamples(request.examples, this.#text(request));
-    const gradients = (adapter.gradients ??= emptyParameters(
-      [...adapter.parameters.tensors].map(([name, { shape }]) => ({ name, shape })),
-    ));
-    const optimizer = adamW({ weightDecay: request.weightDecay });
-    const parameters = [adapter.parameters.flat];
-    const state = optimizer.init(parameters);
-    const drawn = sampleRound({ ...request, examples: tokenized.examples });
-    const reports: StepReport[] = [];
-    for (const [index, members] of drawn.entries()) {
-      stopIfAborted(observer.signal);
-      const started = performance.now();
-      const batches = this.#batches(members, request.microBatchSize ?? request.batchSize);
-      const loss = await this.#gradients(batches, { ...adapter, gradients });
-      const gradientNorm = clipGlobalNorm([gradients.flat], request.maxGradientNorm);
-      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-        throw new TributaryError(
-          'training.not-finite',
-          `The loss of step ${index + 1} is not a finite number.`,
-        );
-      }
-      optimizer.update({
-        parameters,
-        gradients: [gradients.flat],
-        state,
-        learningRate: request.learningRate,
-      });
-      const report = {
-        step: index + 1,
-        steps: drawn.length,
-        loss,
-        gradientNorm,
-        ...countTokens(batches),
-        seconds: (performance.now() - started) / 1000,
-      };
-      reports.push(report);
-      observer.report?.(report);
-    }
-    return summarize(reports, tokenized.skipped);
+    const adapter = this.#trained();
+    const objective = sftObjective({ model: this.#model, engine: this.#engine, adapter }, request);
+    const gradients = (this.#gradients ??= gradientsOf(adapter.parameters));
+    return trainSteps(objective, { request, parameters: adapter.parameters, gradients }, observer);
   }
 
-  /** Loss of the model with its adapter, if it has one, on examples; computed in batches of like length. */
+  /** Loss of the model with its adapter, if it has one, on examples. @throws TributaryError of `evaluate` */
   async evaluate(
-    request: TextOptions & { examples: readonly Example[]; batchSize: number },
+    request: EvaluateRequest,
     observer: Observer<{ done: number; total: number }> = {},
   ): Promise<EvaluateResult> {
-    const { template, tokenizer, maxLength } = this.#text(request);
-    const kept = request.examples.flatMap((example, index) => {
-      const tokens = tokenizeText(template.render(example), tokenizer, maxLength);
-      return tokens ? [{ index, tokens }] : [];
-    });
-    if (kept.length === 0) throw allTruncated(request.examples.length, maxLength);
-    kept.sort((a, b) => a.tokens.ids.length - b.tokens.ids.length || a.index - b.index);
-    const examples: { index: number; loss: number; tokens: number }[] = [];
-    for (let start = 0; start < kept.length; start += request.batchSize) {
-      stopIfAborted(observer.signal);
-      const members = kept.slice(start, start + request.batchSize);
-      const batch = collate(
-        members.map(({ tokens }) => tokens),
-        tokenizer.padding,
-      );
-      const { tokenLosses } = await this.#engine.loss(batch, this.#engineAdapter());
-      let at = 0;
-      for (const { index, tokens } of members) {
-        const own = tokenLosses.subarray(at, (at += tokens.supervisedTokens));
-        examples.push({ index, loss: own.reduce((sum, value) => sum + value, 0), tokens: own.length });
-      }
-      observer.report?.({ done: examples.length, total: kept.length });
-    }
-    examples.sort((a, b) => a.index - b.index);
-    const supervisedTokens = examples.reduce((sum, { tokens }) => sum + tokens, 0);
-    const loss = examples.reduce((sum, example) => sum + example.loss, 0) / supervisedTokens;
-    const skipped = request.examples.length - kept.length;
-    return { loss, perplexity: Math.exp(loss), supervisedTokens, skipped, examples };
+    return evaluate(this.#parts(), request, observer);
   }
 
-  /**
-   * The model's answer to a conversation, up to the model's longest context; `report` receives the text as it grows.
-   * @throws TributaryError `model.context-length` when the prompt alone is longer
-   */
+  /** The model's answer to a conversation. @throws TributaryError of `generate` */
   async generate(
     request: GenerateRequest,
     observer: Observer<{ text: string }> = {},
   ): Promise<GenerateResult> {
-    const { tokenizer } = this.#model;
-    const prompt = this.#template(request.template).prompt(request.messages);
-    const ids = tokenizePrompt(prompt, tokenizer);
-    const positions = this.#model.configuration.maximumPositions;
-    if (ids.length >= positions) throw this.#tooLong(`The prompt has ${ids.length} tokens`);
-    const random = new Random('generate', request.seed);
-    const started = performance.now();
-    let first = started;
-    const generated: number[] = [];
-    const choose = (logits: Float32Array) => sample(logits, request, random);
-    for await (const token of this.#engine.generate(ids, this.#engineAdapter(), choose)) {
-      if (generated.length === 0) first = performance.now();
-      if (token === tokenizer.endOfSequence.id) break;
-      generated.push(token);
-      observer.report?.({ text: tokenizer.decode(generated, { skipSpecial: true }) });
-      if (generated.length >= request.maxTokens || ids.length + generated.length >= positions) break;
-      if (observer.signal?.aborted) break;
-    }
-    const seconds = (performance.now() - first) / 1000;
-    return {
-      text: tokenizer.decode(generated, { skipSpecial: true }),
-      tokens: generated.length,
-      tokensPerSecond: generated.length > 1 ? (generated.length - 1) / seconds : 0,
-      secondsToFirstToken: (first - started) / 1000,
-    };
+    return generate(this.#parts(), request, observer);
   }
 
   /** Frees sessions, weights and the model's file. */
   async close(): Promise<void> {
-    this.#adapter = null;
+    this.setAdapter(null);
     await this.#engine.release();
     this.#model.close();
   }
 
-  /** Sums the gradients of a step's parts, each token weighing the same; returns the loss. */
-  async #gradients(
-    batches: readonly TokenBatch[],
-    adapter: { configuration: LoraConfiguration; parameters: Parameters; gradients: Parameters },
-  ): Promise<number> {
-    const { configuration, parameters, gradients } = adapter;
-    const share = 1 / batches.reduce((sum, { supervisedTokens }) => sum + supervisedTokens, 0);
-    const engineAdapter = { configuration, parameters: parameters.tensors, gradients };
-    let loss = 0;
-    let sum: Float32Array | null = null;
-    for (const batch of batches) {
-      loss += await this.#engine.lossAndGradients(batch, engineAdapter, share);
-      if (batches.length === 1) return loss;
-      if (!sum) sum = gradients.flat.slice();
-      else for (let index = 0; index < sum.length; index++) sum[index] += gradients.flat[index];
-    }
-    if (sum) gradients.flat.set(sum);
-    return loss;
+  #parts(): { model: OpenModel; engine: Engine; adapter: TrainedAdapter | null } {
+    return { model: this.#model, engine: this.#engine, adapter: this.#adapter };
   }
 
-  #batches(members: readonly TokenExample[], size: number): TokenBatch[] {
-    const parts: TokenBatch[] = [];
-    for (let start = 0; start < members.length; start += size) {
-      parts.push(collate(members.slice(start, start + size), this.#model.tokenizer.padding));
-    }
-    return parts;
+  #trained(): TrainedAdapter {
+    if (!this.#adapter) throw new Error('there is no adapter on the model');
+    return this.#adapter;
   }
-
-  #engineAdapter(): EngineAdapter | null {
-    return (
-      this.#adapter && {
-        configuration: this.#adapter.configuration,
-        parameters: this.#adapter.parameters.tensors,
-      }
-    );
-  }
-
-  #text({ template, maxLength }: TextOptions) {
-    if (maxLength > this.#model.configuration.maximumPositions) {
-      throw this.#tooLong(`The longest length is to be ${maxLength} tokens`);
-    }
-    return { template: this.#template(template), tokenizer: this.#model.tokenizer, maxLength };
-  }
-
-  #tooLong(what: string): TributaryError {
-    const { identity, configuration } = this.#model;
-    const limit = `${identity.id} takes ${configuration.maximumPositions} at most`;
-    return new TributaryError('model.context-length', `${what}, but ${limit}.`);
-  }
-
-  #template(name: TemplateName): Template {
-    const { chatTemplate, tokenizer, identity } = this.#model;
-    const renderChat: NonNullable<typeof chatTemplate>['render'] = (messages, options) => {
-      if (chatTemplate) return chatTemplate.render(messages, options);
-      throw new TributaryError('template.none', `The model ${identity.id} brings no chat template.`);
-    };
-    return makeTemplate(name, { renderChat, endOfSequence: tokenizer.endOfSequence.text });
-  }
-}
-
-function stopIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new TributaryError('training.stopped', 'The work was stopped before its end.');
-}
-
-function countTokens(batches: readonly TokenBatch[]) {
-  const sum = (key: 'tokens' | 'supervisedTokens' | 'padding') =>
-    batches.reduce((total, batch) => total + batch[key], 0);
-  return { tokens: sum('tokens'), supervisedTokens: sum('supervisedTokens'), padding: sum('padding') };
-}
-
-function summarize(steps: readonly StepReport[], skipped: number): TrainResult {
-  const sum = (key: 'loss' | 'tokens' | 'supervisedTokens' | 'padding') =>
-    steps.reduce((total, step) => total + step[key], 0);
-  const [tokens, padding] = [sum('tokens'), sum('padding')];
-  return {
-    steps,
-    loss: sum('loss') / steps.length,
-    tokens,
-    supervisedTokens: sum('supervisedTokens'),
-    paddingShare: padding / (tokens + padding),
-    skipped,
-  };
 }
