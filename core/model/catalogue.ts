@@ -32,6 +32,8 @@ export const configurationSchema = z.object({
     .nullable(),
   tiedEmbedding: z.boolean(),
   attentionBias: z.boolean(),
+  headNorms: z.boolean().optional(),
+  slidingWindow: size.optional(),
 });
 
 const fileName = z.string().regex(/^[\w-][\w.-]*$/);

@@ -12,7 +12,7 @@ export interface RopeScaling {
 
 /** Field meanings follow Hugging Face's `config.json`; GGUF metadata is mapped to the same words. */
 export interface ModelConfiguration {
-  /** Hugging Face's `model_type`, which names the file under `core/model/architectures`. */
+  /** Hugging Face's `model_type`, which also names the file under `core/model/architectures`. */
   readonly modelType: string;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -31,4 +31,8 @@ export interface ModelConfiguration {
   readonly tiedEmbedding: boolean;
   /** Whether q, k and v projections add a bias (qwen2). */
   readonly attentionBias: boolean;
+  /** Whether queries and keys are normalised head by head before they are rotated (qwen3); default no. */
+  readonly headNorms?: boolean;
+  /** A token attends to this many tokens, itself included, and to none before them; absent: to all. */
+  readonly slidingWindow?: number;
 }

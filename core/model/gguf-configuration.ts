@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
+import { architectures } from './architectures/table.ts';
 import type { ModelConfiguration, RopeScaling } from './configuration.ts';
 import type { Gguf } from './gguf.ts';
 
@@ -16,35 +17,32 @@ const fields = z.object({
   'attention.key_length': size.optional(),
   'attention.value_length': size.optional(),
   'attention.layer_norm_rms_epsilon': z.number().positive(),
-  'attention.sliding_window': z.number().optional(),
+  'attention.sliding_window': z.number().int().nonnegative().default(0),
   'rope.freq_base': z.number().positive().default(10000),
   'rope.dimension_count': size.optional(),
   'rope.scaling.type': z.string().default('none'),
   expert_count: z.number().optional(),
 });
 
-/** GGUF architectures that are read, with what they imply. */
-const architectures: Readonly<Record<string, { readonly attentionBias: boolean }>> = {
-  llama: { attentionBias: false },
-  qwen2: { attentionBias: true },
-};
-
 /**
  * @param frequencyFactors values of `rope_freqs.weight` (Llama 3.x), or null
  * @throws TributaryError `model.unsupported-architecture`, `model.damaged`, `model.tensor-missing`
  */
 export function configurationFromGguf(gguf: Gguf, frequencyFactors: Float32Array | null): ModelConfiguration {
-  const modelType = gguf.metadata.get('general.architecture');
-  if (typeof modelType !== 'string' || !Object.hasOwn(architectures, modelType)) {
-    const what = typeof modelType === 'string' ? `the architecture ${modelType}` : 'an unnamed architecture';
-    throw unsupported(gguf, what);
+  const name = gguf.metadata.get('general.architecture');
+  const architecture = architectures.find(({ ggufName }) => ggufName !== null && ggufName === name);
+  if (architecture === undefined) {
+    throw unsupported(
+      gguf,
+      typeof name === 'string' ? `the architecture ${name}` : 'an unnamed architecture',
+    );
   }
   const found: Record<string, unknown> = {};
-  for (const key of Object.keys(fields.shape)) found[key] = gguf.metadata.get(`${modelType}.${key}`);
+  for (const key of Object.keys(fields.shape)) found[key] = gguf.metadata.get(`${String(name)}.${key}`);
   const parsed = fields.safeParse(found);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    const field = `${modelType}.${issue.path.join('.')}`;
+    const field = `${String(name)}.${issue.path.join('.')}`;
     throw new TributaryError(
       'model.damaged',
       `${gguf.path}: the metadata field ${field} is wrong: ${issue.message}.`,
@@ -69,8 +67,9 @@ export function configurationFromGguf(gguf: Gguf, frequencyFactors: Float32Array
     throw new TributaryError('model.tensor-missing', `${gguf.path} has no matrix token_embd.weight.`);
   }
   const ropeTheta = values['rope.freq_base'];
+  const slidingWindow = values['attention.sliding_window'];
   return {
-    modelType,
+    modelType: architecture.modelType,
     hiddenSize: values.embedding_length,
     intermediateSize: values.feed_forward_length,
     layers: values.block_count,
@@ -83,7 +82,9 @@ export function configurationFromGguf(gguf: Gguf, frequencyFactors: Float32Array
     ropeTheta,
     ropeScaling: frequencyFactors && recogniseScaling(gguf, frequencyFactors, { ropeTheta, headSize }),
     tiedEmbedding: !gguf.tensors.has('output.weight'),
-    attentionBias: architectures[modelType].attentionBias,
+    attentionBias: architecture.attentionBias,
+    ...(architecture.headNorms && { headNorms: true }),
+    ...(slidingWindow > 0 && { slidingWindow }),
   };
 }
 

@@ -1,6 +1,7 @@
 /** @file Weights of a GGUF file under Hugging Face's names and in its row order. */
 
 import { TributaryError } from '../errors.ts';
+import { architectures } from './architectures/table.ts';
 import { repackInt4, repackInt8, storage, unpack } from './blocks.ts';
 import type { StoredMatrix } from './blocks.ts';
 import type { ModelConfiguration } from './configuration.ts';
@@ -50,6 +51,8 @@ const layerNames: Readonly<Record<string, string>> = {
   attn_norm: 'input_layernorm',
   attn_q: 'self_attn.q_proj',
   attn_k: 'self_attn.k_proj',
+  attn_q_norm: 'self_attn.q_norm',
+  attn_k_norm: 'self_attn.k_norm',
   attn_v: 'self_attn.v_proj',
   attn_output: 'self_attn.o_proj',
   ffn_norm: 'post_attention_layernorm',
@@ -178,9 +181,10 @@ function wholeRow(gguf: Gguf, entry: Entry): StoredMatrix {
   return { bytes, rows: 1, columns: elementCount(entry.tensor.shape), rowOrder: () => 0 };
 }
 
-/** llama.cpp stores q and k of the llama architecture for interleaved rotation; other tensors are as they are. */
+/** llama.cpp stores q and k of some architectures for interleaved rotation; other tensors are as they are. */
 function permutedHeads(name: string, configuration: ModelConfiguration): number | null {
-  if (configuration.modelType !== 'llama') return null;
+  const architecture = architectures.find(({ modelType }) => modelType === configuration.modelType);
+  if (architecture?.interleavedInGguf !== true) return null;
   if (name.includes('.q_proj.')) return configuration.attentionHeads;
   if (name.includes('.k_proj.')) return configuration.keyValueHeads;
   return null;

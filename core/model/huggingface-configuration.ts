@@ -2,6 +2,8 @@
 
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
+import type { Architecture } from './architectures/architecture.ts';
+import { architectures } from './architectures/table.ts';
 import type { ModelConfiguration, RopeScaling } from './configuration.ts';
 
 const size = z.number().int().positive();
@@ -18,7 +20,6 @@ const ropeFields = z.object({
 type RopeFields = z.infer<typeof ropeFields>;
 
 const fields = z.object({
-  model_type: z.string(),
   hidden_size: size,
   intermediate_size: size,
   num_hidden_layers: size,
@@ -35,14 +36,11 @@ const fields = z.object({
   tie_word_embeddings: z.boolean().default(false),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
+  sliding_window: size.nullish(),
   use_sliding_window: z.boolean().default(false),
+  max_window_layers: z.number().int().nonnegative().default(28),
+  layer_types: z.array(z.string()).nullish(),
 });
-
-/** Values of `model_type` that are read, with what they imply. */
-const modelTypes: Readonly<Record<string, { readonly attentionBias: boolean }>> = {
-  llama: { attentionBias: false },
-  qwen2: { attentionBias: true },
-};
 
 /**
  * @param json the parsed `config.json`
@@ -52,23 +50,23 @@ const modelTypes: Readonly<Record<string, { readonly attentionBias: boolean }>> 
 export function configurationFromHuggingFace(json: unknown, path: string): ModelConfiguration {
   const unsupported = (what: string) =>
     new TributaryError('model.unsupported-architecture', `${path} asks for ${what}, which is not supported.`);
-  const named = z.object({ model_type: z.string() }).safeParse(json);
-  if (named.success && !Object.hasOwn(modelTypes, named.data.model_type)) {
-    throw unsupported(`the architecture ${named.data.model_type}`);
-  }
+  const name = z.object({ model_type: z.string() }).safeParse(json).data?.model_type;
+  const architecture = architectures.find(({ modelType }) => modelType === name);
+  if (name !== undefined && architecture === undefined) throw unsupported(`the architecture ${name}`);
   const parsed = fields.safeParse(json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new TributaryError(
-      'model.damaged',
-      `${path}: the field ${issue.path.join('.')} is wrong: ${issue.message}.`,
-    );
+  if (!parsed.success || architecture === undefined) {
+    const issue = parsed.error?.issues[0];
+    const what = issue
+      ? `the field ${issue.path.join('.')} is wrong: ${issue.message}`
+      : 'it names no model_type';
+    throw new TributaryError('model.damaged', `${path}: ${what}.`);
   }
   const values = parsed.data;
   if (values.hidden_act !== 'silu') throw unsupported(`the activation ${values.hidden_act}`);
   if (values.mlp_bias) throw unsupported('a bias in the MLP');
-  if (values.attention_bias && values.model_type === 'llama') throw unsupported('a bias in the attention');
-  if (values.use_sliding_window) throw unsupported('a sliding window');
+  if (values.attention_bias && !architecture.attentionBias) throw unsupported('a bias in the attention');
+  const window = slidingWindow(values, architecture);
+  if (window === 'mixed') throw unsupported('a sliding window in some of its layers');
   const heads = values.num_attention_heads;
   const headSize = values.head_dim ?? values.hidden_size / heads;
   if (!Number.isInteger(headSize) || headSize % 2 !== 0) {
@@ -83,7 +81,7 @@ export function configurationFromHuggingFace(json: unknown, path: string): Model
   }
   const rope = values.rope_parameters ?? values.rope_scaling ?? {};
   return {
-    modelType: values.model_type,
+    modelType: architecture.modelType,
     hiddenSize: values.hidden_size,
     intermediateSize: values.intermediate_size,
     layers: values.num_hidden_layers,
@@ -96,8 +94,25 @@ export function configurationFromHuggingFace(json: unknown, path: string): Model
     ropeTheta: rope.rope_theta ?? values.rope_theta ?? 10000,
     ropeScaling: scaling(rope, path),
     tiedEmbedding: values.tie_word_embeddings,
-    attentionBias: modelTypes[values.model_type].attentionBias,
+    attentionBias: architecture.attentionBias,
+    ...(architecture.headNorms && { headNorms: true }),
+    ...(window !== null && { slidingWindow: window }),
   };
+}
+
+/** The window of every layer, null where none has one, or that they differ. */
+function slidingWindow(values: z.infer<typeof fields>, architecture: Architecture): number | null | 'mixed' {
+  const rule = architecture.slidingWindow;
+  if (rule === 'never') return null;
+  if (rule !== 'switched')
+    return values.sliding_window === undefined ? rule.byDefault : values.sliding_window;
+  const { use_sliding_window: switched, sliding_window: window = 4096 } = values;
+  if (!switched || window === null) return null;
+  const layers = values.num_hidden_layers;
+  const sliding =
+    values.layer_types?.filter((type) => type === 'sliding_attention').length ??
+    Math.max(0, layers - values.max_window_layers);
+  return sliding === 0 ? null : sliding === layers ? window : 'mixed';
 }
 
 function scaling(rope: RopeFields, path: string): RopeScaling | null {

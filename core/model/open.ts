@@ -176,6 +176,11 @@ function checkWeights(weights: WeightStore, path: string): void {
     for (const norm of ['input_layernorm', 'post_attention_layernorm']) {
       expected.push([`model.layers.${layer}.${norm}.weight`, [hiddenSize]]);
     }
+    if (configuration.headNorms === true) {
+      for (const norm of ['q_norm', 'k_norm']) {
+        expected.push([`model.layers.${layer}.self_attn.${norm}.weight`, [configuration.headSize]]);
+      }
+    }
   }
   for (const { module, shape } of linears(configuration)) {
     expected.push([`${module}.weight`, shape]);

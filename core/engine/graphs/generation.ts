@@ -3,7 +3,7 @@
 import { gather } from '../../graph/build.ts';
 import { sum } from '../../graph/dimension.ts';
 import { Graph } from '../../graph/graph.ts';
-import { decoder, head, type KeysAndValues } from '../../model/architectures/llama.ts';
+import { decoder, head, type KeysAndValues } from '../../model/architectures/decoder.ts';
 import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './parts.ts';
 
 /**

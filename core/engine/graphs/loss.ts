@@ -3,7 +3,7 @@
 import { crossEntropy, gather, mul, reduceSum } from '../../graph/build.ts';
 import { gradients } from '../../graph/gradient.ts';
 import { Graph } from '../../graph/graph.ts';
-import { decoder, head } from '../../model/architectures/llama.ts';
+import { decoder, head } from '../../model/architectures/decoder.ts';
 import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './parts.ts';
 
 /**

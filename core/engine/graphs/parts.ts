@@ -3,7 +3,7 @@
 import { sum } from '../../graph/dimension.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Value } from '../../graph/graph.ts';
-import type { DecoderParts } from '../../model/architectures/llama.ts';
+import type { DecoderParts } from '../../model/architectures/decoder.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { FrozenWeights, type Packing, type WeightInput } from '../../model/frozen-weights.ts';
 import { loraNames, loraScale, targetedLinears, type LoraConfiguration } from '../../model/lora.ts';

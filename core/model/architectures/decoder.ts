@@ -1,0 +1,156 @@
+/** @file The decoder of the Llama family (Touvron et al., 2023): RMSNorm, rotary grouped-query attention, SwiGLU. */
+
+import {
+  add,
+  concat,
+  gemm,
+  matMul,
+  reshape,
+  rmsNorm,
+  rotaryEmbedding,
+  scale,
+  softmax,
+  swapLastAxes,
+  swiGlu,
+  transpose,
+} from '../../graph/build.ts';
+import { product } from '../../graph/dimension.ts';
+import type { Graph, Value } from '../../graph/graph.ts';
+import type { ModelConfiguration } from '../configuration.ts';
+import type { FrozenWeights } from '../frozen-weights.ts';
+import { linears } from '../lora.ts';
+
+/** What differs between one decoder graph and another. */
+export interface DecoderParts {
+  readonly graph: Graph;
+  readonly configuration: ModelConfiguration;
+  readonly weights: FrozenWeights;
+  /** The low-rank factors of a module (A [rank, in], B [out, rank]) and their scale, or null where it has none. */
+  adapter(module: string): { A: Value; B: Value; scale: number } | null;
+}
+
+export interface DecoderInputs {
+  /** int32 [batch, length] */
+  readonly ids: Value;
+  /** int64 [batch, length] */
+  readonly positions: Value;
+  /** Added to the scores, float32 [batch, 1, 1, length, total]; total = past + length. */
+  readonly mask: Value;
+  /** Rotary tables, float32 [positions, headSize / 2]. */
+  readonly cos: Value;
+  readonly sin: Value;
+  /** Keys and values of earlier tokens, a pair a layer, each [batch, keyValueHeads, past, headSize]. */
+  readonly past?: readonly KeysAndValues[];
+}
+
+export interface KeysAndValues {
+  readonly keys: Value;
+  readonly values: Value;
+}
+
+/** The last hidden states after the final norm, [batch·length, hiddenSize], and each layer's keys and values. */
+export function decoder(
+  parts: DecoderParts,
+  inputs: DecoderInputs,
+): { hidden: Value; present: KeysAndValues[] } {
+  const { graph, configuration, weights } = parts;
+  const { hiddenSize, layers, rmsNormEpsilon, vocabularySize } = configuration;
+  const tokens = product(inputs.ids.shape);
+  let hidden = graph.scope('embedding', () =>
+    weights.rows('model.embed_tokens.weight', reshape(inputs.ids, [tokens]), [vocabularySize, hiddenSize]),
+  );
+  const present: KeysAndValues[] = [];
+  const norm = (x: Value, name: string) => rmsNorm(x, weights.tensor(name, [hiddenSize]), rmsNormEpsilon);
+  for (let layer = 0; layer < layers; layer++) {
+    const path = `model.layers.${layer}`;
+    graph.scope(`layers.${layer}`, () => {
+      hidden = graph.scope('attention', () => {
+        const normed = norm(hidden, `${path}.input_layernorm.weight`);
+        const attended = attention(parts, inputs, { x: normed, layer });
+        present.push(attended.present);
+        return add(hidden, attended.y);
+      });
+      hidden = graph.scope('mlp', () => {
+        const normed = norm(hidden, `${path}.post_attention_layernorm.weight`);
+        const linear = linearOf(parts, `${path}.mlp`);
+        return add(
+          hidden,
+          linear('down_proj', swiGlu(linear('gate_proj', normed), linear('up_proj', normed))),
+        );
+      });
+    });
+  }
+  return { hidden: graph.scope('norm', () => norm(hidden, 'model.norm.weight')), present };
+}
+
+/** Scores over the vocabulary, [rows, vocabularySize], of hidden states [rows, hiddenSize]. */
+export function head({ graph, configuration, weights }: DecoderParts, hidden: Value): Value {
+  const name = configuration.tiedEmbedding ? 'model.embed_tokens.weight' : 'lm_head.weight';
+  return graph.scope('head', () =>
+    weights.product(hidden, name, [configuration.vocabularySize, configuration.hiddenSize]),
+  );
+}
+
+/** Linears of one block by their short names: x Wᵀ (+ bias) (+ s · x Aᵀ Bᵀ). */
+function linearOf(parts: DecoderParts, block: string): (name: string, x: Value) => Value {
+  const shapes = new Map(linears(parts.configuration).map(({ module, shape }) => [module, shape]));
+  return (name, x) =>
+    parts.graph.scope(name, () => {
+      const module = `${block}.${name}`;
+      const shape = shapes.get(module);
+      if (!shape) throw new Error(`the architecture has no linear ${module}`);
+      let y = parts.weights.product(x, `${module}.weight`, shape);
+      if (parts.configuration.attentionBias && /[qkv]_proj$/.test(name)) {
+        y = add(y, parts.weights.tensor(`${module}.bias`, [shape[0]]));
+      }
+      const adapter = parts.adapter(module);
+      if (!adapter) return y;
+      const low = gemm(x, adapter.A, { transB: true });
+      return gemm(low, adapter.B, { transB: true, alpha: adapter.scale, plus: y });
+    });
+}
+
+/**
+ * Grouped-query attention. The query heads that share a key head are merged along the length, so that keys and
+ * values are never repeated:
+ *
+ *   q [b, g·r, n, d] ─ [b, g, r·n, d] ─┬ MatMul ─ [b, g, r, n, t] ─ Add(mask) ─ Softmax ─┬ MatMul ─ o_proj
+ *   k [b, g, t, d] ─ transposed ───────┘                              v [b, g, t, d] ────┘
+ */
+function attention(
+  parts: DecoderParts,
+  inputs: DecoderInputs,
+  { x, layer }: { x: Value; layer: number },
+): { y: Value; present: KeysAndValues } {
+  const { attentionHeads, keyValueHeads, headSize, headNorms, rmsNormEpsilon } = parts.configuration;
+  const [batch, length] = inputs.ids.shape;
+  const total = inputs.mask.shape[4];
+  const repeats = attentionHeads / keyValueHeads;
+  const path = `model.layers.${layer}.self_attn`;
+  const linear = linearOf(parts, path);
+  const heads = (y: Value, count: number) =>
+    transpose(reshape(y, [batch, length, count, headSize]), [0, 2, 1, 3]);
+  const normed = (y: Value, name: string) =>
+    headNorms === true
+      ? rmsNorm(y, parts.weights.tensor(`${path}.${name}.weight`, [headSize]), rmsNormEpsilon)
+      : y;
+  const tables = { positions: inputs.positions, cos: inputs.cos, sin: inputs.sin };
+
+  const query = rotaryEmbedding(normed(heads(linear('q_proj', x), attentionHeads), 'q_norm'), tables);
+  const newKeys = rotaryEmbedding(normed(heads(linear('k_proj', x), keyValueHeads), 'k_norm'), tables);
+  const newValues = heads(linear('v_proj', x), keyValueHeads);
+  const past = inputs.past?.[layer];
+  const keys = past ? concat([past.keys, newKeys], 2) : newKeys;
+  const values = past ? concat([past.values, newValues], 2) : newValues;
+
+  const grouped = [batch, keyValueHeads, product([repeats, length])] as const;
+  const scaled = scale(reshape(query, [...grouped, headSize]), 1 / Math.sqrt(headSize));
+  const scores = reshape(matMul(scaled, swapLastAxes(keys)), [batch, keyValueHeads, repeats, length, total]);
+  const shares = reshape(softmax(add(scores, inputs.mask)), [...grouped, total]);
+  const mixed = reshape(matMul(shares, values), [batch, attentionHeads, length, headSize]);
+  const merged = reshape(transpose(mixed, [0, 2, 1, 3]), [
+    product([batch, length]),
+    attentionHeads * headSize,
+  ]);
+  return { y: linear('o_proj', merged), present: { keys, values } };
+}
