@@ -15,16 +15,18 @@ import { rotaryTables } from '../model/rope.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import { BaseWeights, type Precision } from './base-weights.ts';
+import { PROVIDERS, type Device } from './devices.ts';
 import type { GraphPlan, ModelGraph } from './graphs/parts.ts';
 
-/** Where graphs run. */
-export type Device = 'cpu';
+export type { Device } from './devices.ts';
 
 export interface EngineOptions {
   readonly precision: Precision;
   readonly device: Device;
   /** Threads inside one operator, default all cores; results repeat bit for bit with the same number. */
   readonly threads?: number;
+  /** Where ONNX Runtime's record of every node that ran goes, a file a session: the start of their paths. */
+  readonly profile?: string;
   /** Cache folder of this model alone, for prepared weights. */
   readonly cache: string;
 }
@@ -48,6 +50,7 @@ export class Sessions {
   readonly threads: number;
   readonly configuration: ModelConfiguration;
   readonly #weights: BaseWeights;
+  readonly #profile: string | undefined;
   readonly #programs = new Map<string, Promise<Program>>();
   #rotary: { count: number; cos: Tensor; sin: Tensor } | null = null;
 
@@ -57,6 +60,7 @@ export class Sessions {
     this.device = options.device;
     this.threads = options.threads ?? availableParallelism();
     this.configuration = store.configuration;
+    this.#profile = options.profile;
     this.#weights = new BaseWeights(store, { precision: options.precision, folder: options.cache });
   }
 
@@ -108,13 +112,16 @@ export class Sessions {
     this.#weights.clear();
     this.#rotary = null;
     for (const program of await Promise.allSettled(programs)) {
-      if (program.status === 'fulfilled') await program.value.session.release();
+      if (program.status !== 'fulfilled') continue;
+      const { session } = program.value;
+      if (this.#profile !== undefined) session.endProfiling();
+      await session.release();
     }
   }
 
   async #open(model: ModelGraph): Promise<Program> {
     const options: InferenceSession.SessionOptions = {
-      executionProviders: [this.device],
+      executionProviders: [PROVIDERS[this.device]],
       // Fusions beyond this level unpack or repack weights, or use operators that other devices lack.
       graphOptimizationLevel: 'basic',
       intraOpNumThreads: this.threads,
@@ -123,6 +130,7 @@ export class Sessions {
       logSeverityLevel: 3,
       // Several sites may share one machine: a thread that waits must not burn a core.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
+      ...(this.#profile !== undefined && { enableProfiling: true, profileFilePrefix: this.#profile }),
     };
     if (!model.weights.some((input) => this.#weights.isExternal(input))) {
       return { model, session: await InferenceSession.create(toOnnx(model.graph), options) };
