@@ -4,7 +4,10 @@ import { product, sameShape, type Shape } from './dimension.ts';
 import type { DataType, Value } from './graph.ts';
 
 const unary =
-  (operator: 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Reciprocal' | 'Sigmoid' | 'Softmax' | 'ZerosLike') =>
+  (
+    operator:
+      'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Reciprocal' | 'Sigmoid' | 'Softplus' | 'Softmax' | 'ZerosLike',
+  ) =>
   (x: Value): Value =>
     x.graph.apply(operator, [x], {});
 
@@ -32,6 +35,7 @@ export const log = unary('Log');
 export const sqrt = unary('Sqrt');
 export const reciprocal = unary('Reciprocal');
 export const sigmoid = unary('Sigmoid');
+export const softplus = unary('Softplus');
 /** Softmax over the last axis. */
 export const softmax = unary('Softmax');
 export const zerosLike = unary('ZerosLike');

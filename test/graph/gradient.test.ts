@@ -32,6 +32,7 @@ const cases: Case[] = [
   ['Sqrt', ([x]) => b.sqrt(x), [positive]],
   ['Reciprocal', ([x]) => b.reciprocal(x), [positive]],
   ['Sigmoid', ([x]) => b.sigmoid(x), [awkward]],
+  ['Softplus', ([x]) => b.softplus(x), [f64([2, 3], [-30, -2, -0.5, 0.25, 3, 40])]],
   ['Add', ([x, y]) => b.add(x, y), [awkward, other]],
   ['Add of a row', ([x, y]) => b.add(x, y), [awkward, row]],
   ['Add of a column', ([x, y]) => b.add(y, x), [awkward, column]],

@@ -18,6 +18,10 @@ export interface Attributes {
   Sqrt: None;
   Reciprocal: None;
   Sigmoid: None;
+  /** The largest integer not above; its gradient, zero almost everywhere, is not defined here. */
+  Floor: None;
+  /** log(1 + exp(x)) */
+  Softplus: None;
   /** Inputs: condition (bool), then, else. */
   Where: None;
   Equal: None;

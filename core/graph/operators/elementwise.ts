@@ -55,7 +55,9 @@ const comparison = <O extends 'Equal' | 'Less'>(): Rule<O> => ({
   emit: plain,
 });
 
-export const elementwise: Rules<Unary | Binary | 'Where' | 'Equal' | 'Less' | 'Cast' | 'SwiGlu'> = {
+export const elementwise: Rules<
+  Unary | Binary | 'Softplus' | 'Where' | 'Equal' | 'Less' | 'Cast' | 'SwiGlu'
+> = {
   Neg: unary((dy) => neg(dy)),
   // d exp(x) = exp(x)
   Exp: unary((dy, { output }) => mul(dy, output)),
@@ -67,6 +69,28 @@ export const elementwise: Rules<Unary | Binary | 'Where' | 'Equal' | 'Less' | 'C
   Reciprocal: unary((dy, { output }) => neg(mul(dy, mul(output, output)))),
   // d σ(x) = σ(x) (1 − σ(x))
   Sigmoid: unary((dy, { output }) => mul(dy, mul(output, sub(scalarLike(output, 1), output)))),
+
+  // x ─┬ Max ─────────────────────────── Add ─ output     max(x, 0) + log(1 + exp(−|x|)): nothing overflows
+  //    └ Abs ─ Neg ─ Exp ─ Add ─ Log ─────┘
+  Softplus: {
+    infer: ([x]) => ({ dataType: x.dataType, shape: x.shape }),
+    // d log(1 + exp(x)) = σ(x)
+    gradient: [(dy, { inputs: [x] }) => mul(dy, sigmoid(x))],
+    emit: (node, emitter) => {
+      const [x] = names(node);
+      const number = (value: number) => emitter.constant(node.output.dataType, [], [value]);
+      const part = (label: string, type: string, inputs: string[]) => {
+        const output = emitter.intermediate(label);
+        emitter.node({ type, inputs, output });
+        return output;
+      };
+      const size = part('size', 'Abs', [x]);
+      const decay = part('decay', 'Exp', [part('negative', 'Neg', [size])]);
+      const excess = part('excess', 'Log', [part('sum', 'Add', [decay, number(1)])]);
+      const hinge = part('hinge', 'Max', [x, number(0)]);
+      emitter.node({ type: 'Add', inputs: [hinge, excess], output: node.output.name });
+    },
+  },
 
   Add: binary(
     (dy) => dy,
