@@ -26,8 +26,10 @@ const rows = {
   'model.hash-mismatch': {
     hint: 'The file is not the one that was asked for. Delete it and fetch it again.',
   },
-  'model.unsupported-architecture': { hint: 'Choose a model of the Llama or Qwen2 family.' },
-  'model.unsupported-tensor-type': { hint: 'Choose a file with F32, F16, BF16, Q8_0, Q4_0 or Q4_1 tensors.' },
+  'model.unsupported-architecture': { hint: 'Choose a model of the Llama, Mistral, Qwen2 or Qwen3 family.' },
+  'model.unsupported-tensor-type': {
+    hint: 'Choose a file with F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K tensors.',
+  },
   'model.unsupported-tokenizer': { hint: 'Choose a model with a byte-level BPE tokenizer.' },
   'model.tensor-missing': { hint: 'The file holds another model than its description says. Fetch it again.' },
   'model.tensor-shape': { hint: 'The file holds another model than its description says. Fetch it again.' },
@@ -99,6 +101,7 @@ const rows = {
   'data.empty': {
     hint: 'Give a JSONL file with at least one complete row; the README shows the accepted forms.',
   },
+  'data.wrong-kind': { hint: 'Approve the run with a dataset of the kind that its objective needs.' },
   'data.all-truncated': { hint: 'Raise --max-length, or shorten the prompts so that the answers fit.' },
 
   'vault.dataset-exists': { hint: 'Choose another name, or remove that dataset first.' },

@@ -5,6 +5,7 @@ import { TributaryError } from '../errors.ts';
 import { canonicalJson, sha256 } from './canonical.ts';
 import { parseDuration } from './duration.ts';
 import { describeIssues } from './issues.ts';
+import { blobReferenceShape, runShape } from './shapes.ts';
 import { STRATEGIES, strategySchema } from './strategies/table.ts';
 
 /** The linear layers an adapter may change, in PEFT's words. */
@@ -44,7 +45,7 @@ export const modelIdentitySchema = z.strictObject({
 });
 export type ModelIdentity = z.infer<typeof modelIdentitySchema>;
 
-const adapterSchema = z.strictObject({
+const adapterFields = {
   rank: whole(1, 512).default(8).describe('rank r of the LoRA matrices'),
   alpha: z
     .number()
@@ -56,7 +57,48 @@ const adapterSchema = z.strictObject({
     .union([z.literal('all-linear'), z.array(z.enum(ADAPTER_TARGETS)).min(1)])
     .default('all-linear')
     .describe(`linear layers that get an adapter: "all-linear" or a list of ${ADAPTER_TARGETS.join(', ')}`),
+};
+
+const startRun = runShape.describe('a completed run of the same hub');
+
+/** The adapter as a person writes it: it may go on from an earlier run. */
+const adapterRequestSchema = z.strictObject({
+  ...adapterFields,
+  start: z
+    .strictObject({ run: startRun })
+    .optional()
+    .describe('what round 0 starts from instead of a fresh adapter; for dpo it is the reference too'),
 });
+
+/** The adapter as sites approve it: what it goes on from is pinned by its hash. */
+const adapterSchema = z.strictObject({
+  ...adapterFields,
+  start: blobReferenceShape
+    .extend({ run: startRun.optional() })
+    .optional()
+    .describe('SHA-256 and bytes of the adapter that round 0 starts from'),
+});
+/** The adapter that a run starts from, as a blob of the hub, and the run that made it if one did. */
+export type AdapterStart = NonNullable<z.infer<typeof adapterSchema>['start']>;
+
+const dpoSchema = z.strictObject({
+  beta: z
+    .number()
+    .positive()
+    .max(100)
+    .default(0.1)
+    .describe('strength of the tie to the reference: larger keeps the model closer to it'),
+  labelSmoothing: z
+    .number()
+    .min(0)
+    .lt(0.5)
+    .default(0)
+    .describe('share of pairs that are assumed to be labelled the wrong way round'),
+  loss: z.enum(['sigmoid', 'ipo']).default('sigmoid').describe('loss of a pair: sigmoid (DPO) or ipo'),
+});
+
+/** Where the cosine of the learning rate ends unless the plan says it (OpenFedLLM's values). */
+const MINIMUM_LEARNING_RATES = { sft: 1e-6, dpo: 1e-5 } as const;
 
 const trainingSchema = z.strictObject({
   steps: whole(1, 100_000).default(10).describe('optimiser steps of each site in each round'),
@@ -67,8 +109,11 @@ const trainingSchema = z.strictObject({
     .number()
     .min(0)
     .max(1)
-    .default(1e-6)
-    .describe('where the cosine over the rounds ends; constant within a round'),
+    .optional()
+    .describe(
+      'where the cosine over the rounds ends; constant within a round; by default 1e-6 for sft and 1e-5 for dpo, ' +
+        'or the learning rate where that is lower',
+    ),
   weightDecay: z.number().min(0).max(1).default(0).describe('weight decay of AdamW'),
   maxGradientNorm: z
     .number()
@@ -84,6 +129,7 @@ const trainingSchema = z.strictObject({
     .enum(['auto', 'f32', 'int4'])
     .default('auto')
     .describe('arithmetic of the frozen base weights; with auto each site picks'),
+  dpo: dpoSchema.optional().describe('how pairs are weighed; only for the objective dpo, which fills it in'),
 });
 
 const federationSchema = z.strictObject({
@@ -108,30 +154,48 @@ const fields = {
     .default('sft')
     .describe('supervised fine-tuning or preference optimisation'),
   seed: whole(0, 0xffff_ffff).default(0).describe('seed of the initial adapter and of the order of examples'),
-  adapter: adapterSchema.prefault({}).describe('shape of the adapter'),
   training: trainingSchema.prefault({}).describe('local training at a site'),
   federation: federationSchema.prefault({}).describe('rounds and aggregation'),
 };
 
+type Training = z.infer<typeof trainingSchema>;
+
+/** Fills in the defaults that depend on the objective. A plan that has them already stays as it is. */
+function fillIn<P extends { readonly objective: 'sft' | 'dpo'; readonly training: Training }>(
+  plan: P,
+): P & { training: Training & { minLearningRate: number } } {
+  const { objective, training } = plan;
+  const { dpo = objective === 'dpo' ? dpoSchema.parse({}) : undefined } = training;
+  const lowest = Math.min(MINIMUM_LEARNING_RATES[objective], training.learningRate);
+  const { minLearningRate = lowest } = training;
+  return { ...plan, training: { ...training, minLearningRate, ...(dpo && { dpo }) } };
+}
+
 /** A plan as a person writes it. Defaults are filled in; the model may be a name still. */
-export const planRequestSchema = z.strictObject({
-  ...fields,
-  model: z
-    .union([z.string().min(1).max(4096), modelIdentitySchema])
-    .describe('catalogue id or path of the base model'),
-});
+export const planRequestSchema = z
+  .strictObject({
+    ...fields,
+    adapter: adapterRequestSchema.prefault({}).describe('shape and start of the adapter'),
+    model: z
+      .union([z.string().min(1).max(4096), modelIdentitySchema])
+      .describe('catalogue id or path of the base model'),
+  })
+  .transform(fillIn);
 export type PlanRequest = z.infer<typeof planRequestSchema>;
 
-/** A plan as sites approve it: the model is pinned by its hash. */
-export const planSchema = z.strictObject({
-  ...fields,
-  model: modelIdentitySchema.describe('the base model'),
-});
+/** A plan as sites approve it: the model and what the adapter starts from are pinned by their hashes. */
+export const planSchema = z
+  .strictObject({
+    ...fields,
+    adapter: adapterSchema.prefault({}).describe('shape and start of the adapter'),
+    model: modelIdentitySchema.describe('the base model'),
+  })
+  .transform(fillIn);
 export type Plan = z.infer<typeof planSchema>;
 
 /** Checks what a single field cannot say and refuses what this version cannot do. */
-function checkPlan<P extends PlanRequest>(plan: P): P {
-  const { training, federation, adapter } = plan;
+function checkPlan(plan: PlanRequest | Plan): void {
+  const { training, federation, adapter, objective } = plan;
   if (training.minLearningRate > training.learningRate) {
     throw new TributaryError(
       'plan.invalid',
@@ -144,14 +208,22 @@ function checkPlan<P extends PlanRequest>(plan: P): P {
       `adapter.targets names a layer twice: ${adapter.targets.join(', ')}.`,
     );
   }
+  if (objective === 'sft' && training.dpo !== undefined) {
+    throw new TributaryError('plan.invalid', 'training.dpo is for the objective "dpo"; this plan has "sft".');
+  }
+  if (training.dpo?.loss === 'ipo' && training.dpo.labelSmoothing > 0) {
+    throw new TributaryError(
+      'plan.invalid',
+      `training.dpo.labelSmoothing is ${training.dpo.labelSmoothing}; the loss ipo has none, so it must be 0.`,
+    );
+  }
   const { strategy, codec, mode } = federation;
-  if (plan.objective !== 'sft') throw unsupported('objective', plan.objective, ['sft']);
+  if (objective !== 'sft') throw unsupported('objective', objective, ['sft']);
   if (mode !== 'inspected') throw unsupported('federation.mode', mode, ['inspected']);
   if (codec !== 'f32') throw unsupported('federation.codec', codec, ['f32']);
   if (STRATEGIES[strategy.name].client !== 'plain') {
     throw unsupported('federation.strategy.name', strategy.name, supportedStrategies());
   }
-  return plan;
 }
 
 function supportedStrategies(): string[] {
@@ -167,10 +239,11 @@ function unsupported(field: string, found: string, supported: readonly string[])
   );
 }
 
-function parsePlan<S extends z.ZodType<PlanRequest>>(schema: S, value: unknown): z.infer<S> {
+function parsePlan<P extends PlanRequest | Plan>(schema: z.ZodType<P>, value: unknown): P {
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw new TributaryError('plan.invalid', describeIssues(parsed.error, value, schema));
-  return checkPlan(parsed.data);
+  checkPlan(parsed.data);
+  return parsed.data;
 }
 
 function parseJson(text: string): unknown {
@@ -190,9 +263,16 @@ export function readPlan(text: string): PlanRequest {
   return parsePlan(planRequestSchema, parseJson(text));
 }
 
-/** Fixes which weights the plan means: the hub does this when the run is proposed. */
-export function pinPlan(request: PlanRequest, model: ModelIdentity): Plan {
-  return parsePlan(planSchema, { ...request, model });
+/**
+ * Fixes which weights the plan means, and what its adapter starts from, if anything: the hub does this when the run
+ * is proposed.
+ */
+export function pinPlan(request: PlanRequest, model: ModelIdentity, start?: AdapterStart): Plan {
+  return parsePlan(planSchema, {
+    ...request,
+    model,
+    adapter: { ...request.adapter, ...(start && { start }) },
+  });
 }
 
 /** The text that travels and is hashed: canonical JSON of the plan with every default written out. */

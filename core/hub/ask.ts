@@ -44,12 +44,15 @@ async function askRunning(folder: string, command: OfficeCommand, request: unkno
   }
 }
 
-/** A path to write to is meant from the asker's working directory, not from the hub's. */
+/** A path is meant from the asker's working directory, not from the hub's. */
 function fromHere(request: unknown): object {
   if (typeof request !== 'object' || request === null) return {};
-  return 'out' in request && typeof request.out === 'string'
-    ? { ...request, out: resolve(request.out) }
-    : request;
+  const paths = Object.entries(request).filter(([name]) => name === 'out' || name === 'start');
+  return { ...request, ...Object.fromEntries(paths.map(([name, path]) => [name, absolute(path)])) };
+}
+
+function absolute(path: unknown): unknown {
+  return typeof path === 'string' ? resolve(path) : path;
 }
 
 async function askDirectly(folder: string, command: OfficeCommand, request: unknown): Promise<unknown> {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { BlobStore } from '../federation/blobs.ts';
 import type { Identity } from '../federation/identity.ts';
 import type { Message } from '../federation/messages.ts';
+import type { Metrics } from '../federation/metrics.ts';
 import type { Members } from './members.ts';
 import type { Traffic } from './records.ts';
 import type { RunStore } from './run-store.ts';
@@ -31,6 +32,8 @@ export type HubEvent =
       readonly run: string;
       readonly round: number;
       readonly loss: number;
+      /** Other numbers of the cohort, such as `preferenceAccuracy`. */
+      readonly metrics: Metrics;
       /** Sealed bytes from the sites to the hub, and back. */
       readonly bytesUp: number;
       readonly bytesDown: number;

@@ -16,6 +16,7 @@ import { exportAdapter } from './export.ts';
 import type { UptimeClock } from './uptime.ts';
 import { endRun } from './progress.ts';
 import { propose } from './proposals.ts';
+import { findStart } from './start.ts';
 import { runStatuses } from './status.ts';
 import type { RunStatus } from './status.ts';
 
@@ -67,9 +68,18 @@ export const OFFICE = {
   ),
 
   propose: row(
-    z.object({ plan: planRequestSchema, model: modelIdentitySchema, configuration: configurationSchema }),
-    async ({ hub, advance }, { plan, model, configuration }) => {
-      const result = await hub.inTurn(() => propose(hub, pinPlan(plan, model), configuration));
+    z.object({
+      plan: planRequestSchema,
+      model: modelIdentitySchema,
+      configuration: configurationSchema,
+      /** PEFT folder that round 0 starts from. */
+      start: z.string().optional(),
+    }),
+    async ({ hub, advance }, { plan, model, configuration, start: folder }) => {
+      const result = await hub.inTurn(async () => {
+        const start = await findStart(hub, { plan, model, configuration, folder });
+        return propose(hub, pinPlan(plan, model, start ?? undefined), configuration);
+      });
       await advance();
       return result;
     },

@@ -1,6 +1,8 @@
 /** @file Moves runs on: looks at every running round, closes it, opens the next, ends the run. */
 
 import { toTributaryError } from '../errors.ts';
+import { metricsOfCohort } from '../federation/metrics.ts';
+import type { Metrics } from '../federation/metrics.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import { computeAggregate } from './closing.ts';
 import type { CloseResult, RoundStart } from './closing.ts';
@@ -177,11 +179,18 @@ function announceRound(hub: HubContext, run: RunRecord, round: RoundRecord, loss
     run: run.id,
     round: round.number,
     loss,
+    metrics: metricsOfRound(hub, round),
     bytesUp: traffic.reduce((sum, { up }) => sum + up, 0),
     bytesDown: traffic.reduce((sum, { down }) => sum + down, 0),
     seconds: hub.runs.round(run.id, round.number)?.seconds ?? 0,
     cohort: round.cohort ?? [],
   });
+}
+
+/** What the cohort of a round has measured beside its loss. */
+export function metricsOfRound({ runs }: HubContext, { run, number, cohort }: RoundRecord): Metrics {
+  const members = new Set(cohort);
+  return metricsOfCohort(runs.contributions(run, number).filter(({ site }) => members.has(site)));
 }
 
 /** Ends a run before its last round. */

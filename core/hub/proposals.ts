@@ -1,6 +1,7 @@
 /** @file From a plan to a running run: proposing it, collecting the sites' answers, starting it. */
 
 import { TributaryError } from '../errors.ts';
+import { readTensors } from '../federation/codec.ts';
 import { verify } from '../federation/identity.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import { encodePlan, openPlan, planHash } from '../federation/plan.ts';
@@ -55,7 +56,10 @@ function identifier(name: string, number: number): string {
   return `${words.slice(0, 40).replace(/-+$/, '').toLowerCase() || 'run'}-${number}`;
 }
 
-/** Enters a run and tells every connected member. The initial adapter needs only the model's dimensions. */
+/**
+ * Enters a run and tells every connected member. The initial adapter needs only the model's dimensions; another
+ * start lies in the hub's blobs already.
+ */
 export async function propose(
   hub: HubContext,
   plan: Plan,
@@ -70,7 +74,12 @@ export async function propose(
       `training.maxLength is ${plan.training.maxLength}, but ${limit}.`,
     );
   }
-  const start = await writeInitialState(blobs, plan, initialAdapter(configuration, plan.adapter, plan.seed));
+  const given = plan.adapter.start;
+  const adapter =
+    given === undefined
+      ? initialAdapter(configuration, plan.adapter, plan.seed)
+      : readTensors(blobs.path(given.hash));
+  const start = await writeInitialState(blobs, plan, adapter);
   const number = runs.countRuns() + 1;
   const id = identifier(plan.name, number);
   const run = {

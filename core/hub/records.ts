@@ -1,5 +1,6 @@
 /** @file What the hub remembers of runs and rounds, as the rest of the hub sees it. */
 
+import type { Metrics } from '../federation/metrics.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 
 export type RunState = 'proposed' | 'running' | 'completed' | 'failed' | 'cancelled';
@@ -55,6 +56,8 @@ export interface Contribution {
   readonly hash: string;
   readonly examples: number | null;
   readonly loss: number | null;
+  /** What it measured besides, by name. */
+  readonly metrics: Metrics | null;
   readonly code: string | null;
   readonly reason: string | null;
 }

@@ -1,18 +1,23 @@
 /** @file Which blobs the hub still needs, and which of them sites may fetch. */
 
 import type { HubContext } from './context.ts';
+import { planOf } from './proposals.ts';
 import type { RunRecord } from './records.ts';
 
 /** Aggregates of so many rounds stay for sites that come back late. */
 const KEPT_ROUNDS = 3;
 
-/** Hashes that a site of the run may fetch: the base of the round, recent aggregates, the final adapter. */
+/**
+ * Hashes that a site of the run may fetch: the base of the round, what round 0 started from (a reference while pairs
+ * are trained on), recent aggregates, the final adapter.
+ */
 export function publishedBlobs({ runs }: Pick<HubContext, 'runs'>, run: RunRecord): string[] {
   if (run.adapter !== null) return [run.adapter.hash];
   if (run.state !== 'running' && run.state !== 'proposed') return [];
   const current = runs.currentRound(run.id);
   if (current === null) return [];
-  const hashes = [current.base.hash];
+  const { start } = planOf(run).adapter;
+  const hashes = [current.base.hash, ...(start === undefined ? [] : [start.hash])];
   for (let number = current.number - 1; number >= Math.max(0, current.number - KEPT_ROUNDS); number--) {
     const aggregate = runs.round(run.id, number)?.aggregate;
     if (aggregate) hashes.push(aggregate.hash);

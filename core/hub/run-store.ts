@@ -39,7 +39,10 @@ interface RoundRow {
   readonly ledger_index: number | null;
 }
 
+type ContributionRow = Omit<Contribution, 'metrics'> & { readonly metrics: string | null };
+
 const stateShape = z.record(z.string(), z.string());
+const metricsShape = z.record(z.string(), z.number());
 const cohortShape = z.array(z.string());
 
 function reference(hash: string | null, size: number | null): BlobReference | null {
@@ -112,8 +115,8 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
        ledger_index = @ledgerIndex WHERE run = @run AND number = @number`,
   );
 
-  const contributions = database.prepare<[string, number], Contribution>(
-    `SELECT site, state, hash, examples, loss, code, reason FROM contribution
+  const contributions = database.prepare<[string, number], ContributionRow>(
+    `SELECT site, state, hash, examples, loss, metrics, code, reason FROM contribution
      WHERE run = ? AND round = ? ORDER BY site`,
   );
   const putContribution = database.prepare(
@@ -193,11 +196,12 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
       setClosed.run({ run, number, loss, ledgerIndex, ...aggregate });
     },
 
-    contributions: (run: string, round: number) => contributions.all(run, round),
-    putContribution(
-      { run, number }: RoundRecord,
-      contribution: Contribution & { metrics: Readonly<Record<string, number>> | null },
-    ) {
+    contributions: (run: string, round: number): Contribution[] =>
+      contributions.all(run, round).map((row) => ({
+        ...row,
+        metrics: row.metrics === null ? null : metricsShape.parse(JSON.parse(row.metrics)),
+      })),
+    putContribution({ run, number }: RoundRecord, contribution: Contribution) {
       const metrics = contribution.metrics === null ? null : JSON.stringify(contribution.metrics);
       putContribution.run({ run, round: number, ...contribution, metrics });
     },

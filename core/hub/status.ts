@@ -2,7 +2,8 @@
 
 import type { HubContext } from './context.ts';
 import type { UptimeClock } from './uptime.ts';
-import { decide } from './progress.ts';
+import type { Metrics } from '../federation/metrics.ts';
+import { decide, metricsOfRound } from './progress.ts';
 import { planOf } from './proposals.ts';
 import type { Answer, RoundRecord, RunRecord } from './records.ts';
 
@@ -39,6 +40,8 @@ export interface RunStatus {
   readonly history: readonly {
     readonly round: number;
     readonly loss: number | null;
+    /** Of the cohort; see `metricsOfCohort`. */
+    readonly metrics: Metrics;
     readonly bytesUp: number;
     readonly bytesDown: number;
     readonly seconds: number;
@@ -95,6 +98,7 @@ function historyOf(hub: HubContext, round: RoundRecord): RunStatus['history'][nu
   return {
     round: round.number,
     loss: round.loss,
+    metrics: metricsOfRound(hub, round),
     bytesUp: traffic.reduce((sum, { up }) => sum + up, 0),
     bytesDown: traffic.reduce((sum, { down }) => sum + down, 0),
     seconds: round.seconds,

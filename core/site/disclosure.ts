@@ -17,6 +17,7 @@ const TELLABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'policy.steps',
   'policy.min-sites',
   'data.all-truncated',
+  'data.wrong-kind',
   'model.context-length',
   'engine.precision-unavailable',
   'training.not-finite',

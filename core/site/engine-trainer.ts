@@ -59,7 +59,8 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
       try {
         const { adapter, training } = plan;
         await process.call('setAdapter', { configuration: adapter, tensors: base });
-        const request = { ...training, examples, learningRate, seedParts };
+        const conversations = examples.flatMap((one) => (one.kind === 'conversation' ? [one] : []));
+        const request = { ...training, examples: conversations, learningRate, seedParts };
         const trained = await process.call('train', request, { signal, report: onStep });
         const tensors = await process.call('adapter', null);
         if (!tensors) throw new Error('the training process has lost its adapter');

@@ -9,6 +9,8 @@ import { TributaryError } from '../errors.ts';
 import { writeFileAtomically } from '../files.ts';
 import type { Message, MessageType } from '../federation/messages.ts';
 import type { Plan } from '../federation/plan.ts';
+import { METRIC_NAMES } from '../federation/metrics.ts';
+import type { Metrics } from '../federation/metrics.ts';
 import { hashShape } from '../federation/shapes.ts';
 
 /** Version 1. A field this program does not know refuses the whole policy: it may forbid what we would then do. */
@@ -39,8 +41,8 @@ export const policyShape = z.strictObject({
   maxUpdateBytes: z.int().min(1).default(1_073_741_824).describe('size of an update at most'),
   metrics: z
     .array(z.string())
-    .default(['supervisedTokens', 'skippedRows'])
-    .describe('numbers that may leave beside the loss and the count of examples'),
+    .default([...METRIC_NAMES])
+    .describe('numbers that may leave beside the loss and the count of examples; others are left out'),
 });
 export type Policy = z.infer<typeof policyShape>;
 
@@ -133,6 +135,14 @@ function checkMessage(policy: Policy, message: Message): void {
       `${policy.maxUpdateBytes}`,
     );
   }
+}
+
+/** Those of an update's metrics that every policy lets leave. */
+export function metricsThatMayLeave(policies: readonly Policy[], metrics: Metrics): Metrics {
+  const entries = Object.entries(metrics);
+  return Object.fromEntries(
+    entries.filter(([name]) => policies.every((each) => each.metrics.includes(name))),
+  );
 }
 
 type PolicyCode = Extract<TributaryError['code'], `policy.${string}`>;

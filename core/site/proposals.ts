@@ -68,8 +68,9 @@ export function approveRun(context: SiteContext, id: string, dataset: string): M
     throw new TributaryError('site.unknown-run', `The run ${id} ${what}.`);
   }
   const policies = context.policies();
-  passGate(policies, { kind: 'plan', plan: planOf(run) });
-  const { examples } = readExamples(context.vault, dataset);
+  const plan = planOf(run);
+  passGate(policies, { kind: 'plan', plan });
+  const { examples } = readExamples(context.vault, dataset, plan);
   passGate(policies, { kind: 'dataset', dataset, examples: examples.length });
   store.transaction(() => {
     store.approve(id, dataset);
@@ -135,12 +136,15 @@ export function checkRound({ store, policies }: SiteContext, start: MessageOf<'r
   const plan = planOf(run);
   passGate(policies(), { kind: 'plan', plan });
   const { rounds } = plan.federation;
+  const first = start.round === 0 ? plan.adapter.start?.hash : undefined;
   const agreed = learningRateOfRound(plan.training, start.round, rounds);
   const deviation =
     start.rounds !== rounds || start.round >= rounds
       ? `round ${start.round} of ${start.rounds}, the plan has ${rounds}`
       : Math.abs(start.learningRate - agreed) > 1e-9 * agreed
         ? `a learning rate of ${start.learningRate}, the plan has ${agreed} there`
-        : null;
+        : first !== undefined && start.base.hash !== first
+          ? `a start from the adapter ${start.base.hash}, the plan starts from ${first}`
+          : null;
   if (deviation !== null) throw new TributaryError('policy.deviation', `The hub asks for ${deviation}.`);
 }

@@ -14,7 +14,7 @@ import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
 import type { Outbox, SiteContext } from './context.ts';
 import { readExamples } from './examples.ts';
-import { passGate } from './policy.ts';
+import { metricsThatMayLeave, passGate } from './policy.ts';
 import { checkRound, declineRun, planOf } from './proposals.ts';
 import type { SiteRound, TrainedUpdate } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
@@ -155,12 +155,15 @@ export function createRounds(options: RoundsOptions): Rounds {
     if (run === null || run.dataset === null || membership === null)
       throw superseded('The run is not approved any more.');
     const plan = planOf(run);
-    const { examples, skipped } = readExamples(context.vault, run.dataset);
+    const { examples, skipped } = readExamples(context.vault, run.dataset, plan);
     passGate(context.policies(), { kind: 'dataset', dataset: run.dataset, examples: examples.length });
 
     const tell = reporter(work);
     tell('fetching', { step: 0, steps: plan.training.steps, loss: null });
-    await bulk.use((transfers) => transfers.fetch(base), signal);
+    const reference = plan.objective === 'dpo' ? plan.adapter.start : undefined;
+    for (const blob of reference === undefined ? [base] : [base, reference]) {
+      await bulk.use((transfers) => transfers.fetch(blob), signal);
+    }
     tell('training', { step: 0, steps: plan.training.steps, loss: null });
     const trained = await options.trainer.train({
       plan,
@@ -169,6 +172,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       learningRate,
       seedParts: [plan.seed, round, membership.site],
       base: readTensors(context.blobs.path(base.hash)),
+      reference: reference === undefined ? null : readTensors(context.blobs.path(reference.hash)),
       examples,
       signal,
       onStep: (step) => tell('training', step),
@@ -178,7 +182,13 @@ export function createRounds(options: RoundsOptions): Rounds {
     const blob = await context.blobs.put(encodeTensors(trained.adapter));
     // The hub counts no more examples than were approved.
     const counted = Math.max(1, Math.min(trained.examples, run.examples ?? trained.examples));
-    const metrics = { supervisedTokens: trained.supervisedTokens, skippedRows: skipped };
+    const { supervisedTokens, preference } = trained;
+    const measured = {
+      supervisedTokens,
+      skippedRows: skipped,
+      ...(preference && { preferenceAccuracy: preference.accuracy, preferenceMargin: preference.margin }),
+    };
+    const metrics = metricsThatMayLeave(context.policies(), measured);
     const update = { blob, examples: counted, loss: trained.loss, metrics };
     store.transaction(() => {
       store.setTrained(id, round, update);

@@ -250,11 +250,12 @@ export function openSiteStore(folder: string, identity: Identity): SiteStore {
       database
         .prepare(
           `SELECT 1 FROM run WHERE adapter LIKE @blob
+             OR state = 'approved' AND plan ->> '$.adapter.start.hash' = @hash
            UNION SELECT 1 FROM round JOIN run USING (run)
            WHERE state = 'approved' AND (
              phase IN ('training', 'sending') AND base LIKE @blob OR phase = 'sending' AND blob LIKE @blob)`,
         )
-        .get({ blob: `${hash} %` }) !== undefined,
+        .get({ blob: `${hash} %`, hash }) !== undefined,
 
     countTraffic: (sent, received) => {
       database.prepare('UPDATE traffic SET sent = sent + ?, received = received + ?').run(sent, received);

@@ -2,7 +2,7 @@
 
 import type { Plan } from '../federation/plan.ts';
 import type { NamedTensors } from '../model/tensor.ts';
-import type { Example } from '../training/examples.ts';
+import type { Example, PreferenceExample } from '../training/examples.ts';
 
 export interface RoundRequest {
   readonly plan: Plan;
@@ -14,7 +14,10 @@ export interface RoundRequest {
   readonly seedParts: readonly (string | number)[];
   /** The global adapter; it is not changed. */
   readonly base: NamedTensors;
-  readonly examples: readonly Example[];
+  /** For pairs: the adapter that is kept frozen as their reference, or null where that is the model without one. */
+  readonly reference: NamedTensors | null;
+  /** Conversations or pairs, as the plan's objective needs. */
+  readonly examples: readonly (Example | PreferenceExample)[];
   /** Ends the training early, with the signal's reason thrown. */
   readonly signal: AbortSignal;
   readonly onStep: (step: { readonly step: number; readonly steps: number; readonly loss: number }) => void;
@@ -28,6 +31,8 @@ export interface RoundResult {
   /** Examples that can be trained on, the site's weight in the average. */
   readonly examples: number;
   readonly supervisedTokens: number;
+  /** For pairs: means over the steps of the share whose chosen answer is ahead, and of by how much. */
+  readonly preference?: { readonly accuracy: number; readonly margin: number };
 }
 
 export interface RoundTrainer {

@@ -29,6 +29,7 @@ function round(changes: Partial<RoundRequest> = {}): RoundRequest {
     learningRate: 1e-2,
     seedParts: [0, 0, 'north'],
     base,
+    reference: null,
     examples: ['a', 'b', 'c'].map((content) => ({
       kind: 'conversation',
       messages: [

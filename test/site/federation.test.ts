@@ -67,8 +67,9 @@ async function found(home: string, hold = false): Promise<void> {
     await askSite({ folder, software: SOFTWARE }, 'approve', { standing: true, dataset: 'notes' });
     await startSiteNamed(home, name, hold);
   }
-  const { model } = plan;
-  const request = { ...plan, model: model.id };
+  const { model, adapter } = plan;
+  const { rank, alpha, targets } = adapter;
+  const request = { ...plan, adapter: { rank, alpha, targets }, model: model.id };
   await hub?.ask('propose', { plan: request, model, configuration: TINY_CONFIGURATION });
 }
 

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { hubUrlShape } from '../../../core/federation/invitation.ts';
+import type { Metrics } from '../../../core/federation/metrics.ts';
 import { askHub } from '../../../core/hub/ask.ts';
 import type { HubEvent } from '../../../core/hub/context.ts';
 import { initHub, requireHub } from '../../../core/hub/folder.ts';
@@ -36,7 +37,10 @@ export function register(program: Command): void {
     .action(invite);
   command('sites', 'the members').action(sites);
   command('revoke', 'end a membership').argument('<site>', 'name of the site').action(revoke);
-  command('propose', 'propose a run to all sites').argument('<plan>', 'JSON or YAML file').action(propose);
+  command('propose', 'propose a run to all sites')
+    .argument('<plan>', 'JSON or YAML file')
+    .option('--start <folder>', 'PEFT folder that the run goes on from; the reference of a run with dpo')
+    .action(propose);
   command('runs', 'all runs in short').action(listRuns);
   command('status', 'where every run stands, and why it is not further').action(status);
   command('cancel', 'end a run').argument('<run>', 'id of the run').option('--reason <text>').action(cancel);
@@ -112,12 +116,18 @@ function describeEvent(event: HubEvent): string {
     case 'round':
       return (
         `${event.run}, round ${event.round + 1} is closed: loss ${event.loss.toFixed(4)} at ` +
-        `${event.cohort.join(', ')}; ${formatBytes(event.bytesUp)} up, ${formatBytes(event.bytesDown)} down, ` +
+        `${event.cohort.join(', ')}${describeMetrics(event.metrics)}; ${formatBytes(event.bytesUp)} up, ${formatBytes(event.bytesDown)} down, ` +
         `${formatSeconds(event.seconds)}.`
       );
     case 'ended':
       return `${event.run} is ${event.state}${event.reason && `: ${event.reason}`}.`;
   }
+}
+
+/** How far pairs are told apart, where a round has trained on them. */
+function describeMetrics({ preferenceAccuracy, preferenceMargin }: Metrics): string {
+  if (preferenceAccuracy === undefined || preferenceMargin === undefined) return '';
+  return `, preference accuracy ${preferenceAccuracy.toFixed(3)}, margin ${preferenceMargin.toFixed(3)}`;
 }
 
 const invite = runs(
@@ -145,9 +155,10 @@ const revoke = runs(folder.extend({ site: z.string() }), async ({ dir, site }, {
   output.line(`${site} is no longer a member.`);
 });
 
-const propose = runs(folder.extend({ plan: z.string() }), async (input, { output }) => {
-  const { plan, model, configuration } = await readPlanFile(input.plan);
-  const made = await askHub(input.dir, 'propose', { plan, model, configuration });
+const proposeOptions = folder.extend({ plan: z.string(), start: z.string().optional() });
+const propose = runs(proposeOptions, async ({ dir, plan: file, start }, { output }) => {
+  const { plan, model, configuration } = await readPlanFile(file);
+  const made = await askHub(dir, 'propose', { plan, model, configuration, start });
   output.line(`${made.run} is proposed; the sites are asked. Its plan's hash: ${made.planHash}`);
   output.result(made);
 });

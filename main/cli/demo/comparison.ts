@@ -1,6 +1,6 @@
 /** @file The other half of the demonstration: what a site reaches alone, and how all models do on held-out rows. */
 
-import type { Plan } from '../../../core/federation/plan.ts';
+import type { PlanRequest } from '../../../core/federation/plan.ts';
 import { learningRateOfRound } from '../../../core/federation/schedule.ts';
 import type { TrainerProcess } from '../../../core/training/client.ts';
 import type { Example } from '../../../core/training/examples.ts';
@@ -18,7 +18,7 @@ export interface Comparison {
   readonly federated: Score;
 }
 
-type Settings = Pick<Plan, 'adapter' | 'seed' | 'training'> & { readonly rounds: number };
+type Settings = Pick<PlanRequest, 'adapter' | 'seed' | 'training'> & { readonly rounds: number };
 
 const EVALUATION_BATCH = 8;
 
