@@ -8,6 +8,7 @@ import { Tensor } from 'onnxruntime-node';
 import { TributaryError } from '../errors.ts';
 import { writeFileAtomically } from '../files.ts';
 import type { ExternalData } from '../graph/onnx.ts';
+import { packedForm } from '../model/blocks.ts';
 import type { Packing, WeightInput } from '../model/frozen-weights.ts';
 import type { WeightStore } from '../model/weights.ts';
 
@@ -124,9 +125,8 @@ export class BaseWeights {
 function packings(store: WeightStore): [string, Packing][] {
   return store.names.map((name) => {
     const { format, shape } = store.describe(name);
-    if (shape.length !== 2) return [name, 'float32'];
+    const form = shape.length === 2 ? packedForm(format) : null;
     const isEmbedding = name === 'model.embed_tokens.weight';
-    if (format === 'Q8_0') return [name, 'int8'];
-    return [name, (format === 'Q4_0' || format === 'Q4_1') && !isEmbedding ? 'int4' : 'float32'];
+    return [name, form === null || (form === 'int4' && isEmbedding) ? 'float32' : form];
   });
 }

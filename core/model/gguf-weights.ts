@@ -2,7 +2,7 @@
 
 import { TributaryError } from '../errors.ts';
 import { architectures } from './architectures/table.ts';
-import { repackInt4, repackInt8, storage, unpack } from './blocks.ts';
+import { packedForm, repack, storage, unpack } from './blocks.ts';
 import type { StoredMatrix } from './blocks.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { configurationFromGguf } from './gguf-configuration.ts';
@@ -16,20 +16,20 @@ const formats: Readonly<Record<number, WeightFormat>> = {
   1: 'F16',
   2: 'Q4_0',
   3: 'Q4_1',
+  6: 'Q5_0',
+  7: 'Q5_1',
   8: 'Q8_0',
+  12: 'Q4_K',
+  13: 'Q5_K',
+  14: 'Q6_K',
   30: 'BF16',
 };
 
 /** Names of the other types, for messages. */
 const otherTypes: Readonly<Record<number, string>> = {
-  6: 'Q5_0',
-  7: 'Q5_1',
   9: 'Q8_1',
   10: 'Q2_K',
   11: 'Q3_K',
-  12: 'Q4_K',
-  13: 'Q5_K',
-  14: 'Q6_K',
   15: 'Q8_K',
   16: 'IQ2_XXS',
   17: 'IQ2_XS',
@@ -39,6 +39,10 @@ const otherTypes: Readonly<Record<number, string>> = {
   21: 'IQ3_S',
   22: 'IQ2_S',
   23: 'IQ4_XS',
+  29: 'IQ1_M',
+  34: 'TQ1_0',
+  35: 'TQ2_0',
+  39: 'MXFP4',
 };
 
 const outerNames: Readonly<Record<string, string>> = {
@@ -144,9 +148,7 @@ function createStore(gguf: Gguf): WeightStore {
     readPacked: (name) => {
       const { format, tensor } = find(name);
       if (tensor.shape.length !== 2) return null;
-      if (format === 'Q8_0') return repackInt8(load(name));
-      if (format === 'Q4_0' || format === 'Q4_1') return repackInt4(format, load(name));
-      return null;
+      return packedForm(format) === null ? null : repack(format, load(name));
     },
     close: () => gguf.close(),
   };

@@ -2,8 +2,9 @@
 
 import type { ModelConfiguration } from './configuration.ts';
 
-/** Storage formats of a tensor: plain ones and GGUF's quantised blocks of 32. */
-export type WeightFormat = 'F32' | 'F16' | 'BF16' | 'Q8_0' | 'Q4_0' | 'Q4_1';
+/** Storage formats of a tensor: plain ones, and GGUF's quantised blocks of 32 and (K) of 256 values. */
+export type WeightFormat =
+  'F32' | 'F16' | 'BF16' | 'Q8_0' | 'Q4_0' | 'Q4_1' | 'Q5_0' | 'Q5_1' | 'Q4_K' | 'Q5_K' | 'Q6_K';
 
 /** Four-bit matrix: `w[row][column] = scale[row][block] · q + minimum[row][block]`, block = ⌊column / 32⌋. */
 export interface Int4Matrix {
@@ -36,7 +37,10 @@ export interface WeightStore {
   describe(name: string): { readonly shape: readonly number[]; readonly format: WeightFormat };
   /** The dequantised values, row-major. */
   readFloat32(name: string): Float32Array;
-  /** The packed values of a Q4_0, Q4_1 or Q8_0 matrix, or null for the plain formats. */
+  /**
+   * The values of a matrix packed without loss, or null where its format fits neither form: plain formats, Q5_1,
+   * Q5_K and Q6_K, which take four bytes a weight in memory at every precision.
+   */
   readPacked(name: string): Int4Matrix | Int8Matrix | null;
   close(): void;
 }

@@ -7,6 +7,7 @@ import type { Check } from './check.ts';
 import { checkAdamW } from './checks/adamw.ts';
 import { checkAggregation } from './checks/aggregation.ts';
 import { checkBatch } from './checks/batch.ts';
+import { checkBlocks } from './checks/blocks.ts';
 import { checkForward } from './checks/forward.ts';
 import { checkLogits } from './checks/logits.ts';
 import { checkMetrics } from './checks/metrics.ts';
@@ -34,6 +35,7 @@ const routes: readonly Route[] = [
   { pattern: /(^|\/)smollm2\/dequant\.json$/, check: withModel(checkDequant) },
   { pattern: /(^|\/)smollm2\/tokenizer\.jsonl$/, check: withModel(checkTokenizer) },
   { pattern: /(^|\/)smollm2\/chat-template\.jsonl$/, check: withModel(checkChatTemplate) },
+  { pattern: /(^|\/)gguf-blocks\/blocks\.json$/, check: checkBlocks },
   { pattern: /(^|\/)forward\.json$/, check: checkForward },
   { pattern: /(^|\/)adamw\.json$/, check: checkAdamW },
   {

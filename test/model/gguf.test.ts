@@ -7,6 +7,7 @@ import { storage } from '../../core/model/blocks.ts';
 import { huggingFaceName, openGgufWeights } from '../../core/model/gguf-weights.ts';
 import { openGguf } from '../../core/model/gguf.ts';
 import type { WeightFormat } from '../../core/model/weights.ts';
+import { checkBlocks } from '../golden/checks/blocks.ts';
 import { checkDequant } from '../golden/checks/model.ts';
 import { codeOf } from '../helpers/errors.ts';
 import { countingTensor, ggufBytes, llamaMetadata, smollm2File, temporaryFolder } from './fixtures.ts';
@@ -102,7 +103,7 @@ describe('header', () => {
       [embedding, { ...one, name: 'blk.0.ssm_a.weight' }],
       'unsupported-architecture',
     ],
-    ['a Q4_K tensor', llamaMetadata, [embedding, { ...one, type: 12 }], 'unsupported-tensor-type'],
+    ['a Q3_K tensor', llamaMetadata, [embedding, { ...one, type: 11 }], 'unsupported-tensor-type'],
     [
       'rows that do not fill a block',
       llamaMetadata,
@@ -218,23 +219,51 @@ describe('tensors', () => {
     expect(firstColumn(qwen2, 'q_proj')).toEqual(inOrder(64));
   });
 
-  const types: Readonly<Record<'Q4_0' | 'Q4_1' | 'Q8_0', number>> = { Q4_0: 2, Q4_1: 3, Q8_0: 8 };
-  it.each(['Q4_0', 'Q4_1', 'Q8_0'] as const)('packs %s to exactly the values it unpacks', (format) => {
-    const rowBytes = 2 * storage[format].bytes;
+  it('unpacks and packs blocks as the reference does, bit for bit', () => {
+    const checks = checkBlocks(join(import.meta.dirname, '../golden/gguf-blocks/blocks.json'));
+    expect(checks.filter((entry) => entry.status !== 'passed')).toEqual([]);
+    expect(checks.map(({ name }) => name)).toEqual([
+      'unpacks Q4_0',
+      'packs Q4_0 as int4',
+      'unpacks Q4_1',
+      'packs Q4_1 as int4',
+      'unpacks Q5_0',
+      'packs Q5_0 as int8',
+      'unpacks Q5_1',
+      'unpacks Q8_0',
+      'packs Q8_0 as int8',
+      'unpacks Q4_K',
+      'packs Q4_K as int4',
+      'unpacks Q5_K',
+      'unpacks Q6_K',
+    ]);
+  });
+
+  it.each<[WeightFormat, number]>([
+    ['Q4_0', 2],
+    ['Q4_1', 3],
+    ['Q5_0', 6],
+    ['Q8_0', 8],
+    ['Q4_K', 12],
+  ])('packs %s to exactly the values it unpacks, in the order of heads', (format, type) => {
+    const rowBytes = (256 / storage[format].values) * storage[format].bytes;
     const bytes = Buffer.alloc(64 * rowBytes);
     for (let at = 0; at < bytes.length; at++) bytes[at] = (at * 97 + (at >> 3)) & 255;
     for (let at = 0; at < bytes.length; at += storage[format].bytes) {
       bytes.writeUInt16LE(0x2c00 + ((at * 31) % 512), at);
-      if (format === 'Q4_1') bytes.writeUInt16LE(0xa800 + ((at * 17) % 512), at + 2);
+      if (/Q4_[1K]/.test(format)) bytes.writeUInt16LE(0xa800 + ((at * 17) % 512), at + 2);
     }
     const store = open(llamaMetadata, [
       embedding,
-      { name: 'blk.0.attn_q.weight', dimensions: [64, 64], type: types[format], bytes },
+      { name: 'blk.0.attn_q.weight', dimensions: [256, 64], type, bytes },
+      { name: 'blk.0.ffn_up.weight', dimensions: [256, 64], type, bytes },
     ]);
     const name = 'model.layers.0.self_attn.q_proj.weight';
     const values = store.readFloat32(name);
+    const inOrder = store.readFloat32('model.layers.0.mlp.up_proj.weight');
+    expect(values.subarray(256, 512)).toEqual(inOrder.subarray(512, 768));
     const packed = store.readPacked(name);
-    expect(store.describe(name)).toEqual({ shape: [64, 64], format });
+    expect(store.describe(name)).toEqual({ shape: [64, 256], format });
     expect(store.readPacked('model.embed_tokens.weight')).toBeNull();
     if (packed === null) throw new Error('not packed');
     const rebuilt = Float32Array.from(values, (_, at) => {
