@@ -3,7 +3,6 @@
 import {
   add,
   concat,
-  gemm,
   matMul,
   reshape,
   rmsNorm,
@@ -15,19 +14,11 @@ import {
   transpose,
 } from '../../graph/build.ts';
 import { product } from '../../graph/dimension.ts';
-import type { Graph, Value } from '../../graph/graph.ts';
-import type { ModelConfiguration } from '../configuration.ts';
-import type { FrozenWeights } from '../frozen-weights.ts';
-import { linears } from '../lora.ts';
+import type { Value } from '../../graph/graph.ts';
+import { linearOf, type LinearParts } from './linear.ts';
 
 /** What differs between one decoder graph and another. */
-export interface DecoderParts {
-  readonly graph: Graph;
-  readonly configuration: ModelConfiguration;
-  readonly weights: FrozenWeights;
-  /** The low-rank factors of a module (A [rank, in], B [out, rank]) and their scale, or null where it has none. */
-  adapter(module: string): { A: Value; B: Value; scale: number } | null;
-}
+export type DecoderParts = LinearParts;
 
 export interface DecoderInputs {
   /** int32 [batch, length] */
@@ -89,25 +80,6 @@ export function head({ graph, configuration, weights }: DecoderParts, hidden: Va
   return graph.scope('head', () =>
     weights.product(hidden, name, [configuration.vocabularySize, configuration.hiddenSize]),
   );
-}
-
-/** Linears of one block by their short names: x Wᵀ (+ bias) (+ s · x Aᵀ Bᵀ). */
-function linearOf(parts: DecoderParts, block: string): (name: string, x: Value) => Value {
-  const shapes = new Map(linears(parts.configuration).map(({ module, shape }) => [module, shape]));
-  return (name, x) =>
-    parts.graph.scope(name, () => {
-      const module = `${block}.${name}`;
-      const shape = shapes.get(module);
-      if (!shape) throw new Error(`the architecture has no linear ${module}`);
-      let y = parts.weights.product(x, `${module}.weight`, shape);
-      if (parts.configuration.attentionBias && /[qkv]_proj$/.test(name)) {
-        y = add(y, parts.weights.tensor(`${module}.bias`, [shape[0]]));
-      }
-      const adapter = parts.adapter(module);
-      if (!adapter) return y;
-      const low = gemm(x, adapter.A, { transB: true });
-      return gemm(low, adapter.B, { transB: true, alpha: adapter.scale, plus: y });
-    });
 }
 
 /**
