@@ -17,7 +17,8 @@ export interface Totals {
 }
 
 /** Files that a vector file reads: weights, adapters, configurations. */
-const companion = /\.safetensors$|^config(\.v\d+)?\.json$|^adapter_config\.json$/;
+const companion =
+  /\.safetensors$|^model\.safetensors\.index\.json$|^config(\.v\d+)?\.json$|^adapter_config\.json$/;
 /** Files that say nothing about numbers. */
 const documentation = /^(README|LICENSE)/;
 
