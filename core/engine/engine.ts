@@ -5,21 +5,16 @@ import { Tensor } from 'onnxruntime-node';
 import type { LoraConfiguration } from '../model/lora.ts';
 import type { WeightStore } from '../model/weights.ts';
 import type { Precision } from './base-weights.ts';
-import { targets, type EngineBatch } from './batch.ts';
+import type { EngineBatch } from './batch.ts';
+import type { Device } from './devices.ts';
 import { lossFeeds } from './feeds.ts';
 import { continuation, logitsAt } from './generation.ts';
 import { lossGraph } from './graphs/loss.ts';
 import type { Parameters } from './parameters.ts';
-import {
-  float32,
-  Sessions,
-  type Device,
-  type EngineAdapter,
-  type EngineOptions,
-  type Program,
-} from './sessions.ts';
+import { float32, Sessions, type EngineAdapter, type EngineOptions, type Program } from './sessions.ts';
 
-export type { Device, EngineAdapter, EngineOptions } from './sessions.ts';
+export type { Device } from './devices.ts';
+export type { EngineAdapter, EngineOptions } from './sessions.ts';
 
 /** Computes with one base model until `release`. Tensors that were returned stay valid after it. */
 export class Engine {
@@ -48,7 +43,7 @@ export class Engine {
   }
 
   /**
-   * Negative log-likelihood of each supervised token, row by row, and their mean.
+   * Negative log-likelihood of each supervised token, example by example, and their mean.
    * @throws Error when no token of the batch is supervised
    */
   async loss(
@@ -62,19 +57,20 @@ export class Engine {
 
   /**
    * The loss, and its gradients in the adapter's tensors written into `gradients` (same names and shapes).
-   * @param share weight of each supervised token's loss; default 1 / their number, which gives the token mean
+   * @param weights what each supervised token's loss counts, or one number for all; default 1 / their number, which
+   * gives the token mean
    */
   async lossAndGradients(
     batch: EngineBatch,
     adapter: EngineAdapter & { readonly gradients: Parameters },
-    share?: number,
+    weights?: number | Float32Array,
   ): Promise<number> {
     const program = await this.#lossProgram(adapter.configuration, { gradients: true });
     const outputs: Record<string, Tensor | null> = { loss: null };
     for (const [name, { data, shape }] of adapter.gradients.tensors) {
       outputs[`gradient/${name}`] = new Tensor('float32', data, [...shape]);
     }
-    const results = await this.#runLoss(program, { batch, adapter, share, outputs });
+    const results = await this.#runLoss(program, { batch, adapter, weights, outputs });
     return float32(results.loss)[0];
   }
 
@@ -108,14 +104,14 @@ export class Engine {
     run: {
       batch: EngineBatch;
       adapter: EngineAdapter | null;
-      share?: number;
+      weights?: number | Float32Array;
       outputs: readonly string[] | Record<string, Tensor | null>;
     },
   ): Promise<Record<string, Tensor>> {
-    const supervised = targets(run.batch);
-    if (supervised.rows.length === 0) throw new Error('no token of the batch is supervised');
+    const count = run.batch.targets.places.length;
+    if (count === 0) throw new Error('no token of the batch is supervised');
     const feeds = {
-      ...lossFeeds(run.batch, supervised, run.share ?? 1 / supervised.rows.length),
+      ...lossFeeds(run.batch, run.weights ?? 1 / count, this.#sessions.configuration.slidingWindow),
       ...this.#sessions.feeds(program, run.batch.length, run.adapter),
     };
     return await program.session.run(feeds, run.outputs);

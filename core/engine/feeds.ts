@@ -7,66 +7,95 @@ import type { EngineBatch } from './batch.ts';
 /** Added to a score that must not be attended to: finite, so that a row of padding alone gives no NaN. */
 const MASKED = -1e30;
 
-/** Causal and padding mask, [batch, 1, 1, length, length]. */
-function attentionMask({ batch, length, mask }: EngineBatch): Tensor {
+/**
+ * What each place may attend to, [batch, 1, 1, length, length].
+ * @param window a token attends to this many tokens of its text, itself included
+ */
+function attentionMask({ batch, length, positions, segments }: EngineBatch, window = Infinity): Tensor {
   const data = new Float32Array(batch * length * length).fill(MASKED);
-  for (let row = 0, at = 0; row < batch; row++) {
-    for (let query = 0; query < length; query++, at += length) {
-      for (let key = 0; key <= query; key++) {
-        if (mask[row * length + key] === 1) data[at + key] = 0;
+  for (const { row, start, length: tokens, parent } of segments) {
+    const first = row * length;
+    for (let query = start; query < start + tokens; query++) {
+      const line = (first + query) * length;
+      const oldest = positions[first + query] - window + 1;
+      data.fill(0, line + Math.max(start, start + oldest - positions[first + start]), line + query + 1);
+      for (let above = parent; above !== null; above = segments[above].parent) {
+        const seen = segments[above];
+        const from = Math.max(seen.start, seen.start + oldest - positions[first + seen.start]);
+        const end = seen.start + seen.length;
+        // Positions fall on the way up, so that all further ancestors are out of the window too.
+        if (from >= end) break;
+        data.fill(0, line + from, line + end);
       }
     }
   }
   return new Tensor('float32', data, [batch, 1, 1, length, length]);
 }
 
-/** int64 tensor of the given numbers. */
-function integers(values: readonly number[], shape: readonly number[]): Tensor {
-  return new Tensor('int64', BigInt64Array.from(values, BigInt), [...shape]);
+/** int64 tensor of numbers from 0 to 2³¹ − 1, without a BigInt for each. */
+function integers(values: ArrayLike<number>, shape: readonly number[]): Tensor {
+  const data = new BigInt64Array(values.length);
+  // All platforms that ONNX Runtime is built for put the low half first.
+  const halves = new Int32Array(data.buffer);
+  for (let index = 0; index < values.length; index++) halves[2 * index] = values[index];
+  return new Tensor('int64', data, [...shape]);
 }
 
-/** A whole batch as both graphs take it: every row counts its positions from 0, padding included. */
-function batchFeeds(batch: EngineBatch): Record<string, Tensor> {
+/** A whole batch as both graphs take it. */
+function batchFeeds(batch: EngineBatch, window?: number): Record<string, Tensor> {
   const shape = [batch.batch, batch.length];
   return {
     ids: new Tensor('int32', batch.ids, shape),
-    positions: integers(
-      Array.from(batch.ids, (_, at) => at % batch.length),
-      shape,
-    ),
-    mask: attentionMask(batch),
+    positions: integers(batch.positions, shape),
+    mask: attentionMask(batch, window),
   };
 }
 
 /**
  * Inputs of the loss graph except weights, adapter and rotary tables.
- * @param share weight of every supervised token's loss; 1 / their number gives the token mean
+ * @param weights what each target's loss counts, or one number for all: 1 / their number gives the token mean
+ * @param window the model's sliding window, if it has one
  */
 export function lossFeeds(
   batch: EngineBatch,
-  supervised: { rows: readonly number[]; labels: readonly number[] },
-  share: number,
+  weights: number | Float32Array,
+  window?: number,
 ): Record<string, Tensor> {
-  const count = supervised.rows.length;
+  const { places, labels } = batch.targets;
+  const count = places.length;
+  const shares = typeof weights === 'number' ? new Float32Array(count).fill(weights) : weights;
   return {
-    ...batchFeeds(batch),
-    rows: integers(supervised.rows, [count]),
-    labels: integers(supervised.labels, [count, 1]),
-    weights: new Tensor('float32', new Float32Array(count).fill(share), [count, 1]),
+    ...batchFeeds(batch, window),
+    rows: integers(places, [count]),
+    labels: integers(labels, [count, 1]),
+    weights: new Tensor('float32', shares, [count, 1]),
   };
 }
 
-/** Inputs of the generation graph for the scores at flat positions of a batch; its cache is empty. */
-export function logitsFeeds(batch: EngineBatch, rows: readonly number[]): Record<string, Tensor> {
-  return { ...batchFeeds(batch), rows: integers(rows, [rows.length]) };
+/** Inputs of the generation graph for the scores at flat places of a batch; its cache is empty. */
+export function logitsFeeds(
+  batch: EngineBatch,
+  places: readonly number[],
+  window?: number,
+): Record<string, Tensor> {
+  return { ...batchFeeds(batch, window), rows: integers(places, [places.length]) };
 }
 
-/** Inputs of the generation graph for one row: `ids` follow `past` cached tokens; scores for the last one. */
-export function generationFeeds(ids: readonly number[], past: number): Record<string, Tensor> {
+/**
+ * Inputs of the generation graph for one row: `ids` follow `past` cached tokens; scores for the last one.
+ * @param window the model's sliding window, if it has one
+ */
+export function generationFeeds(
+  ids: readonly number[],
+  past: number,
+  window = Infinity,
+): Record<string, Tensor> {
   const length = ids.length;
-  const mask = new Float32Array(length * (past + length));
+  const total = past + length;
+  const mask = new Float32Array(length * total).fill(MASKED);
   for (let query = 0; query < length; query++) {
-    mask.fill(MASKED, query * (past + length) + past + query + 1, (query + 1) * (past + length));
+    const position = past + query;
+    mask.fill(0, query * total + Math.max(0, position - window + 1), query * total + position + 1);
   }
   return {
     ids: new Tensor('int32', Int32Array.from(ids), [1, length]),
@@ -74,7 +103,7 @@ export function generationFeeds(ids: readonly number[], past: number): Record<st
       ids.map((_, at) => past + at),
       [1, length],
     ),
-    mask: new Tensor('float32', mask, [1, 1, 1, length, past + length]),
+    mask: new Tensor('float32', mask, [1, 1, 1, length, total]),
     rows: integers([length - 1], [1]),
   };
 }

@@ -18,7 +18,7 @@ export async function logitsAt(
 ): Promise<Float32Array> {
   const program = await generationProgram(sessions, adapter);
   const feeds = {
-    ...logitsFeeds(batch, rows),
+    ...logitsFeeds(batch, rows, sessions.configuration.slidingWindow),
     ...emptyCache(sessions, batch.batch),
     ...sessions.feeds(program, batch.length, adapter),
   };
@@ -48,7 +48,7 @@ export async function* continuation(
   let next: readonly number[] = prompt;
   for (;;) {
     const feeds = {
-      ...generationFeeds(next, seen),
+      ...generationFeeds(next, seen, sessions.configuration.slidingWindow),
       ...past,
       ...sessions.feeds(program, seen + next.length, adapter),
     };

@@ -1,18 +1,6 @@
-/** @file Which examples a round trains on, in which order, and their padded batches. */
+/** @file Which examples a round trains on, and in which order. */
 
-import type { EngineBatch } from '../engine/batch.ts';
-import { UNSUPERVISED } from '../engine/batch.ts';
 import { Random } from '../random.ts';
-import type { TokenExample } from './tokens.ts';
-
-/** A right-padded batch and what it costs. */
-export interface TokenBatch extends EngineBatch {
-  /** Real tokens of all rows. */
-  readonly tokens: number;
-  readonly supervisedTokens: number;
-  /** Filled places: batch · length − tokens. */
-  readonly padding: number;
-}
 
 /**
  * The examples of one round as `steps` batches. Examples are drawn without replacement until all have been seen,
@@ -60,23 +48,4 @@ function drawIndices(size: number, count: number, seedParts: readonly (string | 
     }
   }
   return drawn;
-}
-
-/** Pads examples on the right to the longest; `padding` is the id that fills. */
-export function collate(examples: readonly TokenExample[], padding: number): TokenBatch {
-  const batch = examples.length;
-  const length = Math.max(...examples.map(({ ids }) => ids.length));
-  const ids = new Int32Array(batch * length).fill(padding);
-  const labels = new Int32Array(batch * length).fill(UNSUPERVISED);
-  const mask = new Uint8Array(batch * length);
-  let tokens = 0;
-  let supervisedTokens = 0;
-  for (const [row, example] of examples.entries()) {
-    ids.set(example.ids, row * length);
-    labels.set(example.labels, row * length);
-    mask.fill(1, row * length, row * length + example.ids.length);
-    tokens += example.ids.length;
-    supervisedTokens += example.supervisedTokens;
-  }
-  return { ids, labels, mask, batch, length, tokens, supervisedTokens, padding: batch * length - tokens };
 }

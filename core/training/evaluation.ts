@@ -2,9 +2,9 @@
 
 import type { Engine } from '../engine/engine.ts';
 import type { OpenModel } from '../model/open.ts';
-import { collate } from './batches.ts';
 import { modelText } from './model-text.ts';
 import { stopIfAborted, type Observer } from './observer.ts';
+import { packBatch } from './packing.ts';
 import type { EvaluateRequest, EvaluateResult } from './requests.ts';
 import { engineAdapter, type TrainedAdapter } from './trained-adapter.ts';
 import { allTruncated, tokenizeText } from './tokens.ts';
@@ -29,9 +29,9 @@ export async function evaluate(
   for (let start = 0; start < kept.length; start += request.batchSize) {
     stopIfAborted(observer.signal);
     const members = kept.slice(start, start + request.batchSize);
-    const batch = collate(
+    const batch = packBatch(
       members.map(({ tokens }) => tokens),
-      tokenizer.padding,
+      { filler: tokenizer.padding },
     );
     const { tokenLosses } = await engine.loss(batch, engineAdapter(adapter));
     let at = 0;

@@ -49,9 +49,12 @@ export interface StepReport {
   readonly gradientNorm: number;
   /** What the objective measures besides, by name. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Real tokens, padding not counted. */
+  /** Tokens of all examples, each counted in full, also where two share what they have in common. */
   readonly tokens: number;
   readonly supervisedTokens: number;
+  /** Places that were computed: fewer than tokens where much is shared. */
+  readonly places: number;
+  /** Places that held nothing. */
   readonly padding: number;
   readonly seconds: number;
 }
@@ -62,6 +65,8 @@ export interface TrainResult {
   readonly loss: number;
   readonly tokens: number;
   readonly supervisedTokens: number;
+  /** Places that were computed. */
+  readonly places: number;
   /** Share of the computed places that was padding. */
   readonly paddingShare: number;
   /** Examples left out because nothing supervised was left within `maxLength`. */

@@ -77,19 +77,24 @@ export function gradientsOf({ tensors }: Parameters): Parameters {
 
 function countTokens(batches: readonly BatchCounts[]): BatchCounts {
   const sum = (key: keyof BatchCounts) => batches.reduce((total, batch) => total + batch[key], 0);
-  return { tokens: sum('tokens'), supervisedTokens: sum('supervisedTokens'), padding: sum('padding') };
+  return {
+    tokens: sum('tokens'),
+    supervisedTokens: sum('supervisedTokens'),
+    places: sum('places'),
+    padding: sum('padding'),
+  };
 }
 
 function summarize(steps: readonly StepReport[], skipped: number): TrainResult {
-  const sum = (key: 'loss' | 'tokens' | 'supervisedTokens' | 'padding') =>
+  const sum = (key: 'loss' | 'tokens' | 'supervisedTokens' | 'places' | 'padding') =>
     steps.reduce((total, step) => total + step[key], 0);
-  const [tokens, padding] = [sum('tokens'), sum('padding')];
   return {
     steps,
     loss: sum('loss') / steps.length,
-    tokens,
+    tokens: sum('tokens'),
     supervisedTokens: sum('supervisedTokens'),
-    paddingShare: padding / (tokens + padding),
+    places: sum('places'),
+    paddingShare: sum('padding') / sum('places'),
     skipped,
   };
 }

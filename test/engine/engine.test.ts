@@ -2,7 +2,7 @@ import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Precision } from '../../core/engine/base-weights.ts';
-import type { EngineBatch } from '../../core/engine/batch.ts';
+import { paddedBatch, type EngineBatch } from '../../core/engine/batch.ts';
 import { Engine } from '../../core/engine/engine.ts';
 import { emptyParameters } from '../../core/engine/parameters.ts';
 import { likeliest } from '../../core/engine/sampling.ts';
@@ -24,14 +24,8 @@ function openEngine(precision: Precision, cache: string, weights: WeightStore = 
 
 /** Rows of equal length; every token but the first is supervised. */
 function batchOf(...rows: number[][]): EngineBatch {
-  const ids = Int32Array.from(rows.flat());
-  return {
-    batch: rows.length,
-    length: rows[0].length,
-    ids,
-    labels: ids,
-    mask: new Uint8Array(ids.length).fill(1),
-  };
+  const texts = rows.map((ids) => ({ ids, labels: ids }));
+  return paddedBatch(texts, 0);
 }
 const batch = batchOf([72, 101, 108, 108, 111], [87, 111, 114, 108, 100]);
 
@@ -163,13 +157,8 @@ describe('scores', () => {
   it('of a row do not depend on padding or on the other rows', async () => {
     const engine = openEngine('f32', temporaryFolder());
     const alone = await engine.logits(batchOf([72, 101, 108]), [2], adapter);
-    const padded: EngineBatch = {
-      batch: 3,
-      length: 5,
-      ids: Int32Array.of(72, 101, 108, 9, 9, 1, 2, 3, 4, 5, 9, 9, 72, 101, 108),
-      labels: new Int32Array(15),
-      mask: Uint8Array.of(1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1),
-    };
+    const text = [72, 101, 108];
+    const padded = paddedBatch([{ ids: text }, { ids: [1, 2, 3, 4, 5] }, { ids: text, start: 2 }], 9);
     const together = await engine.logits(padded, [2, 14], adapter);
     await engine.release();
     expect(together).toHaveLength(2 * alone.length);
@@ -196,8 +185,7 @@ describe('scores', () => {
 
   it('of a batch without a supervised token give no loss', async () => {
     const engine = openEngine('f32', temporaryFolder());
-    const labels = new Int32Array(batch.ids.length).fill(-100);
-    await expect(engine.loss({ ...batch, labels }, null)).rejects.toThrow(/no token/);
+    await expect(engine.loss(paddedBatch([{ ids: [72, 101] }], 0), null)).rejects.toThrow(/no token/);
     await engine.release();
   });
 });

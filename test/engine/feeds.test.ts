@@ -1,15 +1,35 @@
 import { describe, expect, it } from 'vitest';
-import { targets, UNSUPERVISED, type EngineBatch } from '../../core/engine/batch.ts';
+import { paddedBatch, UNSUPERVISED, type EngineBatch } from '../../core/engine/batch.ts';
 import { generationFeeds, logitsFeeds, lossFeeds } from '../../core/engine/feeds.ts';
 
 const U = UNSUPERVISED;
-/** One row padded on the right, one on the left; padding carries labels that must not count. */
-const batch: EngineBatch = {
-  batch: 2,
-  length: 4,
-  ids: Int32Array.of(5, 6, 7, 0, 0, 0, 8, 9),
-  labels: Int32Array.of(5, U, 7, 3, U, 3, U, 9),
-  mask: Uint8Array.of(1, 1, 1, 0, 0, 0, 1, 1),
+/** One row padded on the right, one on the left. */
+const batch = paddedBatch(
+  [
+    { ids: [5, 6, 7], labels: [5, U, 7] },
+    { ids: [8, 9], labels: [U, 9], start: 2 },
+  ],
+  0,
+);
+
+/** Two texts that begin alike, 1 2 | 3 4 and 1 2 | 5, and after them another text, 6 7. */
+const tree: EngineBatch = {
+  batch: 1,
+  length: 8,
+  ids: Int32Array.of(1, 2, 3, 4, 5, 6, 7, 0),
+  positions: Int32Array.of(0, 1, 2, 3, 2, 0, 1, 0),
+  segments: [
+    { row: 0, start: 0, length: 2, parent: null },
+    { row: 0, start: 2, length: 2, parent: 0 },
+    { row: 0, start: 4, length: 1, parent: 0 },
+    { row: 0, start: 5, length: 2, parent: null },
+  ],
+  targets: {
+    places: Int32Array.of(1, 1),
+    labels: Int32Array.of(3, 5),
+    examples: Int32Array.of(0, 1),
+  },
+  examples: 3,
 };
 
 /** 1 where a place may be attended to. */
@@ -19,6 +39,7 @@ function open(mask: { data: unknown }): number[] {
     return value === 0 ? 1 : 0;
   });
 }
+const bigints = ({ data }: { data: unknown }) => Array.from(data as BigInt64Array, Number);
 
 describe('feeds of a batch', () => {
   it('attend to earlier tokens of the same row and never to padding', () => {
@@ -29,7 +50,7 @@ describe('feeds of a batch', () => {
         [1, 0, 0, 0],
         [1, 1, 0, 0],
         [1, 1, 1, 0],
-        [1, 1, 1, 0],
+        [0, 0, 0, 0],
         [0, 0, 0, 0],
         [0, 0, 0, 0],
         [0, 0, 1, 0],
@@ -38,28 +59,65 @@ describe('feeds of a batch', () => {
     );
   });
 
-  it('count positions from 0 in every row, with left padding too', () => {
-    expect([...(logitsFeeds(batch, [2]).positions.data as BigInt64Array)]).toEqual(
-      [0, 1, 2, 3, 0, 1, 2, 3].map(BigInt),
+  it('attend to what a text shares with others, and not to the others', () => {
+    expect(open(logitsFeeds(tree, [0]).mask)).toEqual(
+      [
+        [1, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+      ].flat(),
     );
   });
 
-  it('predict each supervised token from the place before it: not the first one, and none of padding', () => {
-    const supervised = targets(batch);
-    expect(supervised).toEqual({ rows: [1, 6], labels: [7, 9] });
-    const { rows, labels, weights } = lossFeeds(batch, supervised, 0.25);
-    expect([...(rows.data as BigInt64Array)]).toEqual([1n, 6n]);
-    expect([...(labels.data as BigInt64Array)]).toEqual([7n, 9n]);
+  it('attend no further back in a text than the sliding window', () => {
+    expect(open(lossFeeds(tree, 1, 2).mask)).toEqual(
+      [
+        [1, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0, 0, 0],
+        [0, 1, 1, 0, 0, 0, 0, 0],
+        [0, 0, 1, 1, 0, 0, 0, 0],
+        [0, 1, 0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+      ].flat(),
+    );
+  });
+
+  it('count positions from 0 in every text', () => {
+    expect(bigints(logitsFeeds(batch, [2]).positions)).toEqual([0, 1, 2, 0, 0, 0, 0, 1]);
+    expect(bigints(logitsFeeds(tree, [2]).positions)).toEqual([0, 1, 2, 3, 2, 0, 1, 0]);
+  });
+
+  it('predict each supervised token from the place before it, and no first one', () => {
+    expect(batch.targets).toEqual({
+      places: Int32Array.of(1, 6),
+      labels: Int32Array.of(7, 9),
+      examples: Int32Array.of(0, 1),
+    });
+    const { rows, labels, weights } = lossFeeds(batch, 0.25);
+    expect(bigints(rows)).toEqual([1, 6]);
+    expect(bigints(labels)).toEqual([7, 9]);
     expect([...(weights.data as Float32Array)]).toEqual([0.25, 0.25]);
     expect([rows.dims, labels.dims, weights.dims]).toEqual([[2], [2, 1], [2, 1]]);
+    expect([...(lossFeeds(tree, Float32Array.of(0.5, -1)).weights.data as Float32Array)]).toEqual([0.5, -1]);
   });
 });
 
 it('feeds of a continuation attend to all cached tokens and go on counting', () => {
   const { ids, positions, mask, rows } = generationFeeds([8, 9], 3);
   expect([...(ids.data as Int32Array)]).toEqual([8, 9]);
-  expect([...(positions.data as BigInt64Array)]).toEqual([3n, 4n]);
+  expect(bigints(positions)).toEqual([3, 4]);
   expect(mask.dims).toEqual([1, 1, 1, 2, 5]);
   expect(open(mask)).toEqual([1, 1, 1, 1, 0, 1, 1, 1, 1, 1]);
-  expect([...(rows.data as BigInt64Array)]).toEqual([1n]);
+  expect(bigints(rows)).toEqual([1]);
+});
+
+it('feeds of a continuation attend no further back than the sliding window', () => {
+  expect(open(generationFeeds([8, 9], 3, 2).mask)).toEqual([0, 0, 1, 1, 0, 0, 0, 0, 1, 1]);
 });

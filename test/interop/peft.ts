@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { z } from 'zod';
+import { paddedBatch } from '../../core/engine/batch.ts';
 import { Engine } from '../../core/engine/engine.ts';
 import { readAdapter } from '../../core/model/adapter.ts';
 import { findInCatalogue, modelFolder } from '../../core/model/catalogue.ts';
@@ -42,13 +43,7 @@ try {
   const expected = answers.parse(JSON.parse(readFileSync(files.out, 'utf8')));
   let worst = 0;
   for (const [index, ids] of rows.entries()) {
-    const batch = {
-      batch: 1,
-      length: ids.length,
-      ids: Int32Array.from(ids),
-      labels: new Int32Array(ids.length).fill(-100),
-      mask: new Uint8Array(ids.length).fill(1),
-    };
+    const batch = paddedBatch([{ ids }], 0);
     const last = [ids.length - 1];
     const adapted = await engine.logits(batch, last, { configuration, parameters: tensors });
     const base = await engine.logits(batch, last, null);

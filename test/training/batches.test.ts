@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { collate, sampleRound } from '../../core/training/batches.ts';
+import { sampleRound } from '../../core/training/batches.ts';
 import { Random } from '../../core/random.ts';
 
 const examplesOf = (lengths: readonly number[]) =>
@@ -50,17 +50,6 @@ describe('sampleRound', () => {
     expect(draw(7, 0, 'north')).not.toEqual(draw(8, 0, 'north'));
   });
 
-  it('groups like lengths, so that padding is a small part of what shuffling alone would need', () => {
-    const padding = (batches: (typeof mixed)[]) =>
-      batches.map((batch) => collate(batch, 0).padding).reduce((sum, one) => sum + one, 0);
-    const grouped = sampleRound({ examples: mixed, batchSize: 4, steps: 15, seedParts: [1] });
-    const order = new Random(1).permutation(mixed.length);
-    const shuffled = Array.from({ length: 15 }, (_, i) =>
-      order.slice(4 * i, 4 * i + 4).map((at) => mixed[at]),
-    );
-    expect(padding(grouped)).toBeLessThan(0.15 * padding(shuffled));
-  });
-
   it('does not order the batches by length', () => {
     const lengths = sampleRound({ examples: mixed, batchSize: 4, steps: 15, seedParts: [1] }).map(
       (batch) => batch[0].ids.length,
@@ -71,21 +60,5 @@ describe('sampleRound', () => {
   it('keeps an example from meeting itself in a batch while a set is large enough', () => {
     const batches = sampleRound({ examples: mixed, batchSize: 4, steps: 45, seedParts: [3] });
     for (const batch of batches) expect(new Set(batch).size).toBe(4);
-  });
-});
-
-describe('collate', () => {
-  it('pads on the right and counts', () => {
-    const batch = collate(examplesOf([3, 1, 2]), 99);
-    expect(batch).toEqual({
-      ids: Int32Array.of(1, 1, 1, 2, 99, 99, 3, 3, 99),
-      labels: Int32Array.of(-100, 1, 1, -100, -100, -100, -100, 3, -100),
-      mask: Uint8Array.of(1, 1, 1, 1, 0, 0, 1, 1, 0),
-      batch: 3,
-      length: 3,
-      tokens: 6,
-      supervisedTokens: 3,
-      padding: 3,
-    });
   });
 });

@@ -4,10 +4,12 @@ import type { Parameters } from '../../engine/parameters.ts';
 
 /** What a batch costs and holds. */
 export interface BatchCounts {
-  /** Real tokens of all rows. */
+  /** Tokens of all examples, each counted in full, also where two share what they have in common. */
   readonly tokens: number;
   readonly supervisedTokens: number;
-  /** Places that were filled up. */
+  /** Places that are computed: fewer than tokens where much is shared. */
+  readonly places: number;
+  /** Places that hold nothing. */
   readonly padding: number;
 }
 

@@ -2,8 +2,9 @@
 
 import type { Engine } from '../../engine/engine.ts';
 import type { OpenModel } from '../../model/open.ts';
-import { collate, sampleRound, type TokenBatch } from '../batches.ts';
+import { sampleRound } from '../batches.ts';
 import { modelText } from '../model-text.ts';
+import { packBatch, type TokenBatch } from '../packing.ts';
 import type { TrainRequest } from '../requests.ts';
 import type { TrainedAdapter } from '../trained-adapter.ts';
 import { tokenizeExamples } from '../tokens.ts';
@@ -26,7 +27,7 @@ export function sftObjective(
       const members = drawn[step];
       const parts: TokenBatch[] = [];
       for (let start = 0; start < members.length; start += size) {
-        parts.push(collate(members.slice(start, start + size), model.tokenizer.padding));
+        parts.push(packBatch(members.slice(start, start + size), { filler: model.tokenizer.padding }));
       }
       return parts;
     },

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { targets } from '../../../core/engine/batch.ts';
 import type { EngineBatch } from '../../../core/engine/batch.ts';
 import type { Engine, EngineAdapter } from '../../../core/engine/engine.ts';
 import { emptyParameters, packParameters } from '../../../core/engine/parameters.ts';
@@ -93,7 +92,7 @@ async function accumulate(
   trained: EngineAdapter & { gradients: Parameters },
   { batches, reduction }: { batches: readonly EngineBatch[]; reduction: Case['reduction'] },
 ): Promise<number> {
-  const counts = batches.map((batch) => targets(batch).rows.length);
+  const counts = batches.map(({ targets }) => targets.places.length);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const sum = new Float64Array(trained.gradients.flat.length);
   let loss = 0;

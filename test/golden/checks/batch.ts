@@ -2,10 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { paddedBatch, UNSUPERVISED } from '../../../core/engine/batch.ts';
 import { createChatTemplate } from '../../../core/model/chat-template.ts';
 import { openGguf } from '../../../core/model/gguf.ts';
 import { tokenizerFromGguf } from '../../../core/model/tokenizers/from-gguf.ts';
-import { collate } from '../../../core/training/batches.ts';
 import { parseRowFor } from '../../../core/training/examples.ts';
 import { makeTemplate } from '../../../core/training/templates.ts';
 import type { RenderChat } from '../../../core/training/templates.ts';
@@ -33,12 +33,18 @@ export function checkBatch(file: string, model: string): Check[] {
   const template = makeTemplate('chat', { renderChat, endOfSequence });
   const rows = expected.qa.map((row) => parseRowFor('sft', row));
   const { examples } = tokenizeExamples(rows, { template, tokenizer, maxLength: 512 });
-  const batch = collate(examples, expected.pad_id);
+  const batch = paddedBatch(examples, expected.pad_id);
+  const labels = new Int32Array(batch.ids.length).fill(UNSUPERVISED);
+  batch.targets.places.forEach((place, index) => (labels[place + 1] = batch.targets.labels[index]));
+  const mask = new Uint8Array(batch.ids.length);
+  for (const { row, start, length } of batch.segments) {
+    mask.fill(1, row * batch.length + start, row * batch.length + start + length);
+  }
   return [
     compare('batch ids', batch.ids, expected.batch.input_ids.flat()),
-    compare('batch labels', batch.labels, expected.batch.labels.flat()),
-    compare('batch mask', batch.mask, expected.batch.attention_mask.flat()),
-    compare('supervised tokens', [batch.supervisedTokens], [expected.supervised_tokens]),
+    compare('batch labels', labels, expected.batch.labels.flat()),
+    compare('batch mask', mask, expected.batch.attention_mask.flat()),
+    compare('supervised tokens', [batch.targets.places.length], [expected.supervised_tokens]),
   ];
 }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Precision } from '../../../core/engine/base-weights.ts';
-import type { EngineBatch } from '../../../core/engine/batch.ts';
+import { paddedBatch, type EngineBatch } from '../../../core/engine/batch.ts';
 import { Engine } from '../../../core/engine/engine.ts';
 import { readAdapter } from '../../../core/model/adapter.ts';
 import type { Adapter } from '../../../core/model/adapter.ts';
@@ -17,13 +17,12 @@ const matrix = z.array(z.array(z.number()));
 export const batchShape = z.object({ input_ids: matrix, attention_mask: matrix, labels: matrix });
 
 export function engineBatch(file: z.infer<typeof batchShape>): EngineBatch {
-  return {
-    batch: file.input_ids.length,
-    length: file.input_ids[0].length,
-    ids: Int32Array.from(file.input_ids.flat()),
-    labels: Int32Array.from(file.labels.flat()),
-    mask: Uint8Array.from(file.attention_mask.flat()),
-  };
+  const texts = file.input_ids.map((ids, row) => {
+    const mask = file.attention_mask[row];
+    const [start, end] = [mask.indexOf(1), mask.lastIndexOf(1) + 1];
+    return { ids: ids.slice(start, end), labels: file.labels[row].slice(start, end), start };
+  });
+  return paddedBatch(texts, 0);
 }
 
 /** Runs `use` with an engine over the weights, and frees both. */

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { targets } from '../../../core/engine/batch.ts';
 import type { Engine } from '../../../core/engine/engine.ts';
 import { emptyParameters } from '../../../core/engine/parameters.ts';
 import type { Adapter } from '../../../core/model/adapter.ts';
@@ -71,7 +70,7 @@ async function checkBatch(
   return [
     check('loss', absolute([loss, trained], [file.loss, file.loss], 1e-5)),
     check('loss of the base model', absolute([base.loss], [file.loss_base_model], 1e-5)),
-    check('supervised tokens', absolute(targets(batch).rows, predictedFrom, 0)),
+    check('supervised tokens', absolute(batch.targets.places, predictedFrom, 0)),
     check(
       'token losses',
       absolute(

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Precision } from '../../../core/engine/base-weights.ts';
+import { paddedBatch } from '../../../core/engine/batch.ts';
 import type { Engine } from '../../../core/engine/engine.ts';
 import { likeliest } from '../../../core/engine/sampling.ts';
 import { openGgufWeights } from '../../../core/model/gguf-weights.ts';
@@ -53,13 +54,7 @@ export async function checkLogits(
 async function checkScores(engine: Engine, { ids, continuation, ...expected }: Prompt): Promise<Check[]> {
   const all = [...ids, ...continuation.ids];
   const places = [...continuation.ids.keys()].map((index) => ids.length - 1 + index);
-  const batch = {
-    batch: 1,
-    length: all.length,
-    ids: Int32Array.from(all),
-    labels: new Int32Array(all.length),
-    mask: new Uint8Array(all.length).fill(1),
-  };
+  const batch = paddedBatch([{ ids: all }], 0);
   const scores = await engine.logits(batch, places, null);
   const size = scores.length / places.length;
   const row = (index: number) => scores.subarray(index * size, (index + 1) * size);

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Precision } from '../../../core/engine/base-weights.ts';
-import { targets } from '../../../core/engine/batch.ts';
 import type { EngineBatch } from '../../../core/engine/batch.ts';
 import { emptyParameters } from '../../../core/engine/parameters.ts';
 import type { Parameters } from '../../../core/engine/parameters.ts';
@@ -62,7 +61,7 @@ export async function checkSft(file: string, model: string, precision: Precision
     const adapter = { configuration, parameters: parameters.tensors, gradients };
     const checks = [check('starting point', compareStart(parameters, expected))];
     const { tokenLosses } = await engine.loss(batch, adapter);
-    const rows = absolute(meanByRow(batch, tokenLosses), expected.loss_per_row_step_0, 5e-5);
+    const rows = absolute(meanByExample(batch, tokenLosses), expected.loss_per_row_step_0, 5e-5);
     checks.push(check('loss of each row', rows));
     const optimizer = adamW({ weightDecay });
     const state = optimizer.init([parameters.flat]);
@@ -113,12 +112,11 @@ function compareStart({ tensors }: Parameters, { lora }: Expected): string | nul
   return null;
 }
 
-function meanByRow(batch: EngineBatch, tokenLosses: Float32Array): number[] {
-  const sums = Array.from({ length: batch.batch }, () => ({ loss: 0, tokens: 0 }));
-  targets(batch).rows.forEach((place, index) => {
-    const row = sums[Math.floor(place / batch.length)];
-    row.loss += tokenLosses[index];
-    row.tokens++;
+function meanByExample({ targets, examples }: EngineBatch, tokenLosses: Float32Array): number[] {
+  const sums = Array.from({ length: examples }, () => ({ loss: 0, tokens: 0 }));
+  targets.examples.forEach((example, index) => {
+    sums[example].loss += tokenLosses[index];
+    sums[example].tokens++;
   });
   return sums.map(({ loss, tokens }) => loss / tokens);
 }
