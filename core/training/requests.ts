@@ -2,7 +2,9 @@
 
 import type { Device } from '../engine/engine.ts';
 import type { SamplingOptions } from '../engine/sampling.ts';
+import type { ControlVariates, ControlVariatesAfter } from './control-variates.ts';
 import type { Example, Message } from './examples.ts';
+import type { OptimizerOptions } from './optimizers/table.ts';
 import type { RequestedPrecision } from './precision.ts';
 import type { TemplateName } from './templates.ts';
 import type { TokenExample } from './tokens.ts';
@@ -35,13 +37,19 @@ export interface TrainRequest extends TextOptions {
   /** Constant over these steps. */
   readonly learningRate: number;
   readonly weightDecay: number;
+  /** AdamW unless it is said. */
+  readonly optimizer?: OptimizerOptions;
   /** Gradients are scaled down to this global norm. */
   readonly maxGradientNorm: number;
   /** Decide which examples are drawn, in which order. */
   readonly seedParts: readonly (string | number)[];
+  /** FedProx: adds (μ/2)·‖p − w‖² to the loss, w being the adapter as it is when the training starts. */
+  readonly proximal?: { readonly mu: number };
+  /** SCAFFOLD: corrects every step, and the result says how the site's control variate changes. */
+  readonly controlVariates?: ControlVariates;
 }
 
-/** One optimizer step. The loss is before the step, the norm before clipping. */
+/** One optimizer step. The loss is before the step, with the proximal term if there is one; the norm before clipping. */
 export interface StepReport {
   readonly step: number;
   readonly steps: number;
@@ -71,6 +79,8 @@ export interface TrainResult {
   readonly paddingShare: number;
   /** Examples left out because nothing supervised was left within `maxLength`. */
   readonly skipped: number;
+  /** With the request's control variates. */
+  readonly controlVariates?: ControlVariatesAfter;
 }
 
 export interface EvaluateRequest extends TextOptions {

@@ -105,7 +105,7 @@ export class Trainer {
     const adapter = this.#trained();
     const objective = sftObjective({ model: this.#model, engine: this.#engine, adapter }, request);
     const gradients = (this.#gradients ??= gradientsOf(adapter.parameters));
-    return trainSteps(objective, { request, parameters: adapter.parameters, gradients }, observer);
+    return trainSteps(objective, { options: request, parameters: adapter.parameters, gradients }, observer);
   }
 
   /** Loss of the model with its adapter, if it has one, on examples. @throws TributaryError of `evaluate` */

@@ -2,10 +2,19 @@
 
 import { emptyParameters, type Parameters } from '../engine/parameters.ts';
 import { TributaryError } from '../errors.ts';
+import { clippingFactor, globalNorm } from './clipping.ts';
+import { driftCorrection } from './control-variates.ts';
 import type { BatchCounts, BatchResult, Objective } from './objectives/objective.ts';
 import { stopIfAborted, type Observer } from './observer.ts';
-import { adamW, clipGlobalNorm } from './optimizer.ts';
+import { makeOptimizer } from './optimizers/table.ts';
+import { addProximalTerm } from './proximal.ts';
 import type { StepReport, TrainRequest, TrainResult } from './requests.ts';
+
+/** What decides the steps once the examples are batches. */
+export type StepOptions = Pick<
+  TrainRequest,
+  'learningRate' | 'weightDecay' | 'maxGradientNorm' | 'optimizer' | 'proximal' | 'controlVariates'
+>;
 
 /**
  * Changes `parameters` in place, by steps with fresh moments, as each client-round of OpenFedLLM does.
@@ -14,25 +23,35 @@ import type { StepReport, TrainRequest, TrainResult } from './requests.ts';
  */
 export async function trainSteps<Batch extends BatchCounts>(
   objective: Objective<Batch>,
-  work: { request: TrainRequest; parameters: Parameters; gradients: Parameters },
+  work: { options: StepOptions; parameters: Parameters; gradients: Parameters },
   observer: Observer<StepReport>,
 ): Promise<TrainResult> {
-  const { request, gradients } = work;
-  const optimizer = adamW({ weightDecay: request.weightDecay });
-  const parameters = [work.parameters.flat];
-  const state = optimizer.init(parameters);
+  const { options, gradients } = work;
+  const { learningRate, weightDecay, proximal } = options;
+  const optimizer = makeOptimizer({ ...(options.optimizer ?? { name: 'adamw' }), weightDecay });
+  const { flat } = work.parameters;
+  const center = proximal && flat.slice();
+  const drift = options.controlVariates && driftCorrection(work.parameters, options.controlVariates);
+  const state = optimizer.init([flat]);
+  const sumGradients = gradientSummer(objective, gradients);
   const reports: StepReport[] = [];
   for (let step = 0; step < objective.steps; step++) {
     stopIfAborted(observer.signal);
     const started = performance.now();
     const batches = objective.batches(step);
-    const { loss, metrics = {} } = await stepGradients(objective, batches, gradients);
-    const gradientNorm = clipGlobalNorm([gradients.flat], request.maxGradientNorm);
+    const { loss: taskLoss, metrics = {} } = await sumGradients(batches);
+    const loss =
+      taskLoss +
+      (proximal && center
+        ? addProximalTerm({ ...proximal, center, parameters: flat, gradients: gradients.flat })
+        : 0);
+    const gradientNorm = globalNorm([gradients.flat]);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw new TributaryError('training.not-finite', `The loss of step ${step + 1} is not a finite number.`);
     }
-    const { learningRate } = request;
-    optimizer.update({ parameters, gradients: [gradients.flat], state, learningRate });
+    const gradientScale = clippingFactor(gradientNorm, options.maxGradientNorm);
+    optimizer.update({ parameters: [flat], gradients: [gradients.flat], gradientScale, state, learningRate });
+    drift?.apply(learningRate);
     const report = {
       step: step + 1,
       steps: objective.steps,
@@ -45,29 +64,37 @@ export async function trainSteps<Batch extends BatchCounts>(
     reports.push(report);
     observer.report?.(report);
   }
-  return summarize(reports, objective.skipped);
+  const controlVariates = drift?.finish(objective.steps, learningRate);
+  return { ...summarize(reports, objective.skipped), ...(controlVariates && { controlVariates }) };
 }
 
-/** Leaves the gradients of a whole step in `gradients`: the sum over its batches, each unit of weight alike. */
-async function stepGradients<Batch extends BatchCounts>(
+/**
+ * A function that leaves the gradients of a whole step in `gradients`: the sum over its batches, each unit of weight
+ * alike. Its room for sums is kept from step to step.
+ */
+function gradientSummer<Batch extends BatchCounts>(
   objective: Objective<Batch>,
-  batches: readonly Batch[],
   gradients: Parameters,
-): Promise<BatchResult> {
-  const share = 1 / batches.reduce((sum, batch) => sum + objective.weight(batch), 0);
-  if (batches.length === 1) return objective.compute(batches[0], gradients, share);
-  const sum = new Float32Array(gradients.flat.length);
-  let loss = 0;
-  const metrics: Record<string, number> = {};
-  for (const batch of batches) {
-    const part = await objective.compute(batch, gradients, share);
-    loss += part.loss;
-    for (const [name, value] of Object.entries(part.metrics ?? {}))
-      metrics[name] = (metrics[name] ?? 0) + value;
-    for (let index = 0; index < sum.length; index++) sum[index] += gradients.flat[index];
-  }
-  gradients.flat.set(sum);
-  return { loss, metrics };
+): (batches: readonly Batch[]) => Promise<BatchResult> {
+  let sum: Float32Array | null = null;
+  return async (batches) => {
+    const share = 1 / batches.reduce((total, batch) => total + objective.weight(batch), 0);
+    if (batches.length === 1) return objective.compute(batches[0], gradients, share);
+    sum ??= new Float32Array(gradients.flat.length);
+    sum.fill(0);
+    let loss = 0;
+    const metrics: Record<string, number> = {};
+    for (const batch of batches) {
+      const part = await objective.compute(batch, gradients, share);
+      loss += part.loss;
+      for (const [name, value] of Object.entries(part.metrics ?? {})) {
+        metrics[name] = (metrics[name] ?? 0) + value;
+      }
+      for (let i = 0; i < sum.length; i++) sum[i] += gradients.flat[i];
+    }
+    gradients.flat.set(sum);
+    return { loss, metrics };
+  };
 }
 
 /** Room for the gradients of these parameters. */

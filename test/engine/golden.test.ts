@@ -2,8 +2,10 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkAdamW } from '../golden/checks/adamw.ts';
+import { checkFedProx } from '../golden/checks/fedprox.ts';
 import { checkForward } from '../golden/checks/forward.ts';
 import { checkLogits } from '../golden/checks/logits.ts';
+import { checkScaffold } from '../golden/checks/scaffold.ts';
 import { checkSft } from '../golden/checks/sft.ts';
 import type { Check } from '../golden/check.ts';
 import { smollm2File, temporaryFolder } from '../model/fixtures.ts';
@@ -40,6 +42,14 @@ describe('the engine computes what the reference computes', () => {
 
   it('five steps of AdamW, with both ways of averaging', async () => {
     expectAllPassed(await checkAdamW(join(golden, 'adamw/adamw.json')), 4 * 5);
+  });
+
+  it('the proximal term of FedProx', async () => {
+    expectAllPassed(await checkFedProx(join(golden, 'fedprox/fedprox.json')), 2 * 4);
+  });
+
+  it('a client round of SCAFFOLD', async () => {
+    expectAllPassed(await checkScaffold(join(golden, 'scaffold/scaffold.json')), 5);
   });
 });
 

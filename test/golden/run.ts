@@ -8,11 +8,13 @@ import { checkAdamW } from './checks/adamw.ts';
 import { checkAggregation } from './checks/aggregation.ts';
 import { checkBatch } from './checks/batch.ts';
 import { checkBlocks } from './checks/blocks.ts';
+import { checkFedProx } from './checks/fedprox.ts';
 import { checkForward } from './checks/forward.ts';
 import { checkLogits } from './checks/logits.ts';
 import { checkMetrics } from './checks/metrics.ts';
 import { checkChatTemplate, checkDequant, checkTokenizer } from './checks/model.ts';
 import { checkNoise } from './checks/noise.ts';
+import { checkScaffold } from './checks/scaffold.ts';
 import { checkSft } from './checks/sft.ts';
 import { runGolden } from './runner.ts';
 import type { Route } from './runner.ts';
@@ -38,6 +40,8 @@ const routes: readonly Route[] = [
   { pattern: /(^|\/)gguf-blocks\/blocks\.json$/, check: checkBlocks },
   { pattern: /(^|\/)forward\.json$/, check: checkForward },
   { pattern: /(^|\/)adamw\.json$/, check: checkAdamW },
+  { pattern: /(^|\/)fedprox\/fedprox\.json$/, check: checkFedProx },
+  { pattern: /(^|\/)scaffold\/scaffold\.json$/, check: checkScaffold },
   {
     pattern: /(^|\/)smollm2\/logits\.json$/,
     check: withModel(async (file, model) => [

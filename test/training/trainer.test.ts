@@ -160,3 +160,56 @@ describe('generation', () => {
     await trainer.close();
   });
 });
+
+describe('what strategies add to local training', () => {
+  it('ties the adapter to where it started, as FedProx asks', async () => {
+    const moved: number[] = [];
+    for (const mu of [0, 10]) {
+      const trainer = await openTrainer();
+      const start = [...(trainer.adapter ?? [])].flatMap(([, { data }]) => [...data]);
+      const { steps } = await trainer.train({ ...request, steps: 20, proximal: { mu } });
+      const end = [...(trainer.adapter ?? [])].flatMap(([, { data }]) => [...data]);
+      moved.push(Math.hypot(...end.map((value, index) => value - start[index])));
+      if (mu > 0) expect(steps[19].loss).toBeGreaterThan(0);
+      await trainer.close();
+    }
+    expect(moved[1]).toBeLessThan(0.5 * moved[0]);
+  });
+
+  it('changes nothing with equal control variates, and tells how the client’s changes', async () => {
+    const trainer = await openTrainer();
+    const start = new Map([...(trainer.adapter ?? [])].map(([name, { data }]) => [name, data.slice()]));
+    const zeros = new Map(
+      [...(trainer.adapter ?? [])].map(([name, { shape, data }]) => [
+        name,
+        { shape, data: new Float32Array(data.length) },
+      ]),
+    );
+    const plain = await openTrainer();
+    await plain.train(request);
+    const { controlVariates } = await trainer.train({
+      ...request,
+      controlVariates: { server: zeros, client: zeros },
+    });
+    expect(trainer.adapter).toEqual(plain.adapter);
+    for (const [name, { data }] of controlVariates?.change ?? []) {
+      const end = trainer.adapter?.get(name)?.data ?? [];
+      const expected = data.map(
+        (_, index) =>
+          ((start.get(name)?.[index] ?? NaN) - end[index]) / (request.steps * request.learningRate),
+      );
+      data.forEach((value, index) => expect(value).toBeCloseTo(expected[index], 3));
+    }
+    expect(controlVariates?.change.size).toBe(start.size);
+    await trainer.close();
+    await plain.close();
+  });
+
+  it('trains with gradient descent and momentum when asked to', async () => {
+    const trainer = await openTrainer();
+    const optimizer = { name: 'sgd', momentum: 0.9 } as const;
+    const { steps } = await trainer.train({ ...request, steps: 40, learningRate: 0.1, optimizer });
+    expect(steps[39].loss).toBeLessThan(steps[0].loss - 0.5);
+    await trainer.close();
+  });
+});

@@ -10,7 +10,8 @@ import type { Parameters } from '../../../core/engine/parameters.ts';
 import type { Adapter } from '../../../core/model/adapter.ts';
 import { openHuggingFaceWeights } from '../../../core/model/huggingface-weights.ts';
 import { readSafetensors } from '../../../core/model/safetensors.ts';
-import { adamW, clipGlobalNorm } from '../../../core/training/optimizer.ts';
+import { clippingFactor, globalNorm } from '../../../core/training/clipping.ts';
+import { adamW } from '../../../core/training/optimizers/adamw.ts';
 import { absolute, check, prefixed, relative } from '../check.ts';
 import type { Check } from '../check.ts';
 import { batchShape, engineBatch, goldenAdapter, withEngine } from './engine.ts';
@@ -68,9 +69,15 @@ async function checkCase(
   const checks: Check[] = [];
   for (const [index, batches] of expected.steps.entries()) {
     losses.push(await accumulate(engine, trained, { batches, reduction: expected.reduction }));
-    norms.push(clipGlobalNorm([gradients.flat], expected.max_grad_norm));
-    const learningRate = expected.lr;
-    optimizer.update({ parameters: [parameters.flat], gradients: [gradients.flat], state, learningRate });
+    const norm = globalNorm([gradients.flat]);
+    norms.push(norm);
+    optimizer.update({
+      parameters: [parameters.flat],
+      gradients: [gradients.flat],
+      gradientScale: clippingFactor(norm, expected.max_grad_norm),
+      state,
+      learningRate: expected.lr,
+    });
     const file = expected.params_after_step[index + 1];
     if (file === undefined) continue;
     const name = `parameters after step ${index + 1}`;

@@ -11,7 +11,8 @@ import { openGguf } from '../../../core/model/gguf.ts';
 import { loraNames, loraShapes, targetedLinears } from '../../../core/model/lora.ts';
 import type { LoraConfiguration } from '../../../core/model/lora.ts';
 import type { WeightStore } from '../../../core/model/weights.ts';
-import { adamW, clipGlobalNorm } from '../../../core/training/optimizer.ts';
+import { clippingFactor, globalNorm } from '../../../core/training/clipping.ts';
+import { adamW } from '../../../core/training/optimizers/adamw.ts';
 import { absolute, check, norm, prefixed, relative } from '../check.ts';
 import type { Check } from '../check.ts';
 import { batchShape, engineBatch, withEngine } from './engine.ts';
@@ -70,8 +71,15 @@ export async function checkSft(file: string, model: string, precision: Precision
     for (let step = 1; step < expected.loss_after_steps_0_to_5.length; step++) {
       losses.push(await engine.lossAndGradients(batch, adapter));
       if (step === 1) checks.push(...checkGradients(gradients, expected));
-      gradientNorms.push(clipGlobalNorm([gradients.flat], maximum));
-      optimizer.update({ parameters: [parameters.flat], gradients: [gradients.flat], state, learningRate });
+      const norm = globalNorm([gradients.flat]);
+      gradientNorms.push(norm);
+      optimizer.update({
+        parameters: [parameters.flat],
+        gradients: [gradients.flat],
+        gradientScale: clippingFactor(norm, maximum),
+        state,
+        learningRate,
+      });
       const after = { 1: expected.lora_B_norm_after_step_1, 5: expected.lora_B_norm_after_step_5 }[step];
       if (after) checks.push(check(`norms of B after step ${step}`, compareNorms(parameters, after)));
     }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../core/random.ts';
-import { adamW, clipGlobalNorm } from '../../core/training/optimizer.ts';
+import { Random } from '../../../core/random.ts';
+import { adamW } from '../../../core/training/optimizers/adamw.ts';
 
 /** AdamW for one number, in double precision, with PyTorch's order of operations written out. */
 function scalarAdamW(
@@ -53,19 +53,21 @@ describe('adamW', () => {
     optimizer.update({ parameters, gradients, state: optimizer.init(parameters), learningRate: 0.1 });
     expect([...parameters[0]].map((value) => Math.round(value * 1e4) / 1e4)).toEqual([-0.1, 0.1, 0]);
   });
-});
 
-describe('clipGlobalNorm', () => {
-  it('scales to the maximum over all tensors and returns the norm before', () => {
-    const gradients = [Float32Array.of(3, 0), Float32Array.of(0, 4, 12)];
-    expect(clipGlobalNorm(gradients, 1)).toBe(13);
-    expect(gradients[0][0]).toBeCloseTo(3 / (13 + 1e-6), 7);
-    expect(gradients[1][2]).toBeCloseTo(12 / (13 + 1e-6), 7);
-  });
-
-  it('leaves a smaller gradient alone', () => {
-    const gradients = [Float32Array.of(0.3, 0.4)];
-    expect(clipGlobalNorm(gradients, 1)).toBeCloseTo(0.5, 7);
-    expect(gradients[0]).toEqual(Float32Array.of(0.3, 0.4));
+  it('scales the gradients as it reads them', () => {
+    const gradients = [Float32Array.of(0.5, -2, 1)];
+    const scaled = [gradients[0].map((value) => value / 4)];
+    const [byHand, byScale] = [scaled, gradients].map((given, index) => {
+      const parameters = [Float32Array.of(1, 2, 3)];
+      const optimizer = adamW({ epsilon: 1e-2 });
+      const state = optimizer.init(parameters);
+      for (let step = 0; step < 3; step++) {
+        const gradientScale = index === 0 ? undefined : 0.25;
+        optimizer.update({ parameters, gradients: given, gradientScale, state, learningRate: 0.1 });
+      }
+      return { parameters, state };
+    });
+    expect(byScale).toEqual(byHand);
+    expect(gradients[0]).toEqual(Float32Array.of(0.5, -2, 1));
   });
 });
