@@ -6,7 +6,16 @@ import type { DataType, Value } from './graph.ts';
 const unary =
   (
     operator:
-      'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Reciprocal' | 'Sigmoid' | 'Softplus' | 'Softmax' | 'ZerosLike',
+      | 'Neg'
+      | 'Exp'
+      | 'Log'
+      | 'Sqrt'
+      | 'Reciprocal'
+      | 'Sigmoid'
+      | 'Floor'
+      | 'Softplus'
+      | 'Softmax'
+      | 'ZerosLike',
   ) =>
   (x: Value): Value =>
     x.graph.apply(operator, [x], {});
@@ -35,6 +44,7 @@ export const log = unary('Log');
 export const sqrt = unary('Sqrt');
 export const reciprocal = unary('Reciprocal');
 export const sigmoid = unary('Sigmoid');
+export const floor = unary('Floor');
 export const softplus = unary('Softplus');
 /** Softmax over the last axis. */
 export const softmax = unary('Softmax');
@@ -54,6 +64,11 @@ export const swiGlu = binary('SwiGlu');
 /** x repeated to the shape of `like`; x itself where the shapes are equal already. */
 export function expandLike(x: Value, like: Value): Value {
   return sameShape(x.shape, like.shape) ? x : x.graph.apply('ExpandLike', [x, like], {});
+}
+
+/** x itself, but not before `earlier` has been computed. */
+export function after(x: Value, earlier: Value): Value {
+  return x.graph.apply('After', [x, earlier], {});
 }
 
 /** A scalar of x's element type. */

@@ -6,14 +6,20 @@ import type { Node, Value } from './graph.ts';
 import { operators } from './operators/table.ts';
 import type { GradientRule } from './operators/rule.ts';
 import type { Operator } from './operators/attributes.ts';
+import { Recomputation, type Segments } from './recompute.ts';
 
 /**
  * Gradients of `loss` in each of `parameters`, in their order and of their shapes. Only nodes between a parameter
  * and the loss are differentiated, so nothing is computed for frozen tensors or below the first parameter.
  * @param loss one element, of shape [] or [1, …, 1]
+ * @param segments which forward results are not kept for the reverse walk but computed again; default none
  * @throws Error when the loss does not depend on a parameter, or through an operator that has no gradient.
  */
-export function gradients(loss: Value, parameters: readonly Value[]): Value[] {
+export function gradients(
+  loss: Value,
+  parameters: readonly Value[],
+  segments: Segments = () => null,
+): Value[] {
   const { graph } = loss;
   const dependent = new Set<Value>(parameters);
   for (const node of graph.nodes) {
@@ -21,15 +27,17 @@ export function gradients(loss: Value, parameters: readonly Value[]): Value[] {
   }
   const found = new Map<Value, Value>();
   found.set(loss, expandLike(graph.constant(loss.dataType, [], [1]), loss));
+  const recomputation = new Recomputation(segments);
   for (const node of [...graph.nodes].reverse()) {
     const dy = found.get(node.output);
     if (!dy || !dependent.has(node.output)) continue;
+    const kept = recomputation.node(node, dy);
     graph.scopeAt(`/gradient${node.name}`, () => {
       node.inputs.forEach((input, index) => {
         if (!dependent.has(input)) return;
         const rule = gradientRule(node, index);
         if (!rule) return;
-        const gradient = unbroadcast(rule(dy, node, index), input);
+        const gradient = unbroadcast(rule(dy, kept, index), input);
         const earlier = found.get(input);
         found.set(input, earlier ? accumulate(earlier, gradient) : gradient);
       });

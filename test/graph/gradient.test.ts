@@ -67,6 +67,7 @@ const cases: Case[] = [
   ],
   ['ExpandLike', ([x, y]) => b.mul(b.expandLike(x, y), y), [column, awkward]],
   ['ZerosLike', ([x]) => b.add(b.mul(x, x), b.zerosLike(x)), [awkward], [0]],
+  ['After', ([x, y]) => b.exp(b.after(x, y)), [awkward, column], [0]],
   [
     'Gather with a repeated row',
     ([x, i]) => b.mul(b.gather(x, i), b.gather(x, i)),

@@ -40,6 +40,8 @@ export interface Attributes {
   /** Inputs: x, like. Repeats x along the axes where it has size 1. */
   ExpandLike: None;
   ZerosLike: None;
+  /** Inputs: x, earlier. x itself, which waits for the other. */
+  After: None;
   // selection
   /** Inputs: table [rows, …], indices (int32 or int64, any shape). Rows of the table. */
   Gather: None;

@@ -29,9 +29,9 @@ import {
 type Unary = 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Reciprocal' | 'Sigmoid';
 type Binary = 'Add' | 'Sub' | 'Mul' | 'Div';
 
-const unary = <O extends Unary>(gradient: GradientRule<O>): Rule<O> => ({
+const unary = <O extends Unary | 'Floor'>(gradient: GradientRule<O> | null): Rule<O> => ({
   infer: ([x]) => ({ dataType: x.dataType, shape: x.shape }),
-  gradient: [gradient],
+  gradient: gradient && [gradient],
   emit: plain,
 });
 
@@ -56,7 +56,7 @@ const comparison = <O extends 'Equal' | 'Less'>(): Rule<O> => ({
 });
 
 export const elementwise: Rules<
-  Unary | Binary | 'Softplus' | 'Where' | 'Equal' | 'Less' | 'Cast' | 'SwiGlu'
+  Unary | 'Floor' | Binary | 'Softplus' | 'Where' | 'Equal' | 'Less' | 'Cast' | 'SwiGlu'
 > = {
   Neg: unary((dy) => neg(dy)),
   // d exp(x) = exp(x)
@@ -91,6 +91,8 @@ export const elementwise: Rules<
       emitter.node({ type: 'Add', inputs: [hinge, excess], output: node.output.name });
     },
   },
+
+  Floor: unary(null),
 
   Add: binary(
     (dy) => dy,

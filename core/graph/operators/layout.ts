@@ -59,6 +59,7 @@ type Layout =
   | 'Slice'
   | 'ExpandLike'
   | 'ZerosLike'
+  | 'After'
   | 'Gather'
   | 'ScatterAdd'
   | 'Pick'
@@ -190,6 +191,26 @@ export const layout: Rules<Layout> = {
         inputs: [emitter.constant(node.output.dataType, [], [0]), shape],
         output: node.output.name,
       });
+    },
+  },
+
+  // earlier ─ Size ─ Mul(0) ─┐
+  // x ─ Shape ───────────────┴ Add ─┐     nothing but the order depends on `earlier`, and a Reshape
+  // x ──────────────────────────────┴ Reshape ─ output           copies nothing
+  After: {
+    infer: ([x]) => ({ dataType: x.dataType, shape: x.shape }),
+    gradient: [(dy) => dy, null],
+    emit: (node, emitter) => {
+      const [x, earlier] = names(node);
+      const part = (label: string, type: string, inputs: string[]) => {
+        const output = emitter.intermediate(label);
+        emitter.node({ type, inputs, output });
+        return output;
+      };
+      const size = part('size', 'Size', [earlier]);
+      const zero = part('zero', 'Mul', [size, emitter.constant('int64', [], [0])]);
+      const shape = part('waiting_shape', 'Add', [part('shape', 'Shape', [x]), zero]);
+      emitter.node({ type: 'Reshape', inputs: [x, shape], output: node.output.name });
     },
   },
 
