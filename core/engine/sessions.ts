@@ -161,7 +161,7 @@ export class Sessions {
 /** Adapters that change the same linears with the same rank and scale share their sessions. */
 function programKey(kind: string, model: ModelConfiguration, adapter: LoraConfiguration | null): string {
   if (!adapter) return kind;
-  const modules = targetedLinears(model, adapter.targets).map(({ module }) => module);
+  const modules = targetedLinears(model, adapter).map(({ module }) => module);
   return JSON.stringify([kind, adapter.rank, loraScale(adapter), modules]);
 }
 

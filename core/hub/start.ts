@@ -77,7 +77,7 @@ function checkShape(
   { name, configuration }: FoundAdapter,
 ): void {
   const describe = (adapter: LoraConfiguration): string => {
-    const modules = targetedLinears(model, adapter.targets).map(({ module }) => module.split('.').at(-1));
+    const modules = targetedLinears(model, adapter).map(({ module }) => module.split('.').at(-1));
     const scaling = adapter.rankStabilized === true ? ', scaled by alpha / √rank' : '';
     return `rank ${adapter.rank}, alpha ${adapter.alpha}${scaling}, on ${[...new Set(modules)].join(', ')}`;
   };

@@ -8,7 +8,7 @@ import { toTributaryError, TributaryError } from '../errors.ts';
 import { writeFilesAtomically } from '../files.ts';
 import { configurationSchema } from './catalogue.ts';
 import type { ModelConfiguration } from './configuration.ts';
-import { loraShapes, targetedLinears } from './lora.ts';
+import { loraShapes, shortName, targetedLinears } from './lora.ts';
 import type { LoraConfiguration } from './lora.ts';
 import type { ModelIdentity } from './open.ts';
 import { encodeSafetensors, readSafetensors } from './safetensors.ts';
@@ -21,7 +21,6 @@ const BASE = 'tributary.json';
 /** How an adapter acts; `targets` is always a list of short names, such as `q_proj`. */
 export interface AdapterConfiguration extends LoraConfiguration {
   readonly targets: readonly string[];
-  readonly dropout?: number;
 }
 
 export interface Adapter {
@@ -36,12 +35,14 @@ export interface AdapterBase {
   readonly configuration: ModelConfiguration;
 }
 
+const layerIndex = z.number().int().nonnegative();
 const peftSchema = z.looseObject({
   peft_type: z.string(),
   r: z.number().int().positive().max(65536),
   lora_alpha: z.number().positive(),
-  lora_dropout: z.number().min(0).max(1).default(0),
+  lora_dropout: z.number().min(0).lt(1).default(0),
   use_rslora: z.boolean().nullish(),
+  layers_to_transform: z.union([layerIndex, z.array(layerIndex).min(1)]).nullish(),
   bias: z.string().default('none'),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
 });
@@ -91,10 +92,12 @@ export function readAdapter(folder: string, model: AdapterBase): Adapter {
   checkBase(folder, model);
   const found = readTensors(join(folder, TENSORS));
   const targets = targetsOf(folder, [...found.keys()], model);
+  const layers = peft.layers_to_transform ?? undefined;
   const configuration: AdapterConfiguration = {
     rank: peft.r,
     alpha: peft.lora_alpha,
     targets,
+    ...(layers !== undefined && { layers: [layers].flat() }),
     ...(peft.use_rslora === true && { rankStabilized: true }),
     ...(peft.lora_dropout > 0 && { dropout: peft.lora_dropout }),
   };
@@ -124,7 +127,7 @@ export function readAdapter(folder: string, model: AdapterBase): Adapter {
 export async function writeAdapter(
   folder: string,
   adapter: {
-    readonly configuration: LoraConfiguration & { dropout?: number };
+    readonly configuration: LoraConfiguration;
     readonly tensors: NamedTensors;
   },
   base: AdapterBase,
@@ -147,8 +150,8 @@ export async function writeAdapter(
 }
 
 /** Every field that PEFT 0.21 knows by default and that has a meaning for plain LoRA. */
-function peftConfiguration(configuration: LoraConfiguration & { dropout?: number }, base: AdapterBase) {
-  const { rank, alpha, targets } = configuration;
+function peftConfiguration(configuration: LoraConfiguration, base: AdapterBase) {
+  const { rank, alpha, layers } = configuration;
   return {
     alpha_pattern: {},
     auto_mapping: null,
@@ -160,7 +163,7 @@ function peftConfiguration(configuration: LoraConfiguration & { dropout?: number
     init_lora_weights: true,
     layer_replication: null,
     layers_pattern: null,
-    layers_to_transform: null,
+    layers_to_transform: layers ?? null,
     lora_alpha: alpha,
     lora_bias: false,
     lora_dropout: configuration.dropout ?? 0,
@@ -169,7 +172,9 @@ function peftConfiguration(configuration: LoraConfiguration & { dropout?: number
     r: rank,
     rank_pattern: {},
     revision: null,
-    target_modules: shortNames(targetedLinears(base.configuration, targets).map(({ module }) => module)),
+    target_modules: shortNames(
+      targetedLinears(base.configuration, configuration).map(({ module }) => module),
+    ),
     task_type: 'CAUSAL_LM',
     use_dora: false,
     use_rslora: configuration.rankStabilized === true,
@@ -177,7 +182,7 @@ function peftConfiguration(configuration: LoraConfiguration & { dropout?: number
 }
 
 function shortNames(modules: readonly string[]): string[] {
-  return [...new Set(modules.map((module) => module.slice(module.lastIndexOf('.') + 1)))];
+  return [...new Set(modules.map(shortName))];
 }
 
 function readPeftConfiguration(folder: string): PeftConfiguration {
@@ -265,7 +270,7 @@ function targetsOf(folder: string, names: readonly string[], model: AdapterBase)
     }
     modules.add(module);
   }
-  const all = targetedLinears(model.configuration, 'all-linear').map(({ module }) => module);
+  const all = targetedLinears(model.configuration, { targets: 'all-linear' }).map(({ module }) => module);
   const stranger = [...modules].find((module) => !all.includes(module));
   if (stranger !== undefined)
     throw otherBase(folder, `it changes ${stranger}, which the model has not`, model);

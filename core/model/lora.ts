@@ -11,9 +11,19 @@ export interface LoraConfiguration {
   readonly alpha: number;
   /** Names of linears such as `q_proj`, or all of them. */
   readonly targets: 'all-linear' | readonly string[];
-  /** Scales by alpha / √rank instead of alpha / rank (Kalajdzievski, 2023). */
+  /** Indices of the decoder layers whose linears are adapted; absent: all of them. PEFT's `layers_to_transform`. */
+  readonly layers?: readonly number[];
+  /** Scales by alpha / √rank instead of alpha / rank (rsLoRA; Kalajdzievski, 2023, arXiv 2312.03732). */
   readonly rankStabilized?: boolean;
+  /** Share of a branch's inputs that a training step leaves out, each module its own; default none. */
+  readonly dropout?: number;
 }
+
+/** What decides which linears an adapter changes. */
+export type LoraChoice = Pick<LoraConfiguration, 'targets' | 'layers'>;
+
+/** Which of a module's two matrices are trained: FFA-LoRA trains B alone, RoLoRA one after the other. */
+export type Trainable = 'both' | 'A' | 'B';
 
 /** A linear of the model; `shape` is [out, in]. */
 export interface Linear {
@@ -42,29 +52,45 @@ export function linears(configuration: ModelConfiguration): Linear[] {
 }
 
 /** `q_proj` of `model.layers.0.self_attn.q_proj`. */
-function shortName(module: string): string {
+export function shortName(module: string): string {
   return module.slice(module.lastIndexOf('.') + 1);
+}
+
+/** 0 of `model.layers.0.self_attn.q_proj`. */
+function layerOf(module: string): number {
+  return Number(module.split('.')[2]);
 }
 
 /**
  * The linears that the adapter changes.
- * @throws TributaryError `adapter.target-unknown` when a target names no linear of the model.
+ * @throws TributaryError `adapter.target-unknown` when a target or a layer names nothing in the model.
  */
 export function targetedLinears(
   configuration: ModelConfiguration,
-  targets: LoraConfiguration['targets'],
+  { targets, layers }: LoraChoice,
 ): Linear[] {
   const all = linears(configuration);
-  if (targets === 'all-linear') return all;
-  const known = new Set(all.map(({ module }) => shortName(module)));
-  const unknown = targets.filter((target) => !known.has(target));
-  if (unknown.length > 0 || targets.length === 0) {
+  const known = [...new Set(all.map(({ module }) => shortName(module)))];
+  const names = targets === 'all-linear' ? known : targets;
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0 || names.length === 0) {
     throw new TributaryError(
       'adapter.target-unknown',
-      `The model has no linear named ${unknown.join(', ') || '(empty list)'}; it has ${[...known].join(', ')}.`,
+      `The model has no linear named ${unknown.join(', ') || '(empty list)'}; it has ${known.join(', ')}.`,
     );
   }
-  return all.filter(({ module }) => targets.includes(shortName(module)));
+  const beyond = layers?.filter(
+    (layer) => !(Number.isInteger(layer) && layer >= 0 && layer < configuration.layers),
+  );
+  if (layers?.length === 0 || (beyond && beyond.length > 0)) {
+    throw new TributaryError(
+      'adapter.target-unknown',
+      `The model has no layer ${beyond?.join(', ') || '(empty list)'}; it has 0 to ${configuration.layers - 1}.`,
+    );
+  }
+  return all.filter(
+    ({ module }) => names.includes(shortName(module)) && (layers?.includes(layerOf(module)) ?? true),
+  );
 }
 
 /** PEFT's names of a module's two LoRA tensors. */
@@ -76,15 +102,20 @@ export function loraNames(module: string): { A: string; B: string } {
 /** Names and shapes of an adapter's tensors: A [rank, in] then B [out, rank] of each targeted linear. */
 export function loraShapes(
   configuration: ModelConfiguration,
-  { rank, targets }: Pick<LoraConfiguration, 'rank' | 'targets'>,
+  { rank, ...choice }: LoraChoice & Pick<LoraConfiguration, 'rank'>,
 ): { name: string; shape: readonly [number, number] }[] {
-  return targetedLinears(configuration, targets).flatMap(({ module, shape: [out, into] }) => {
+  return targetedLinears(configuration, choice).flatMap(({ module, shape: [out, into] }) => {
     const names = loraNames(module);
     return [
       { name: names.A, shape: [rank, into] as const },
       { name: names.B, shape: [out, rank] as const },
     ];
   });
+}
+
+/** Whether a tensor of an adapter, by its PEFT name, is one of those to be trained. */
+export function isTrainable(name: string, trainable: Trainable): boolean {
+  return trainable === 'both' || name.endsWith(`.lora_${trainable}.weight`);
 }
 
 /** The factor s in W + s·B·A. */
@@ -98,7 +129,7 @@ export function loraScale({ rank, alpha, rankStabilized }: LoraConfiguration): n
  */
 export function initialAdapter(
   configuration: ModelConfiguration,
-  adapter: Pick<LoraConfiguration, 'rank' | 'targets'>,
+  adapter: LoraChoice & Pick<LoraConfiguration, 'rank'>,
   seed: number,
 ): NamedTensors {
   return new Map(

@@ -4,15 +4,21 @@ import { sum } from '../../graph/dimension.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Value } from '../../graph/graph.ts';
 import type { DecoderParts } from '../../model/architectures/decoder.ts';
+import type { LowRankBranch } from '../../model/architectures/linear.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { FrozenWeights, type Packing, type WeightInput } from '../../model/frozen-weights.ts';
 import { loraNames, loraScale, targetedLinears, type LoraConfiguration } from '../../model/lora.ts';
+import { actingRate, dropoutOf } from './dropout.ts';
 
 /** What a graph is built from. */
 export interface GraphPlan {
   readonly configuration: ModelConfiguration;
   readonly packing: (tensor: string) => Packing;
   readonly adapter: LoraConfiguration | null;
+  /** Whether the adapter's dropout acts, as it does while training; default no. */
+  readonly dropping?: boolean;
+  /** Told of every branch of the adapter that was built. */
+  readonly branchBuilt?: DecoderParts['branchBuilt'];
 }
 
 export interface ModelGraph {
@@ -38,17 +44,21 @@ export function decoderInputs(graph: Graph, { configuration }: GraphPlan, total 
 /** The decoder with its frozen weights, and the adapter's tensors as inputs of their own names. */
 export function decoderParts(
   graph: Graph,
-  { configuration, packing, adapter }: GraphPlan,
+  { configuration, packing, adapter, dropping, branchBuilt }: GraphPlan,
 ): { parts: DecoderParts; parameters: Map<string, Value> } {
   const parameters = new Map<string, Value>();
-  const factors = new Map<string, { A: Value; B: Value; scale: number }>();
+  const branches = new Map<string, LowRankBranch>();
   if (adapter) {
-    for (const { module, shape } of targetedLinears(configuration, adapter.targets)) {
+    const modules = targetedLinears(configuration, adapter);
+    const rate = dropping === true ? actingRate(adapter.dropout ?? 0) : 0;
+    const seen = rate > 0 ? dropoutOf(graph, modules, rate) : null;
+    for (const { module, shape } of modules) {
       const names = loraNames(module);
       const A = graph.input(names.A, 'float32', [adapter.rank, shape[1]]);
       const B = graph.input(names.B, 'float32', [shape[0], adapter.rank]);
       parameters.set(names.A, A).set(names.B, B);
-      factors.set(module, { A, B, scale: loraScale(adapter) });
+      const scale = loraScale(adapter) / (1 - rate);
+      branches.set(module, { A, B, scale, ...(seen && { seen: seen(module) }) });
     }
   }
   const weights = new FrozenWeights(graph, packing);
@@ -56,7 +66,8 @@ export function decoderParts(
     graph,
     configuration,
     weights,
-    adapter: (module) => factors.get(module) ?? null,
+    adapter: (module) => branches.get(module) ?? null,
+    ...(branchBuilt && { branchBuilt }),
   };
   return { parts, parameters };
 }

@@ -95,8 +95,8 @@ export async function checkSft(file: string, model: string, precision: Precision
 /** A[i][j] = sin(0.37·(i+1)·(j+1) + layer + 0.1·module) / √columns and B = 0. */
 function startingPoint({ configuration }: WeightStore, adapter: LoraConfiguration): Parameters {
   const parameters = emptyParameters(loraShapes(configuration, adapter));
-  const inLayer = targetedLinears(configuration, adapter.targets).length / configuration.layers;
-  for (const [index, { module }] of targetedLinears(configuration, adapter.targets).entries()) {
+  const inLayer = targetedLinears(configuration, adapter).length / configuration.layers;
+  for (const [index, { module }] of targetedLinears(configuration, adapter).entries()) {
     const tensor = parameters.tensors.get(loraNames(module).A);
     if (!tensor) throw new Error(`no tensor of ${module}`);
     const columns = tensor.shape[1];
