@@ -106,13 +106,15 @@ function readHeader(path: string, file: ReturnType<typeof openForReading>) {
     }
     entries.push([name, { shape, format, offset: start + from, length: to - from }]);
   }
-  entries.sort(([, left], [, right]) => left.offset - right.offset);
-  for (let index = 1; index < entries.length; index++) {
-    const before = entries[index - 1][1];
-    if (before.offset + before.length > entries[index][1].offset) {
-      throw damaged(`${entries[index - 1][0]} and ${entries[index][0]} overlap`);
-    }
+  // An empty tensor comes before the one that begins at the same place.
+  entries.sort(([, left], [, right]) => left.offset - right.offset || left.length - right.length);
+  let end = start;
+  for (const [index, [name, { offset, length }]] of entries.entries()) {
+    if (offset < end) throw damaged(`${entries[index - 1][0]} and ${name} overlap`);
+    if (offset > end) throw damaged(`${offset - end} bytes before ${name} belong to no tensor`);
+    end = offset + length;
   }
+  if (end < file.size) throw damaged(`its last ${file.size - end} bytes belong to no tensor`);
   return { entries: new Map(entries), metadata: metadata.data };
 }
 

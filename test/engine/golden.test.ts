@@ -20,9 +20,12 @@ function expectAllPassed(checks: readonly Check[], count: number): void {
 
 describe('the engine computes what the reference computes', () => {
   // Two spellings of the configuration, two batches: seven values and the gradient of each tensor.
-  it.each(['llama-tiny', 'llama3-rope-tiny', 'qwen2-tiny', 'qwen3-tiny', 'tinyllama-tiny'])('%s forward and backward', async (model) => {
-    expectAllPassed(await checkForward(join(golden, model, 'forward.json')), 2 * (1 + 2 * (8 + 2 * 14)));
-  });
+  it.each(['llama-tiny', 'llama3-rope-tiny', 'qwen2-tiny', 'qwen3-tiny', 'mistral-tiny', 'tinyllama-tiny'])(
+    '%s forward and backward',
+    async (model) => {
+      expectAllPassed(await checkForward(join(golden, model, 'forward.json')), 2 * (1 + 2 * (8 + 2 * 14)));
+    },
+  );
 
   it('and a wrong scale of the adapter is noticed', async () => {
     const folder = temporaryFolder();
@@ -38,6 +41,25 @@ describe('the engine computes what the reference computes', () => {
       'config.json batch 1 loss of the base model',
       'config.json batch 1 supervised tokens',
     ]);
+  });
+
+  it.each([
+    { model: 'mistral-tiny', from: '"sliding_window": 5', to: '"sliding_window": 6', what: 'a wider window' },
+    {
+      model: 'qwen3-tiny',
+      from: '"rms_norm_eps": 1e-06',
+      to: '"rms_norm_eps": 0.01',
+      what: 'another epsilon',
+    },
+  ])('and $what is noticed', async ({ model, from, to }) => {
+    const folder = temporaryFolder();
+    cpSync(join(golden, model), folder, { recursive: true });
+    const path = join(folder, 'config.json');
+    writeFileSync(path, readFileSync(path, 'utf8').replace(from, to));
+    const checks = await checkForward(join(folder, 'forward.json'));
+    const failed = checks.filter(({ status }) => status === 'failed').map(({ name }) => name);
+    expect(failed).toContain('config.json batch 0 loss');
+    expect(failed.filter((name) => name.startsWith('config.v5.json'))).toEqual([]);
   });
 
   it('five steps of AdamW, with both ways of averaging', async () => {

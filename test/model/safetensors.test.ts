@@ -1,10 +1,8 @@
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
-import { configurationFromHuggingFace } from '../../core/model/huggingface-configuration.ts';
-import { openHuggingFaceWeights } from '../../core/model/huggingface-weights.ts';
 import { encodeSafetensors, openSafetensors, readSafetensors } from '../../core/model/safetensors.ts';
 import { codeOf } from '../helpers/errors.ts';
 import { temporaryFolder } from './fixtures.ts';
@@ -70,6 +68,11 @@ describe('safetensors', () => {
     ['broken JSON', raw('{"a":', Buffer.alloc(8)), 'damaged'],
     ['a size that does not fit the shape', raw({ a: { ...entry, shape: [3] } }, Buffer.alloc(8)), 'damaged'],
     ['an entry that is no tensor', raw({ a: { dtype: 'F32' } }, Buffer.alloc(8)), 'damaged'],
+    [
+      'bytes between tensors',
+      raw({ a: entry, b: { ...entry, data_offsets: [12, 20] } }, Buffer.alloc(20)),
+      'damaged',
+    ],
     ['overlapping tensors', raw({ a: entry, b: entry }, Buffer.alloc(8)), 'damaged'],
     ['integers', raw({ a: { ...entry, dtype: 'I32' } }, Buffer.alloc(8)), 'unsupported-tensor-type'],
     [
@@ -96,82 +99,5 @@ describe('safetensors', () => {
       }),
       { numRuns: 300 },
     );
-  });
-});
-
-describe('a Hugging Face folder', () => {
-  const golden = join(import.meta.dirname, '../golden/llama-tiny');
-  const tiny = join(folder, 'tiny');
-  mkdirSync(tiny);
-  copyFileSync(join(golden, 'config.json'), join(tiny, 'config.json'));
-  const matrix = (rows: number, value: number) => ({
-    shape: [rows, 2],
-    data: new Float32Array(2 * rows).fill(value),
-  });
-  const embedding: [string, ReturnType<typeof matrix>] = ['model.embed_tokens.weight', matrix(4, 1)];
-
-  const scaling = {
-    type: 'llama3',
-    factor: 8,
-    lowFrequencyFactor: 1,
-    highFrequencyFactor: 4,
-    originalMaximumPositions: 64,
-  };
-  it.each([
-    [
-      'llama-tiny',
-      { modelType: 'llama', headSize: 16, keyValueHeads: 2, rmsNormEpsilon: 1e-5, tiedEmbedding: true },
-    ],
-    [
-      'qwen2-tiny',
-      { modelType: 'qwen2', headSize: 12, attentionBias: true, ropeTheta: 1e6, tiedEmbedding: false },
-    ],
-    ['llama3-rope-tiny', { keyValueHeads: 1, ropeTheta: 1e4, ropeScaling: scaling, intermediateSize: 128 }],
-  ])('reads both forms of %s alike', (name, expected) => {
-    const read = (form: string): unknown =>
-      JSON.parse(readFileSync(join(import.meta.dirname, '../golden', name, form), 'utf8'));
-    const configuration = configurationFromHuggingFace(read('config.json'), 'config.json');
-    expect(configuration).toMatchObject(expected);
-    expect(configurationFromHuggingFace(read('config.v5.json'), 'config.v5.json')).toEqual(configuration);
-  });
-
-  it.each<[string, Record<string, unknown>, string]>([
-    ['another architecture', { model_type: 'gemma4' }, 'unsupported-architecture'],
-    ['another activation', { hidden_act: 'gelu' }, 'unsupported-architecture'],
-    ['yarn', { rope_scaling: { type: 'yarn', factor: 2 } }, 'unsupported-architecture'],
-    ['llama3 without its parameters', { rope_scaling: { rope_type: 'llama3', factor: 2 } }, 'damaged'],
-    ['heads that cannot be shared', { num_key_value_heads: 3 }, 'damaged'],
-    ['a field of the wrong type', { hidden_size: '64' }, 'damaged'],
-    ['no type at all', { model_type: undefined }, 'damaged'],
-  ])('refuses %s', (_, change, code) => {
-    const config: unknown = JSON.parse(readFileSync(join(golden, 'config.json'), 'utf8'));
-    const action = () => configurationFromHuggingFace({ ...(config as object), ...change }, 'config.json');
-    expect(codeOf(action)).toBe(`model.${code}`);
-  });
-
-  it('joins shards, and drops the copy of a tied embedding', () => {
-    const shards = { 'one.safetensors': [embedding], 'two.safetensors': [['model.norm.weight', matrix(1, 2)], ['lm_head.weight', matrix(4, 1)]] } as const; // prettier-ignore
-    const weightMap: Record<string, string> = {};
-    for (const [name, entries] of Object.entries(shards)) {
-      writeFileSync(join(tiny, name), encodeSafetensors(new Map(entries)));
-      for (const [tensor] of entries) weightMap[tensor] = name;
-    }
-    const index = join(tiny, 'model.safetensors.index.json');
-    writeFileSync(index, JSON.stringify({ weight_map: weightMap }));
-    const store = openHuggingFaceWeights(tiny);
-    expect(store.names).toEqual(['model.embed_tokens.weight', 'model.norm.weight']);
-    expect([...store.readFloat32('model.norm.weight')]).toEqual([2, 2]);
-    expect(store.describe('model.embed_tokens.weight')).toEqual({ shape: [4, 2], format: 'F32' });
-    expect(store.readPacked('model.norm.weight')).toBeNull();
-    expect(codeOf(() => store.readFloat32('model.layers.0.mlp.up_proj.weight'))).toBe('model.tensor-missing');
-    store.close();
-    writeFileSync(index, JSON.stringify({ weight_map: { ...weightMap, extra: 'three.safetensors' } }));
-    expect(codeOf(() => openHuggingFaceWeights(tiny))).toBe('model.not-found');
-    writeFileSync(index, JSON.stringify({ weight_map: { extra: '../outside.safetensors' } }));
-    expect(codeOf(() => openHuggingFaceWeights(tiny))).toBe('model.damaged');
-  });
-
-  it('tells a folder that is no model', () => {
-    expect(codeOf(() => openHuggingFaceWeights(folder))).toBe('model.not-a-model');
   });
 });
