@@ -10,7 +10,9 @@ import type { Device } from './devices.ts';
 import { lossFeeds } from './feeds.ts';
 import { continuation, logitsAt } from './generation.ts';
 import { lossGraph } from './graphs/loss.ts';
+import type { PreferenceLoss } from './graphs/preference.ts';
 import type { Parameters } from './parameters.ts';
+import { preferenceGradients, type PairedBatch } from './preference.ts';
 import { float32, Sessions, type EngineAdapter, type EngineOptions, type Program } from './sessions.ts';
 
 export type { Device } from './devices.ts';
@@ -72,6 +74,14 @@ export class Engine {
     }
     const results = await this.#runLoss(program, { batch, adapter, weights, outputs });
     return float32(results.loss)[0];
+  }
+
+  /** The loss of pairs of answers with its gradients: see {@link preferenceGradients}. */
+  preferenceGradients(
+    pairs: PairedBatch,
+    adapter: EngineAdapter & { readonly gradients: Parameters; readonly objective: PreferenceLoss },
+  ): Promise<{ loss: number; logProbabilities: Float64Array }> {
+    return preferenceGradients(this.#sessions, pairs, adapter);
   }
 
   /** Scores of what follows some places of a batch: see {@link logitsAt}. */

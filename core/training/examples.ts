@@ -128,6 +128,17 @@ function isFor<Objective extends keyof ExampleKinds>(
   return example.kind === (objective === 'sft' ? 'conversation' : 'preference');
 }
 
+/** The examples of one objective. @throws Error when one is of the other kind */
+export function examplesFor<Objective extends keyof ExampleKinds>(
+  objective: Objective,
+  examples: readonly (Example | PreferenceExample)[],
+): readonly ExampleKinds[Objective][] {
+  return examples.map((example) => {
+    if (!isFor(objective, example)) throw new Error(`an example is of another kind than ${objective} takes`);
+    return example;
+  });
+}
+
 export interface ReadOptions<Objective extends keyof ExampleKinds> {
   readonly objective: Objective;
   /** Leave broken lines out and count them instead of stopping at the first. */

@@ -43,9 +43,18 @@ const handlers: Handlers = {
     await open().saveAdapter(folder);
     return null;
   },
+  setReference: (adapter) => {
+    open().setReference(adapter);
+    return null;
+  },
+  loadReference: ({ folder }) => {
+    open().loadReference(folder);
+    return null;
+  },
   adapter: () => open().adapter,
   train: (request, observer) => open().train(request, observer),
   evaluate: (request, observer) => open().evaluate(request, observer),
+  evaluatePreferences: (request, observer) => open().evaluatePreferences(request, observer),
   generate: (request, observer) => open().generate(request, observer),
   memory: () => process.resourceUsage().maxRSS * 1024,
 };

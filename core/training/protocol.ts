@@ -10,6 +10,8 @@ import type {
   EvaluateResult,
   GenerateRequest,
   GenerateResult,
+  PreferenceRequest,
+  PreferenceResult,
   StepReport,
   TrainerOptions,
   TrainRequest,
@@ -36,10 +38,21 @@ export interface Calls {
   loadAdapter: { question: { folder: string }; answer: null; report: never };
   saveAdapter: { question: { folder: string }; answer: null; report: never };
   adapter: { question: null; answer: NamedTensors | null; report: never };
+  setReference: {
+    question: { configuration: LoraConfiguration; tensors: NamedTensors } | null;
+    answer: null;
+    report: never;
+  };
+  loadReference: { question: { folder: string }; answer: null; report: never };
   train: { question: TrainRequest; answer: TrainResult; report: StepReport };
   evaluate: {
     question: EvaluateRequest;
     answer: EvaluateResult;
+    report: { done: number; total: number };
+  };
+  evaluatePreferences: {
+    question: PreferenceRequest;
+    answer: PreferenceResult;
     report: { done: number; total: number };
   };
   generate: { question: GenerateRequest; answer: GenerateResult; report: { text: string } };

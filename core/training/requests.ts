@@ -3,9 +3,11 @@
 import type { Device } from '../engine/engine.ts';
 import type { SamplingOptions } from '../engine/sampling.ts';
 import type { ControlVariates, ControlVariatesAfter } from './control-variates.ts';
-import type { Example, Message } from './examples.ts';
+import type { Example, Message, PreferenceExample } from './examples.ts';
 import type { OptimizerOptions } from './optimizers/table.ts';
+import type { PreferenceMetrics, PreferenceOptions } from './preference.ts';
 import type { RequestedPrecision } from './precision.ts';
+import type { AnswerScores } from './reference-cache.ts';
 import type { TemplateName } from './templates.ts';
 import type { TokenExample } from './tokens.ts';
 
@@ -26,7 +28,11 @@ export interface TextOptions {
 }
 
 export interface TrainRequest extends TextOptions {
-  readonly examples: readonly Example[];
+  /** What is learned: `sft` by default, from conversations; `dpo` from pairs. */
+  readonly objective?: 'sft' | 'dpo';
+  /** With the objective `dpo`; what is not said is as in `PREFERENCE_DEFAULTS`. */
+  readonly dpo?: Partial<PreferenceOptions>;
+  readonly examples: readonly (Example | PreferenceExample)[];
   /** Examples that are tokens already; they take the place of `examples`. */
   readonly tokens?: readonly TokenExample[];
   /** Examples in an optimizer step. */
@@ -55,8 +61,8 @@ export interface StepReport {
   readonly steps: number;
   readonly loss: number;
   readonly gradientNorm: number;
-  /** What the objective measures besides, by name. */
-  readonly metrics: Readonly<Record<string, number>>;
+  /** Means over the step's pairs before the step, with the objective `dpo`. */
+  readonly preference?: PreferenceMetrics;
   /** Tokens of all examples, each counted in full, also where two share what they have in common. */
   readonly tokens: number;
   readonly supervisedTokens: number;
@@ -97,6 +103,31 @@ export interface EvaluateResult {
   readonly skipped: number;
   /** Per kept example: its index, the sum of its tokens' losses and their number. */
   readonly examples: readonly { readonly index: number; readonly loss: number; readonly tokens: number }[];
+}
+
+export interface PreferenceRequest extends TextOptions {
+  readonly examples: readonly PreferenceExample[];
+  /** Pairs computed at once. */
+  readonly batchSize: number;
+  readonly dpo?: Partial<PreferenceOptions>;
+}
+
+/** What the model and the reference make of one pair. */
+export interface PairResult {
+  readonly index: number;
+  readonly margin: number;
+  readonly policy: AnswerScores;
+  readonly reference: AnswerScores;
+}
+
+export interface PreferenceResult {
+  /** Means over the pairs. */
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly margin: number;
+  /** Pairs left out: nothing, or no difference, was left of their answers within `maxLength`. */
+  readonly skipped: number;
+  readonly examples: readonly PairResult[];
 }
 
 export interface GenerateRequest extends SamplingOptions {

@@ -12,14 +12,19 @@ import { openModel, type OpenModel } from '../model/open.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { evaluate } from './evaluation.ts';
 import { generate } from './generation.ts';
+import { dpoObjective } from './objectives/dpo.ts';
 import { sftObjective } from './objectives/sft.ts';
 import type { Observer } from './observer.ts';
 import { choosePrecision } from './precision.ts';
+import { evaluatePreferences } from './preference-evaluation.ts';
+import { createReference, type Reference } from './reference.ts';
 import type {
   EvaluateRequest,
   EvaluateResult,
   GenerateRequest,
   GenerateResult,
+  PreferenceRequest,
+  PreferenceResult,
   StepReport,
   TrainerOptions,
   TrainRequest,
@@ -33,6 +38,8 @@ export class Trainer {
   readonly #model: OpenModel;
   readonly #engine: Engine;
   #adapter: TrainedAdapter | null = null;
+  /** Keeps what it has computed, also from one adapter to the next. */
+  #reference: Reference | null = null;
   /** Kept from one training of an adapter to the next. */
   #gradients: Parameters | null = null;
 
@@ -90,6 +97,21 @@ export class Trainer {
     this.setAdapter(readAdapter(folder, this.#model));
   }
 
+  /**
+   * What pairs are compared with: the base model alone, or with an adapter of which a copy is kept as it is now. It
+   * stays until it is set again; at first it is the base model.
+   * @throws TributaryError `adapter.other-base` when names or shapes do not fit the model
+   */
+  setReference(adapter: { configuration: LoraConfiguration; tensors: NamedTensors } | null): void {
+    const fitted = adapter && fitAdapter(this.#model, adapter);
+    this.#reference = createReference({ model: this.#model, engine: this.#engine, adapter: fitted });
+  }
+
+  /** Compares pairs with the adapter of a PEFT folder. @throws TributaryError of `readAdapter` */
+  loadReference(folder: string): void {
+    this.setReference(readAdapter(folder, this.#model));
+  }
+
   /** Writes the adapter as a PEFT folder. */
   async saveAdapter(folder: string): Promise<void> {
     const { configuration, parameters } = this.#trained();
@@ -103,9 +125,18 @@ export class Trainer {
    */
   async train(request: TrainRequest, observer: Observer<StepReport> = {}): Promise<TrainResult> {
     const adapter = this.#trained();
-    const objective = sftObjective({ model: this.#model, engine: this.#engine, adapter }, request);
     const gradients = (this.#gradients ??= gradientsOf(adapter.parameters));
-    return trainSteps(objective, { options: request, parameters: adapter.parameters, gradients }, observer);
+    const work = { options: request, parameters: adapter.parameters, gradients };
+    if (request.objective !== 'dpo') {
+      return trainSteps(sftObjective({ ...this.#parts(), adapter }, request), work, observer);
+    }
+    const reference = this.#referenceScores();
+    try {
+      const objective = dpoObjective({ ...this.#parts(), adapter, reference }, request);
+      return await trainSteps(objective, work, observer);
+    } finally {
+      await reference.save();
+    }
   }
 
   /** Loss of the model with its adapter, if it has one, on examples. @throws TributaryError of `evaluate` */
@@ -114,6 +145,22 @@ export class Trainer {
     observer: Observer<{ done: number; total: number }> = {},
   ): Promise<EvaluateResult> {
     return evaluate(this.#parts(), request, observer);
+  }
+
+  /**
+   * How well the model with its adapter, if it has one, tells preferred answers from others.
+   * @throws TributaryError of `evaluatePreferences`
+   */
+  async evaluatePreferences(
+    request: PreferenceRequest,
+    observer: Observer<{ done: number; total: number }> = {},
+  ): Promise<PreferenceResult> {
+    const reference = this.#referenceScores();
+    try {
+      return await evaluatePreferences({ ...this.#parts(), reference }, request, observer);
+    } finally {
+      await reference.save();
+    }
   }
 
   /** The model's answer to a conversation. @throws TributaryError of `generate` */
@@ -133,6 +180,10 @@ export class Trainer {
 
   #parts(): { model: OpenModel; engine: Engine; adapter: TrainedAdapter | null } {
     return { model: this.#model, engine: this.#engine, adapter: this.#adapter };
+  }
+
+  #referenceScores(): Reference {
+    return (this.#reference ??= createReference({ ...this.#parts(), adapter: null }));
   }
 
   #trained(): TrainedAdapter {

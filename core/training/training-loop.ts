@@ -7,6 +7,7 @@ import { driftCorrection } from './control-variates.ts';
 import type { BatchCounts, BatchResult, Objective } from './objectives/objective.ts';
 import { stopIfAborted, type Observer } from './observer.ts';
 import { makeOptimizer } from './optimizers/table.ts';
+import { sumMetrics, type PreferenceMetrics } from './preference.ts';
 import { addProximalTerm } from './proximal.ts';
 import type { StepReport, TrainRequest, TrainResult } from './requests.ts';
 
@@ -39,7 +40,7 @@ export async function trainSteps<Batch extends BatchCounts>(
     stopIfAborted(observer.signal);
     const started = performance.now();
     const batches = objective.batches(step);
-    const { loss: taskLoss, metrics = {} } = await sumGradients(batches);
+    const { loss: taskLoss, preference } = await sumGradients(batches);
     const loss =
       taskLoss +
       (proximal && center
@@ -57,7 +58,7 @@ export async function trainSteps<Batch extends BatchCounts>(
       steps: objective.steps,
       loss,
       gradientNorm,
-      metrics,
+      ...(preference && { preference }),
       ...countTokens(batches),
       seconds: (performance.now() - started) / 1000,
     };
@@ -83,17 +84,15 @@ function gradientSummer<Batch extends BatchCounts>(
     sum ??= new Float32Array(gradients.flat.length);
     sum.fill(0);
     let loss = 0;
-    const metrics: Record<string, number> = {};
+    const preferences: PreferenceMetrics[] = [];
     for (const batch of batches) {
       const part = await objective.compute(batch, gradients, share);
       loss += part.loss;
-      for (const [name, value] of Object.entries(part.metrics ?? {})) {
-        metrics[name] = (metrics[name] ?? 0) + value;
-      }
+      if (part.preference) preferences.push(part.preference);
       for (let i = 0; i < sum.length; i++) sum[i] += gradients.flat[i];
     }
     gradients.flat.set(sum);
-    return { loss, metrics };
+    return { loss, ...(preferences.length > 0 && { preference: sumMetrics(preferences) }) };
   };
 }
 

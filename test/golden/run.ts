@@ -8,6 +8,7 @@ import { checkAdamW } from './checks/adamw.ts';
 import { checkAggregation } from './checks/aggregation.ts';
 import { checkBatch } from './checks/batch.ts';
 import { checkBlocks } from './checks/blocks.ts';
+import { checkDpo } from './checks/dpo.ts';
 import { checkFedProx } from './checks/fedprox.ts';
 import { checkForward } from './checks/forward.ts';
 import { checkLogits } from './checks/logits.ts';
@@ -40,6 +41,7 @@ const routes: readonly Route[] = [
   { pattern: /(^|\/)gguf-blocks\/blocks\.json$/, check: checkBlocks },
   { pattern: /(^|\/)forward\.json$/, check: checkForward },
   { pattern: /(^|\/)adamw\.json$/, check: checkAdamW },
+  { pattern: /(^|\/)dpo\.json$/, check: checkDpo },
   { pattern: /(^|\/)fedprox\/fedprox\.json$/, check: checkFedProx },
   { pattern: /(^|\/)scaffold\/scaffold\.json$/, check: checkScaffold },
   {

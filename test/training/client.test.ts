@@ -27,7 +27,7 @@ const examples: Example[] = Array.from({ length: 8 }, (_, index) => ({
     { role: 'assistant', content: 'It is warm.' },
   ],
 }));
-const request: TrainRequest = {
+const request = {
   examples,
   template: 'chat',
   maxLength: 128,
@@ -37,7 +37,7 @@ const request: TrainRequest = {
   weightDecay: 0,
   maxGradientNorm: 1,
   seedParts: [7, 0, 'clinic'],
-};
+} satisfies TrainRequest;
 
 const started: TrainerProcess[] = [];
 afterEach(async () => {

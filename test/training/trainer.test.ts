@@ -14,7 +14,7 @@ const examples: Example[] = Array.from({ length: 12 }, (_, index) => ({
     { role: 'assistant', content: index % 2 === 0 ? 'It is warm.' : 'It is cold there.' },
   ],
 }));
-const request: TrainRequest = {
+const request = {
   examples,
   template: 'chat',
   maxLength: 128,
@@ -24,7 +24,7 @@ const request: TrainRequest = {
   weightDecay: 0,
   maxGradientNorm: 1,
   seedParts: [7, 0, 'clinic'],
-};
+} satisfies TrainRequest;
 
 async function openTrainer(precision: 'f32' | 'int4' = 'f32') {
   const trainer = await Trainer.open({ model: 'tiny', precision, device: 'cpu', threads: 1 });

@@ -2,30 +2,45 @@
 
 import { crossEntropy, gather, mul, reduceSum } from '../../graph/build.ts';
 import { gradients } from '../../graph/gradient.ts';
-import { Graph } from '../../graph/graph.ts';
+import { Graph, type Value } from '../../graph/graph.ts';
 import { decoder, head } from '../../model/architectures/decoder.ts';
 import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './parts.ts';
 
 /**
- * Loss of a batch. Inputs: `ids` int32 [batch, length], `positions` int64 [batch, length], `mask` float32
- * [batch, 1, 1, length, length], `cos` and `sin`, `rows` int64 [rows]: flat positions whose next token is
- * supervised, `labels` int64 [rows, 1]: those tokens, `weights` float32 [rows, 1]: their share of the loss.
- * Outputs: `loss` = Σ weights · nll, `nll` [rows, 1] and, if asked for, `gradient/NAME` of each adapter tensor.
+ * Loss of a batch. Inputs: those of {@link supervisedTokens} and `weights` float32 [rows, 1]: what each supervised
+ * token's loss counts. Outputs: `loss` = Σ weights · nll, `nll` [rows, 1] and, if asked for, `gradient/NAME` of each
+ * adapter tensor.
  */
 export function lossGraph(plan: GraphPlan, options: { gradients: boolean }): ModelGraph {
   const graph = new Graph();
+  const { nll, parameters, ...rest } = supervisedTokens(graph, plan);
+  const shares = graph.input('weights', 'float32', ['rows', 1]);
+  const loss = graph.scope('loss', () => reduceSum(mul(nll, shares), [0, 1]));
+  graph.output('loss', loss);
+  graph.output('nll', nll);
+  if (options.gradients) outputGradients(graph, loss, parameters);
+  return { graph, ...rest, parameters: [...parameters.keys()] };
+}
+
+/**
+ * The negative log-likelihood of each supervised token, [rows, 1]. Inputs: `ids` int32 [batch, length], `positions`
+ * int64 [batch, length], `mask` float32 [batch, 1, 1, length, length], `cos` and `sin`, `rows` int64 [rows]: flat
+ * positions whose next token is supervised, `labels` int64 [rows, 1]: those tokens.
+ */
+export function supervisedTokens(
+  graph: Graph,
+  plan: GraphPlan,
+): { nll: Value; parameters: ReadonlyMap<string, Value>; weights: ModelGraph['weights'] } {
   const { parts, parameters } = decoderParts(graph, plan);
   const { hidden } = decoder(parts, decoderInputs(graph, plan));
   const rows = graph.input('rows', 'int64', ['rows']);
   const labels = graph.input('labels', 'int64', ['rows', 1]);
-  const shares = graph.input('weights', 'float32', ['rows', 1]);
   const nll = graph.scope('loss', () => crossEntropy(head(parts, gather(hidden, rows)), labels));
-  const loss = graph.scope('loss', () => reduceSum(mul(nll, shares), [0, 1]));
-  graph.output('loss', loss);
-  graph.output('nll', nll);
-  if (options.gradients) {
-    const found = gradients(loss, [...parameters.values()]);
-    [...parameters.keys()].forEach((name, index) => graph.output(`gradient/${name}`, found[index]));
-  }
-  return { graph, weights: parts.weights.inputs, parameters: [...parameters.keys()] };
+  return { nll, parameters, weights: parts.weights.inputs };
+}
+
+/** Outputs `gradient/NAME` of each parameter. */
+export function outputGradients(graph: Graph, loss: Value, parameters: ReadonlyMap<string, Value>): void {
+  const found = gradients(loss, [...parameters.values()]);
+  [...parameters.keys()].forEach((name, index) => graph.output(`gradient/${name}`, found[index]));
 }

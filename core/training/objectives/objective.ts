@@ -1,6 +1,7 @@
 /** @file What the training loop needs to know of an objective. */
 
 import type { Parameters } from '../../engine/parameters.ts';
+import type { PreferenceMetrics } from '../preference.ts';
 
 /** What a batch costs and holds. */
 export interface BatchCounts {
@@ -16,8 +17,8 @@ export interface BatchCounts {
 /** The share of a batch in the loss and the metrics of its step: the step's values are sums over its batches. */
 export interface BatchResult {
   readonly loss: number;
-  /** What the objective measures besides, by name. */
-  readonly metrics?: Readonly<Record<string, number>>;
+  /** Of pairs. */
+  readonly preference?: PreferenceMetrics;
 }
 
 /**

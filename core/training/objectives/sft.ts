@@ -3,6 +3,7 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { OpenModel } from '../../model/open.ts';
 import { sampleRound } from '../batches.ts';
+import { examplesFor } from '../examples.ts';
 import { modelText } from '../model-text.ts';
 import { packBatch, type TokenBatch } from '../packing.ts';
 import type { TrainRequest } from '../requests.ts';
@@ -17,7 +18,7 @@ export function sftObjective(
 ): Objective<TokenBatch> {
   const { examples, skipped } = request.tokens
     ? { examples: request.tokens, skipped: 0 }
-    : tokenizeExamples(request.examples, modelText(model, request));
+    : tokenizeExamples(examplesFor('sft', request.examples), modelText(model, request));
   const drawn = sampleRound({ ...request, examples });
   const size = request.microBatchSize ?? request.batchSize;
   return {
