@@ -66,8 +66,8 @@ export function lossFeeds(
   const shares = typeof weights === 'number' ? new Float32Array(count).fill(weights) : weights;
   return {
     ...batchFeeds(batch, window),
-    rows: integers(places, [count]),
-    labels: integers(labels, [count, 1]),
+    rows: new Tensor('int32', places, [count]),
+    labels: new Tensor('int32', labels, [count, 1]),
     weights: new Tensor('float32', shares, [count, 1]),
   };
 }
@@ -78,7 +78,10 @@ export function logitsFeeds(
   places: readonly number[],
   window?: number,
 ): Record<string, Tensor> {
-  return { ...batchFeeds(batch, window), rows: integers(places, [places.length]) };
+  return {
+    ...batchFeeds(batch, window),
+    rows: new Tensor('int32', Int32Array.from(places), [places.length]),
+  };
 }
 
 /**
@@ -104,6 +107,6 @@ export function generationFeeds(
       [1, length],
     ),
     mask: new Tensor('float32', mask, [1, 1, 1, length, total]),
-    rows: integers([length - 1], [1]),
+    rows: new Tensor('int32', Int32Array.of(length - 1), [1]),
   };
 }

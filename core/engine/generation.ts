@@ -52,7 +52,7 @@ export async function* continuation(
       ...past,
       ...sessions.feeds(program, seen + next.length, adapter),
     };
-    const results = (await program.session.run(feeds)) as Record<string, Tensor>;
+    const results = await program.session.run(feeds);
     past = Object.fromEntries(
       Object.keys(past).map((name) => [name, results[name.replace('past/', 'present/')]]),
     );

@@ -161,7 +161,7 @@ export function dequantizeLinear(values: Value, factors: Value, block: number): 
   return values.graph.apply('DequantizeLinear', [values, factors], { block });
 }
 
-/** −log softmax(logits)[label] of each row: logits [rows, classes], labels (int64) [rows, 1] → [rows, 1]. */
+/** −log softmax(logits)[label] of each row: logits [rows, classes], labels [rows, 1] → [rows, 1]. */
 export function crossEntropy(logits: Value, labels: Value): Value {
   return logits.graph.apply('CrossEntropy', [logits, softmax(logits), labels], {});
 }

@@ -1,10 +1,11 @@
 /** @file Emission of a graph as an ONNX ModelProto (onnx.proto, IR version 10). */
 
-import type { Dimension, Shape } from './dimension.ts';
+import type { Shape } from './dimension.ts';
 import type { DataType, Graph, Node, Value } from './graph.ts';
 import { ONNX_DATA_TYPES, type Emitter, type OnnxAttribute } from './operators/rule.ts';
 import { operators } from './operators/table.ts';
 import { ProtobufWriter } from './protobuf.ts';
+import { shapeInput } from './shapes.ts';
 
 const IR_VERSION = 10;
 /** Opset 21 is the first with four-bit integers and block-wise DequantizeLinear. */
@@ -19,18 +20,27 @@ export interface ExternalData {
   readonly ranges: ReadonlyMap<string, { readonly offset: number; readonly length: number }>;
 }
 
+export interface OnnxModel {
+  readonly bytes: Uint8Array;
+  /**
+   * Shapes with named sizes, each an int64 input besides those of the graph; see `shapeValues`. Putting them
+   * together inside the graph would take nodes that a GPU cannot compute.
+   */
+  readonly shapes: readonly Shape[];
+}
+
 /**
- * The bytes of an ONNX model. Inputs named in `external` become initializers with external data; all others are
- * fed at every run. Nodes that no output needs are left out.
+ * A graph as an ONNX model. Inputs named in `external` become initializers with external data; all others are fed
+ * at every run. Nodes that no output needs are left out.
  */
-export function toOnnx(graph: Graph, external?: ExternalData): Uint8Array {
+export function toOnnx(graph: Graph, external?: ExternalData): OnnxModel {
   const used = neededNodes(graph);
+  const shapes = new Map<string, Shape>();
   const model = new ProtobufWriter();
   model.int(1, IR_VERSION).string(2, 'tributary');
   model.message(7, (proto) => {
     proto.string(2, 'tributary');
     const constants = new ConstantWriter(proto);
-    const shapes = new ShapeWriter(graph, proto, constants);
     for (const node of used) emitNode(node, { proto, constants, shapes });
     for (const { name, value } of graph.outputs) {
       proto.message(1, (identity) =>
@@ -49,6 +59,9 @@ export function toOnnx(graph: Graph, external?: ExternalData): Uint8Array {
       if (external && range) emitExternal(proto, input, { location: external.location, ...range });
       else proto.message(11, (info) => writeValueInfo(info, input.name, input));
     }
+    for (const [name, { length }] of shapes) {
+      proto.message(11, (info) => writeValueInfo(info, name, { dataType: 'int64', shape: [length] }));
+    }
     for (const { name, value } of graph.outputs)
       proto.message(12, (info) => writeValueInfo(info, name, value));
     // Named sizes let ONNX Runtime see which intermediate results can share memory.
@@ -56,7 +69,7 @@ export function toOnnx(graph: Graph, external?: ExternalData): Uint8Array {
   });
   model.message(8, (opset) => opset.string(1, '').int(2, OPSET));
   model.message(8, (opset) => opset.string(1, 'com.microsoft').int(2, CONTRIBUTED_OPERATORS_OPSET));
-  return model.finish();
+  return { bytes: model.finish(), shapes: [...shapes.values()] };
 }
 
 /** The nodes that some output depends on, in the order they were built. */
@@ -73,7 +86,8 @@ export function neededNodes(graph: Graph): Node[] {
 interface Destination {
   readonly proto: ProtobufWriter;
   readonly constants: ConstantWriter;
-  readonly shapes: ShapeWriter;
+  /** Shapes that have to be fed, by the name of their input. */
+  readonly shapes: Map<string, Shape>;
 }
 
 function emitNode(node: Node, to: Destination): void {
@@ -84,7 +98,11 @@ function emitNode(node: Node, to: Destination): void {
       to.constants.write(name, { dataType, shape, elements });
       return name;
     },
-    shape: (shape) => to.shapes.write(shape),
+    shape: (shape) => {
+      const name = shapeInput(shape);
+      to.shapes.set(name, shape);
+      return name;
+    },
     intermediate: (label) => `${node.name}/${label}`,
     node: ({ type, inputs, output, attributes = {}, domain = '' }) => {
       const name = emittedNodes++ === 0 ? node.name : `${node.name}/${type}_${emittedNodes}`;
@@ -122,67 +140,6 @@ class ConstantWriter {
       writer.int(2, ONNX_DATA_TYPES[tensor.dataType]).string(8, name);
       writer.bytes(9, rawData(tensor.dataType, tensor.elements));
     });
-  }
-}
-
-/** In the target of an ONNX Reshape: whatever the other sizes leave. */
-const LEFT_OVER = -1;
-
-/** Writes the nodes that assemble a shape with named sizes from the shapes of the graph's inputs, each once. */
-class ShapeWriter {
-  readonly #graph: Graph;
-  readonly #proto: ProtobufWriter;
-  readonly #constants: ConstantWriter;
-  readonly #written = new Set<string>();
-
-  constructor(graph: Graph, proto: ProtobufWriter, constants: ConstantWriter) {
-    this.#graph = graph;
-    this.#proto = proto;
-    this.#constants = constants;
-  }
-
-  /** Name of the tensor with the shape's sizes. */
-  write(shape: Shape): string {
-    const output = `/shapes/${shape.join('_')}`;
-    const derived = shape.filter((size) => typeof size === 'string' && !this.#inputWith(size));
-    if (derived.length > 1) throw new Error(`no inputs have axes of the sizes ${derived.join(' and ')}`);
-    const parts = shape.map((size) => this.#size(derived.includes(size) ? LEFT_OVER : size));
-    this.#once(output, (writer) => {
-      for (const part of parts) writer.string(1, part);
-      writer.string(2, output).string(3, output).string(4, 'Concat');
-      writer.message(5, (inner) => writeAttribute(inner.string(1, 'axis'), { kind: 'int', value: 0 }));
-    });
-    return output;
-  }
-
-  /** Name of a tensor [1] with one size. */
-  #size(size: Dimension): string {
-    if (typeof size === 'number') {
-      const { name } = this.#graph.constant('int64', [1], [size]);
-      this.#constants.write(name, { dataType: 'int64', shape: [1], elements: [size] });
-      return name;
-    }
-    const input = this.#inputWith(size);
-    if (!input) throw new Error(`no input has an axis of size ${size}`);
-    const axis = input.shape.indexOf(size);
-    const output = `/sizes/${size}`;
-    this.#once(output, (writer) => {
-      writer.string(1, input.name).string(2, output).string(3, output).string(4, 'Shape');
-      for (const [key, value] of [['start', axis] as const, ['end', axis + 1] as const]) {
-        writer.message(5, (inner) => writeAttribute(inner.string(1, key), { kind: 'int', value }));
-      }
-    });
-    return output;
-  }
-
-  #inputWith(size: string): Value | undefined {
-    return this.#graph.inputs.find((candidate) => candidate.shape.includes(size));
-  }
-
-  #once(name: string, write: (writer: ProtobufWriter) => void): void {
-    if (this.#written.has(name)) return;
-    this.#written.add(name);
-    this.#proto.message(1, write);
   }
 }
 

@@ -5,7 +5,8 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { mul, reduceSum, reshape } from '../../core/graph/build.ts';
 import { gradients } from '../../core/graph/gradient.ts';
 import { Graph, type DataType, type Value } from '../../core/graph/graph.ts';
-import { toOnnx } from '../../core/graph/onnx.ts';
+import { toOnnx, type OnnxModel } from '../../core/graph/onnx.ts';
+import { shapeValues } from '../../core/graph/shapes.ts';
 
 export interface Operand {
   readonly type: DataType;
@@ -35,25 +36,32 @@ export function toTensor({ type, shape, values }: Operand): Tensor {
   return new Tensor(type, arrays[type](values), [...shape]);
 }
 
-/** Runs the graph on the operands, in the order of its inputs; all outputs as plain numbers. */
-export async function run(
-  model: Uint8Array | InferenceSession,
-  graph: Graph,
+/** Runs a graph on the operands, in the order of its inputs; all outputs as plain numbers. */
+export async function run(graph: Graph, operands: readonly Operand[]): Promise<Record<string, number[]>> {
+  const model = toOnnx(graph);
+  const session = await InferenceSession.create(model.bytes, { logSeverityLevel: 3 });
+  const results = await runSession(session, { graph, model }, operands);
+  await session.release();
+  return results;
+}
+
+async function runSession(
+  session: InferenceSession,
+  { graph, model }: { graph: Graph; model: OnnxModel },
   operands: readonly Operand[],
 ): Promise<Record<string, number[]>> {
-  const session =
-    model instanceof Uint8Array ? await InferenceSession.create(model, { logSeverityLevel: 3 }) : model;
   const feeds: Record<string, Tensor> = {};
   graph.inputs.forEach((input, index) => (feeds[input.name] = toTensor(operands[index])));
+  for (const [name, values] of shapeValues(graph, model.shapes, feeds)) {
+    feeds[name] = new Tensor('int64', values, [values.length]);
+  }
   const results = await session.run(feeds);
-  const plain = Object.fromEntries(
+  return Object.fromEntries(
     Object.entries(results).map(([name, tensor]) => [
       name,
       Array.from(tensor.data as ArrayLike<number>, Number),
     ]),
   );
-  if (model instanceof Uint8Array) await session.release();
-  return plain;
 }
 
 /**
@@ -80,8 +88,10 @@ export async function gradientError(
     parameters.map((index) => inputs[index]),
   );
   found.forEach((gradient, index) => graph.output(`gradient_${parameters[index]}`, gradient));
-  const session = await InferenceSession.create(toOnnx(graph), { logSeverityLevel: 3 });
-  const analytic = await run(session, graph, operands);
+  const model = toOnnx(graph);
+  const session = await InferenceSession.create(model.bytes, { logSeverityLevel: 3 });
+  const evaluate = (given: readonly Operand[]) => runSession(session, { graph, model }, given);
+  const analytic = await evaluate(operands);
   let largest = 0;
   let worst = 0;
   for (const parameter of parameters) {
@@ -93,7 +103,7 @@ export async function gradientError(
           index === element ? value + by : value,
         );
         const shifted = operands.map((given, index) => (index === parameter ? { ...given, values } : given));
-        return (await run(session, graph, shifted)).loss[0];
+        return (await evaluate(shifted)).loss[0];
       };
       const numeric = ((await moved(step)) - (await moved(-step))) / (2 * step);
       const exact = analytic[`gradient_${parameter}`][element];

@@ -42,7 +42,7 @@ describe('graphs', () => {
     const pair = graph.constant('float32', [2], [1, 1]);
     expect(new Set([one, square, pair].map(({ name }) => name)).size).toBe(3);
     graph.output('y', add(add(add(x, one), square), pair));
-    expect((await run(toOnnx(graph), graph, [f32([1, 2], [1, 2])])).y).toEqual([4, 5]);
+    expect((await run(graph, [f32([1, 2], [1, 2])])).y).toEqual([4, 5]);
   });
 
   it('names the node and the shapes that do not fit', () => {
@@ -72,7 +72,7 @@ describe('graphs', () => {
     const flat = scale(reshape(x, ['batch*length', 2]), 2);
     graph.output('y', transpose(reshape(flat, ['batch', 'length', 2]), [1, 0, 2]));
     const values = Array.from({ length: 12 }, (_, index) => index);
-    const { y } = await run(toOnnx(graph), graph, [f32([2, 3, 2], values)]);
+    const { y } = await run(graph, [f32([2, 3, 2], values)]);
     expect(y).toEqual([0, 2, 12, 14, 4, 6, 16, 18, 8, 10, 20, 22]);
   });
 
@@ -86,7 +86,7 @@ describe('graphs', () => {
     Buffer.from(new Float32Array([1, 2, 3, 4]).buffer).copy(file, 4096);
     writeFileSync(join(folder, 'weights.bin'), file);
     const ranges = new Map([['weight', { offset: 4096, length: 16 }]]);
-    writeFileSync(join(folder, 'model.onnx'), toOnnx(graph, { location: 'weights.bin', ranges }));
+    writeFileSync(join(folder, 'model.onnx'), toOnnx(graph, { location: 'weights.bin', ranges }).bytes);
     const session = await InferenceSession.create(join(folder, 'model.onnx'));
     const { y } = await session.run({ x: toTensor(f32([1, 2], [10, 1])) });
     expect(Array.from(y.data as Float32Array)).toEqual([13, 24]);

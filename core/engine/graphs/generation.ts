@@ -8,7 +8,7 @@ import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './
 
 /**
  * Scores of the next token with a cache. Inputs as of the loss but `mask` [batch, 1, 1, length, past + length],
- * `past/LAYER/keys` and `past/LAYER/values` [batch, heads, past, size], `rows` int64 [rows]. Outputs: `logits`
+ * `past/LAYER/keys` and `past/LAYER/values` [batch, heads, past, size], `rows` int32 [rows]. Outputs: `logits`
  * [rows, vocabularySize], `present/LAYER/keys` and `present/LAYER/values`.
  */
 export function generationGraph(plan: GraphPlan): ModelGraph {
@@ -22,7 +22,7 @@ export function generationGraph(plan: GraphPlan): ModelGraph {
     values: cache(layer, 'values'),
   }));
   const { hidden, present } = decoder(parts, { ...decoderInputs(graph, plan, sum('past', 'length')), past });
-  const rows = graph.input('rows', 'int64', ['rows']);
+  const rows = graph.input('rows', 'int32', ['rows']);
   graph.output('logits', head(parts, gather(hidden, rows)));
   present.forEach(({ keys, values }, layer) => {
     graph.output(`present/${layer}/keys`, keys);

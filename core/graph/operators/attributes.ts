@@ -42,14 +42,14 @@ export interface Attributes {
   ZerosLike: None;
   /** Inputs: x, earlier. x itself, which waits for the other. */
   After: None;
-  // selection
-  /** Inputs: table [rows, …], indices (int32 or int64, any shape). Rows of the table. */
+  // selection; indices are int32, which GPUs prefer, or int64
+  /** Inputs: table [rows, …], indices (any shape). Rows of the table. */
   Gather: None;
-  /** Inputs: x [rows, …], indices (int64) [n], updates [n, …]. x with the updates added to its rows. */
+  /** Inputs: x [rows, …], indices [n], updates [n, …]. x with the updates added to its rows. */
   ScatterAdd: None;
-  /** Inputs: x [rows, columns], indices (int64) [rows, 1]. One element of each row, [rows, 1]. */
+  /** Inputs: x [rows, columns], indices [rows, 1]. One element of each row, [rows, 1]. */
   Pick: None;
-  /** Inputs: x [rows, columns], indices (int64) [rows, 1], updates [rows, 1]. x with one element of each row increased. */
+  /** Inputs: x [rows, columns], indices [rows, 1], updates [rows, 1]. x with one element of each row increased. */
   PickAdd: None;
   // reductions, keeping the reduced axes with size 1
   ReduceSum: { axes: readonly number[] };
@@ -57,7 +57,7 @@ export interface Attributes {
   ReduceMax: { axes: readonly number[] };
   /** Over the last axis. */
   Softmax: None;
-  /** Inputs: logits [rows, classes], their Softmax, labels (int64) [rows, 1]. −log p(label), [rows, 1]. */
+  /** Inputs: logits [rows, classes], their Softmax, labels [rows, 1]. −log p(label), [rows, 1]. */
   CrossEntropy: None;
   // parts of a transformer
   /** Inputs: x [rows, size], gain [size]. x / sqrt(mean(x²) + epsilon) · gain (Zhang and Sennrich, 2019). */

@@ -9,7 +9,6 @@ import {
   slice,
   transpose,
   zerosLike,
-  cast,
   concat,
   mul,
   scalarLike,
@@ -24,7 +23,7 @@ import {
   type Shape,
 } from '../dimension.ts';
 import type { Value } from '../graph.ts';
-import { int, ints, names, plain, require, text, type Emitter, type Rules } from './rule.ts';
+import { int, ints, names, ONNX_DATA_TYPES, plain, require, text, type Emitter, type Rules } from './rule.ts';
 
 /** ONNX Reshape's target: 0 copies the input's size of that axis, −1 stands for what is left, if that tells all. */
 function reshapeTarget(from: Shape, to: Shape): number[] | null {
@@ -50,6 +49,10 @@ function knownSize(value: Value, axis: number): number {
   const size = value.shape[axis];
   require(typeof size === 'number', `axis ${axis} of ${value.name} has no fixed size`);
   return size;
+}
+
+function requireIndices({ dataType }: Value): void {
+  require(dataType === 'int32' || dataType === 'int64', 'indices must be int32 or int64');
 }
 
 type Layout =
@@ -216,26 +219,30 @@ export const layout: Rules<Layout> = {
 
   Gather: {
     infer: ([table, indices]) => {
-      require(indices.dataType === 'int32' || indices.dataType === 'int64', 'indices must be integers');
+      requireIndices(indices);
       return { dataType: table.dataType, shape: [...indices.shape, ...table.shape.slice(1)] };
     },
     // rows taken more than once add up
     gradient: [
       (dy, { inputs: [table, indices] }) => {
         const count = product(indices.shape);
-        const flat = cast(reshape(indices, [count]), 'int64');
-        return scatterAdd(zerosLike(table), flat, reshape(dy, [count, ...table.shape.slice(1)]));
+        return scatterAdd(
+          zerosLike(table),
+          reshape(indices, [count]),
+          reshape(dy, [count, ...table.shape.slice(1)]),
+        );
       },
       null,
     ],
     emit: plain,
   },
 
-  // indices ─ Reshape [n, 1] ─┐
-  // x, updates ───────────────┴ ScatterND(add) ─ output
+  // indices ─ Reshape [n, 1] ─ Cast ─┐          ScatterND knows int64 alone, while GPUs reshape int32 alone
+  // x, updates ──────────────────────┴ ScatterND(add) ─ output
   ScatterAdd: {
     infer: ([x, indices, updates]) => {
-      require(indices.dataType === 'int64' && indices.shape.length === 1, 'indices must be a row of int64');
+      requireIndices(indices);
+      require(indices.shape.length === 1, 'indices must be a row');
       require(sameShape(updates.shape, [
         indices.shape[0],
         ...x.shape.slice(1),
@@ -251,9 +258,15 @@ export const layout: Rules<Layout> = {
         inputs: [indices, emitter.constant('int64', [2], [-1, 1])],
         output: column,
       });
+      let wide = column;
+      if (node.inputs[1].dataType === 'int32') {
+        wide = emitter.intermediate('int64');
+        const attributes = { to: int(ONNX_DATA_TYPES.int64) };
+        emitter.node({ type: 'Cast', inputs: [column], output: wide, attributes });
+      }
       emitter.node({
         type: 'ScatterND',
-        inputs: [x, column, updates],
+        inputs: [x, wide, updates],
         output: node.output.name,
         attributes: { reduction: text('add') },
       });
@@ -262,6 +275,7 @@ export const layout: Rules<Layout> = {
 
   Pick: {
     infer: ([x, indices]) => {
+      requireIndices(indices);
       require(x.shape.length === 2 && sameShape(indices.shape, [x.shape[0], 1]), 'one index a row is needed');
       return { dataType: x.dataType, shape: indices.shape };
     },
@@ -277,6 +291,7 @@ export const layout: Rules<Layout> = {
 
   PickAdd: {
     infer: ([x, indices, updates]) => {
+      requireIndices(indices);
       require(sameShape(indices.shape, [x.shape[0], 1]) &&
         sameShape(updates.shape, indices.shape), 'one a row is needed');
       return { dataType: x.dataType, shape: x.shape };

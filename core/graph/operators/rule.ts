@@ -8,7 +8,7 @@ import type { Attributes, Operator } from './attributes.ts';
 export interface Emitter {
   /** Name of a constant tensor. */
   constant(dataType: DataType, shape: readonly number[], elements: readonly number[]): string;
-  /** Name of an int64 tensor [rank] holding a shape with named sizes, read off the inputs when the graph runs. */
+  /** Name of an int64 tensor [rank] that is fed at every run and holds a shape with named sizes. */
   shape(shape: Shape): string;
   /** Name for an intermediate result of a composite. */
   intermediate(label: string): string;

@@ -1,0 +1,78 @@
+/** @file A graph opened in ONNX Runtime on a device. */
+
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+
+import { writeFileAtomically } from '../files.ts';
+import type { Graph } from '../graph/graph.ts';
+import { toOnnx, type ExternalData } from '../graph/onnx.ts';
+import { shapeValues } from '../graph/shapes.ts';
+import { PROVIDERS, type Device } from './devices.ts';
+
+export interface GraphSession {
+  /**
+   * Computes the outputs.
+   * @param outputs their names, or a tensor for each that takes its values, null for one that is made; all by default
+   */
+  run(
+    feeds: Readonly<Record<string, Tensor>>,
+    outputs?: readonly string[] | Readonly<Record<string, Tensor | null>>,
+  ): Promise<Record<string, Tensor>>;
+  release(): Promise<void>;
+}
+
+export interface SessionOptions {
+  readonly device: Device;
+  /** Threads inside one operator. */
+  readonly threads: number;
+  /** Where ONNX Runtime's record of every node that ran goes, a file a session: the start of their paths. */
+  readonly profile?: string;
+}
+
+/** @param external inputs that are read from a file, and the folder of that file; null when all are fed */
+export async function openGraph(
+  graph: Graph,
+  external: { readonly data: ExternalData; readonly folder: string } | null,
+  { device, threads, profile }: SessionOptions,
+): Promise<GraphSession> {
+  const options: InferenceSession.SessionOptions = {
+    executionProviders: [PROVIDERS[device]],
+    // Fusions beyond this level unpack or repack weights, or use operators that other devices lack.
+    graphOptimizationLevel: 'basic',
+    intraOpNumThreads: threads,
+    // A pattern is planned for one shape; with batches of many lengths it only costs memory.
+    enableMemPattern: false,
+    logSeverityLevel: 3,
+    // Several sites may share one machine: a thread that waits must not burn a core.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
+  };
+  const { bytes, shapes } = toOnnx(graph, external?.data);
+  const session = external
+    ? await InferenceSession.create(await writeModel(bytes, external.folder), options)
+    : await InferenceSession.create(bytes, options);
+  return {
+    async run(feeds, outputs) {
+      const all = { ...feeds };
+      for (const [name, values] of shapeValues(graph, shapes, feeds)) {
+        all[name] = new Tensor('int64', values, [values.length]);
+      }
+      return await (outputs ? session.run(all, outputs) : session.run(all));
+    },
+    async release() {
+      if (profile !== undefined) session.endProfiling();
+      await session.release();
+    },
+  };
+}
+
+/** External data is looked for beside the model, so that it has to be a file too. */
+async function writeModel(bytes: Uint8Array, folder: string): Promise<string> {
+  const path = join(folder, `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.onnx`);
+  mkdirSync(folder, { recursive: true });
+  await writeFileAtomically(path, bytes);
+  return path;
+}
