@@ -1,19 +1,24 @@
 /** @file What a trainer asks of a model: loss, gradients and the next token's scores. */
 
-import { Tensor } from 'onnxruntime-node';
-
-import type { LoraConfiguration } from '../model/lora.ts';
+import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import type { Precision } from './base-weights.ts';
 import type { EngineBatch } from './batch.ts';
 import type { Device } from './devices.ts';
 import { lossFeeds } from './feeds.ts';
 import { continuation, logitsAt } from './generation.ts';
+import { lossAndGradients, type Differentiated } from './gradients.ts';
 import { lossGraph } from './graphs/loss.ts';
 import type { PreferenceLoss } from './graphs/preference.ts';
 import type { Parameters } from './parameters.ts';
+import {
+  clippedGradients,
+  perExampleGradients,
+  type ExampleGradients,
+  type PerExampleOptions,
+} from './per-example.ts';
 import { preferenceGradients, type PairedBatch } from './preference.ts';
-import { float32, Sessions, type EngineAdapter, type EngineOptions, type Program } from './sessions.ts';
+import { float32, Sessions, type EngineAdapter, type EngineOptions } from './sessions.ts';
 
 export type { Device } from './devices.ts';
 export type { EngineAdapter, EngineOptions } from './sessions.ts';
@@ -52,28 +57,59 @@ export class Engine {
     batch: EngineBatch,
     adapter: EngineAdapter | null,
   ): Promise<{ loss: number; tokenLosses: Float32Array }> {
-    const program = await this.#lossProgram(adapter?.configuration ?? null, { gradients: false });
-    const results = await this.#runLoss(program, { batch, adapter, outputs: ['loss', 'nll'] });
+    const program = await this.#sessions.program('loss', adapter?.configuration ?? null, (plan) =>
+      lossGraph(plan),
+    );
+    const count = batch.targets.places.length;
+    if (count === 0) throw new Error('no token of the batch is supervised');
+    const feeds = {
+      ...lossFeeds(batch, 1 / count, this.#sessions.configuration.slidingWindow),
+      ...this.#sessions.feeds(program, batch.length, adapter),
+    };
+    const results = await program.session.run(feeds, ['loss', 'nll']);
     return { loss: float32(results.loss)[0], tokenLosses: float32(results.nll) };
   }
 
   /**
-   * The loss, and its gradients in the adapter's tensors written into `gradients` (same names and shapes).
+   * The loss, and its gradients in the adapter's tensors, or in those of them that `gradients` has room for.
    * @param weights what each supervised token's loss counts, or one number for all; default 1 / their number, which
    * gives the token mean
+   * @throws Error when no token of the batch is supervised
    */
-  async lossAndGradients(
+  lossAndGradients(
     batch: EngineBatch,
-    adapter: EngineAdapter & { readonly gradients: Parameters },
+    { gradients, dropout, ...adapter }: EngineAdapter & Omit<Differentiated, 'adapter' | 'weights'>,
     weights?: number | Float32Array,
   ): Promise<number> {
-    const program = await this.#lossProgram(adapter.configuration, { gradients: true });
-    const outputs: Record<string, Tensor | null> = { loss: null };
-    for (const [name, { data, shape }] of adapter.gradients.tensors) {
-      outputs[`gradient/${name}`] = new Tensor('float32', data, [...shape]);
-    }
-    const results = await this.#runLoss(program, { batch, adapter, weights, outputs });
-    return float32(results.loss)[0];
+    return lossAndGradients(this.#sessions, batch, { adapter, gradients, dropout, weights });
+  }
+
+  /** The loss of the model alone, and its gradients in those weights that `gradients` has room for. */
+  weightGradients(
+    batch: EngineBatch,
+    gradients: Parameters,
+    weights?: number | Float32Array,
+  ): Promise<number> {
+    return lossAndGradients(this.#sessions, batch, { adapter: null, gradients, weights });
+  }
+
+  /** The gradients of each example's own loss: see {@link perExampleGradients}. */
+  perExampleGradients(
+    batch: EngineBatch,
+    adapter: EngineAdapter,
+    options: PerExampleOptions = {},
+  ): Promise<ExampleGradients & { gradients: NamedTensors }> {
+    const names = [...adapter.parameters.keys()];
+    return perExampleGradients(this.#sessions, batch, adapter, { names, ...options });
+  }
+
+  /** The sum of the examples' gradients after each was clipped: see {@link clippedGradients}. */
+  clippedGradients(
+    batch: EngineBatch,
+    adapter: EngineAdapter & { readonly gradients: Parameters; readonly bound: number },
+    options?: PerExampleOptions,
+  ): Promise<ExampleGradients> {
+    return clippedGradients(this.#sessions, batch, adapter, options);
   }
 
   /** The loss of pairs of answers with its gradients: see {@link preferenceGradients}. */
@@ -101,29 +137,5 @@ export class Engine {
   /** Frees all sessions and weights. */
   release(): Promise<void> {
     return this.#sessions.release();
-  }
-
-  #lossProgram(adapter: LoraConfiguration | null, options: { gradients: boolean }): Promise<Program> {
-    return this.#sessions.program(options.gradients ? 'gradients' : 'loss', adapter, (plan) =>
-      lossGraph(plan, options),
-    );
-  }
-
-  async #runLoss(
-    program: Program,
-    run: {
-      batch: EngineBatch;
-      adapter: EngineAdapter | null;
-      weights?: number | Float32Array;
-      outputs: readonly string[] | Record<string, Tensor | null>;
-    },
-  ): Promise<Record<string, Tensor>> {
-    const count = run.batch.targets.places.length;
-    if (count === 0) throw new Error('no token of the batch is supervised');
-    const feeds = {
-      ...lossFeeds(run.batch, run.weights ?? 1 / count, this.#sessions.configuration.slidingWindow),
-      ...this.#sessions.feeds(program, run.batch.length, run.adapter),
-    };
-    return await program.session.run(feeds, run.outputs);
   }
 }

@@ -1,25 +1,33 @@
 /** @file The sessions of one base model: what they share, how each is opened, and when they are freed. */
 
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 
-import { Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 
+import { writeFileAtomically } from '../files.ts';
+import { toOnnx } from '../graph/onnx.ts';
 import type { ModelConfiguration } from '../model/configuration.ts';
 import { loraScale, targetedLinears, type LoraConfiguration } from '../model/lora.ts';
 import { rotaryTables } from '../model/rope.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import { BaseWeights, type Precision } from './base-weights.ts';
-import type { Device } from './devices.ts';
-import { openGraph, type GraphSession, type SessionOptions } from './graph-session.ts';
+import { DropoutFeeds } from './dropout.ts';
+import { PROVIDERS, type Device } from './devices.ts';
 import type { GraphPlan, ModelGraph } from './graphs/parts.ts';
 
 export type { Device } from './devices.ts';
 
-export interface EngineOptions extends Omit<SessionOptions, 'threads'> {
+export interface EngineOptions {
   readonly precision: Precision;
+  readonly device: Device;
   /** Threads inside one operator, default all cores; results repeat bit for bit with the same number. */
   readonly threads?: number;
+  /** Where ONNX Runtime's record of every node that ran goes, a file a session: the start of their paths. */
+  readonly profile?: string;
   /** Cache folder of this model alone, for prepared weights. */
   readonly cache: string;
 }
@@ -33,7 +41,7 @@ export interface EngineAdapter {
 /** A graph with its session. */
 export interface Program {
   readonly model: ModelGraph;
-  readonly session: GraphSession;
+  readonly session: InferenceSession;
 }
 
 /** Owns the base weights, which all sessions borrow, and one session per kind of graph and adapter shape. */
@@ -42,8 +50,9 @@ export class Sessions {
   readonly device: Device;
   readonly threads: number;
   readonly configuration: ModelConfiguration;
+  readonly dropout = new DropoutFeeds();
   readonly #weights: BaseWeights;
-  readonly #options: SessionOptions;
+  readonly #profile: string | undefined;
   readonly #programs = new Map<string, Promise<Program>>();
   #rotary: { count: number; cos: Tensor; sin: Tensor } | null = null;
 
@@ -53,7 +62,7 @@ export class Sessions {
     this.device = options.device;
     this.threads = options.threads ?? availableParallelism();
     this.configuration = store.configuration;
-    this.#options = { device: this.device, threads: this.threads, profile: options.profile };
+    this.#profile = options.profile;
     this.#weights = new BaseWeights(store, { precision: options.precision, folder: options.cache });
   }
 
@@ -105,14 +114,35 @@ export class Sessions {
     this.#weights.clear();
     this.#rotary = null;
     for (const program of await Promise.allSettled(programs)) {
-      if (program.status === 'fulfilled') await program.value.session.release();
+      if (program.status !== 'fulfilled') continue;
+      const { session } = program.value;
+      if (this.#profile !== undefined) session.endProfiling();
+      await session.release();
     }
   }
 
   async #open(model: ModelGraph): Promise<Program> {
-    const isExternal = model.weights.some((input) => this.#weights.isExternal(input));
-    const external = isExternal ? await this.#weights.external() : null;
-    return { model, session: await openGraph(model.graph, external, this.#options) };
+    const options: InferenceSession.SessionOptions = {
+      executionProviders: [PROVIDERS[this.device]],
+      // Fusions beyond this level unpack or repack weights, or use operators that other devices lack.
+      graphOptimizationLevel: 'basic',
+      intraOpNumThreads: this.threads,
+      // A pattern is planned for one shape; with batches of many lengths it only costs memory.
+      enableMemPattern: false,
+      logSeverityLevel: 3,
+      // Several sites may share one machine: a thread that waits must not burn a core.
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
+      ...(this.#profile !== undefined && { enableProfiling: true, profileFilePrefix: this.#profile }),
+    };
+    if (!model.weights.some((input) => this.#weights.isExternal(input))) {
+      return { model, session: await InferenceSession.create(toOnnx(model.graph), options) };
+    }
+    const { data, folder } = await this.#weights.external();
+    const bytes = toOnnx(model.graph, data);
+    const path = join(folder, `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.onnx`);
+    mkdirSync(folder, { recursive: true });
+    await writeFileAtomically(path, bytes);
+    return { model, session: await InferenceSession.create(path, options) };
   }
 
   #rotaryFeeds(length: number): { cos: Tensor; sin: Tensor } {

@@ -8,24 +8,24 @@ import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './
 
 /**
  * Loss of a batch. Inputs: those of {@link supervisedTokens} and `weights` float32 [rows, 1]: what each supervised
- * token's loss counts. Outputs: `loss` = Σ weights · nll, `nll` [rows, 1] and, if asked for, `gradient/NAME` of each
- * adapter tensor.
+ * token's loss counts. Outputs: `loss` = Σ weights · nll, `nll` [rows, 1] and `gradient/NAME` of each named input.
+ * @param differentiated names of the adapter's tensors, or of weights, whose gradients are wanted; default none
  */
-export function lossGraph(plan: GraphPlan, options: { gradients: boolean }): ModelGraph {
+export function lossGraph(plan: GraphPlan, differentiated: readonly string[] = []): ModelGraph {
   const graph = new Graph();
   const { nll, parameters, ...rest } = supervisedTokens(graph, plan);
   const shares = graph.input('weights', 'float32', ['rows', 1]);
   const loss = graph.scope('loss', () => reduceSum(mul(nll, shares), [0, 1]));
   graph.output('loss', loss);
   graph.output('nll', nll);
-  if (options.gradients) outputGradients(graph, loss, parameters);
+  if (differentiated.length > 0) outputGradients(graph, loss, inputsNamed(graph, differentiated));
   return { graph, ...rest, parameters: [...parameters.keys()] };
 }
 
 /**
  * The negative log-likelihood of each supervised token, [rows, 1]. Inputs: `ids` int32 [batch, length], `positions`
- * int64 [batch, length], `mask` float32 [batch, 1, 1, length, length], `cos` and `sin`, `rows` int32 [rows]: flat
- * positions whose next token is supervised, `labels` int32 [rows, 1]: those tokens.
+ * int64 [batch, length], `mask` float32 [batch, 1, 1, length, length], `cos` and `sin`, `rows` int64 [rows]: flat
+ * positions whose next token is supervised, `labels` int64 [rows, 1]: those tokens.
  */
 export function supervisedTokens(
   graph: Graph,
@@ -33,8 +33,8 @@ export function supervisedTokens(
 ): { nll: Value; parameters: ReadonlyMap<string, Value>; weights: ModelGraph['weights'] } {
   const { parts, parameters } = decoderParts(graph, plan);
   const { hidden } = decoder(parts, decoderInputs(graph, plan));
-  const rows = graph.input('rows', 'int32', ['rows']);
-  const labels = graph.input('labels', 'int32', ['rows', 1]);
+  const rows = graph.input('rows', 'int64', ['rows']);
+  const labels = graph.input('labels', 'int64', ['rows', 1]);
   const nll = graph.scope('loss', () => crossEntropy(head(parts, gather(hidden, rows)), labels));
   return { nll, parameters, weights: parts.weights.inputs };
 }
@@ -43,4 +43,12 @@ export function supervisedTokens(
 export function outputGradients(graph: Graph, loss: Value, parameters: ReadonlyMap<string, Value>): void {
   const found = gradients(loss, [...parameters.values()]);
   [...parameters.keys()].forEach((name, index) => graph.output(`gradient/${name}`, found[index]));
+}
+
+/** Inputs of the graph by their names. */
+function inputsNamed(graph: Graph, names: readonly string[]): Map<string, Value> {
+  const wanted = new Set(names);
+  const found = graph.inputs.filter(({ name, dataType }) => wanted.has(name) && dataType === 'float32');
+  if (found.length < wanted.size) throw new Error(`of ${names.join(', ')} some are no float32 inputs`);
+  return new Map(found.map((value) => [value.name, value]));
 }

@@ -25,6 +25,8 @@ export interface BranchValues {
   readonly low: Value;
   /** The result of the whole linear, [tokens, out]. */
   readonly output: Value;
+  /** Of the branch: output = … + scale · low · Bᵀ. */
+  readonly scale: number;
 }
 
 /** What a linear needs of its graph. */
@@ -55,7 +57,7 @@ export function linearOf(parts: LinearParts, block: string): (name: string, x: V
       const input = branch.seen?.(x) ?? x;
       const low = gemm(input, branch.A, { transB: true });
       const output = gemm(low, branch.B, { transB: true, alpha: branch.scale, plus: y });
-      parts.branchBuilt?.(module, { input, low, output });
+      parts.branchBuilt?.(module, { input, low, output, scale: branch.scale });
       return output;
     });
 }
