@@ -1,4 +1,4 @@
-/** @file The sample institutions keep what their README promises: counts, form, lengths, labels, no duplicates. */
+/** @file The sample institutions keep what their README promises: counts, form, lengths, balance, no duplicates. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +17,8 @@ const bankRow = z.strictObject({
   input: z.string(),
   response: label,
 });
+
+const preferenceRow = z.strictObject({ prompt: z.string(), chosen: z.string(), rejected: z.string() });
 
 /** Every row of a file; the file must be lines of printable ASCII, each ended by one newline. */
 function readRows<Row>(schema: z.ZodType<Row>, path: string): Row[] {
@@ -39,6 +41,17 @@ const bankRows = [
   ),
   ...readRows(bankRow, 'banks/heldout.jsonl').map((row) => ({ ...row, site: 'banks', part: 'heldout' })),
 ];
+
+const pairs = [
+  ...clinics.map((site) => ({ site, folder: `clinics/${site}` })),
+  ...banks.map((site) => ({ site, folder: `banks/${site}` })),
+].flatMap(({ site, folder: place }) =>
+  (['preferences', 'preferences-heldout'] as const).flatMap((part) =>
+    readRows(preferenceRow, `${place}/${part}.jsonl`).map((row) => ({ ...row, site, part })),
+  ),
+);
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function countRows(rows: readonly { site: string; part: string }[], site: string, part: string): number {
   return rows.filter((row) => row.site === site && row.part === part).length;
@@ -128,13 +141,52 @@ test('labels are skewed at each bank, in its own direction, and balanced in the 
   for (const each of label.options) expect(share('banks', each)).toBe(1 / 3);
 });
 
+test('each institution has 60 pairs to train on and 30 held out', () => {
+  for (const site of [...clinics, ...banks]) {
+    expect(countRows(pairs, site, 'preferences'), site).toBe(60);
+    expect(countRows(pairs, site, 'preferences-heldout'), site).toBe(30);
+  }
+});
+
+test('prompts and answers of pairs are short', () => {
+  for (const { prompt, chosen, rejected } of pairs) {
+    expect(words(prompt).length, prompt).toBeGreaterThanOrEqual(3);
+    for (const text of [prompt, chosen, rejected]) expect(words(text).length, text).toBeLessThanOrEqual(60);
+    for (const text of [chosen, rejected]) expect(words(text).length, text).toBeGreaterThanOrEqual(15);
+  }
+});
+
+test('the length of an answer does not tell which one is chosen, at any institution', () => {
+  for (const site of [...clinics, ...banks]) {
+    const own = pairs.filter((pair) => pair.site === site);
+    const differences = own.map(({ chosen, rejected }) => words(chosen).length - words(rejected).length);
+    expect(Math.abs(mean(differences)), site).toBeLessThan(1.5);
+    const longer = mean(differences.map((difference) => (difference > 0 ? 1 : 0)));
+    expect(longer, site).toBeGreaterThan(0.4);
+    expect(longer, site).toBeLessThan(0.6);
+  }
+});
+
 test('no text occurs twice, held-out rows included', () => {
   const texts = [
+    ...pairs.flatMap(({ prompt, chosen, rejected }) => [prompt, chosen, rejected]),
     ...clinicRows.flatMap((row) => [row.question, row.answer]),
     ...bankRows.map((row) => row.input),
   ];
   const plain = texts.map((text) => words(text).join(' '));
   expect(plain.filter((text, index) => plain.indexOf(text) < index)).toEqual([]);
+});
+
+test('no two prompts or answers of pairs are near-duplicates, held-out ones included', () => {
+  expect(
+    nearDuplicates(
+      pairs.map(({ prompt }) => prompt),
+      5,
+      0.25,
+    ),
+  ).toEqual([]);
+  const answers = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+  expect(nearDuplicates(answers, 5, 0.15)).toEqual([]);
 });
 
 test('no two questions, answers or headlines are near-duplicates, held-out rows included', () => {
@@ -162,6 +214,17 @@ test('the README counts the rows as they are', () => {
       (wanted) => bankRows.filter((row) => row.site === site && row.response === wanted).length,
     );
     expect(counts(site), site).toEqual(labels);
+  }
+});
+
+test('the README gives the mean lengths of pairs as they are', () => {
+  const readme = readFileSync(join(folder, 'README.md'), 'utf8');
+  for (const [group, sites] of Object.entries({ clinics, banks })) {
+    const own = pairs.filter(({ site }) => sites.includes(site));
+    const means = (['prompt', 'chosen', 'rejected'] as const).map((field) =>
+      mean(own.map((pair) => words(pair[field]).length)).toFixed(1),
+    );
+    expect(readme).toMatch(new RegExp(`^\\| ${group} +\\| +${means.join(' +\\| +')} +\\|$`, 'm'));
   }
 });
 

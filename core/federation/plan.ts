@@ -218,7 +218,6 @@ function checkPlan(plan: PlanRequest | Plan): void {
     );
   }
   const { strategy, codec, mode } = federation;
-  if (objective !== 'sft') throw unsupported('objective', objective, ['sft']);
   if (mode !== 'inspected') throw unsupported('federation.mode', mode, ['inspected']);
   if (codec !== 'f32') throw unsupported('federation.codec', codec, ['f32']);
   if (STRATEGIES[strategy.name].client !== 'plain') {

@@ -3,8 +3,10 @@
 import { TributaryError } from '../errors.ts';
 import type { ModelIdentity, Plan } from '../federation/plan.ts';
 import { findInCatalogue } from '../model/catalogue.ts';
+import type { NamedTensors } from '../model/tensor.ts';
 import { TrainerProcess } from '../training/client.ts';
-import type { RoundTrainer } from './trainer.ts';
+import type { TrainResult } from '../training/requests.ts';
+import type { RoundResult, RoundTrainer } from './trainer.ts';
 
 export interface EngineTrainerOptions {
   /** Path of a model that is not in the catalogue, where the site has one. */
@@ -13,12 +15,20 @@ export interface EngineTrainerOptions {
   readonly threads?: number;
 }
 
+/** A process with the model it has opened. */
+interface Warm {
+  readonly process: TrainerProcess;
+  readonly key: string;
+  /** Hash of the adapter it keeps as the reference of pairs, or null where that is the model without one. */
+  reference: string | null;
+}
+
 /**
  * Trains rounds in a process of its own, which stays warm between rounds of one model. A crash of it fails the
  * round with `engine.crashed`; the next round starts a new one.
  */
 export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTrainer {
-  let warm: { process: TrainerProcess; key: string } | null = null;
+  let warm: Warm | null = null;
 
   async function close(): Promise<void> {
     const closing = warm?.process;
@@ -26,13 +36,14 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
     await closing?.close();
   }
 
-  async function processFor({ model, training }: Plan): Promise<TrainerProcess> {
+  async function warmFor({ model, training }: Plan): Promise<Warm> {
     const key = JSON.stringify([model, training.precision]);
-    if (warm?.key === key) return warm.process;
+    if (warm?.key === key) return warm;
     await close();
     const process = new TrainerProcess();
     // Before it is open, so that closing while a model loads ends the process too.
-    warm = { process, key };
+    const opening: Warm = { process, key, reference: null };
+    warm = opening;
     try {
       const opened = await process.call('open', {
         model: referenceTo(model, options.model),
@@ -50,22 +61,37 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
       await close();
       throw error;
     }
-    return process;
+    return opening;
+  }
+
+  /** Keeps the reference of the plan in the process, which remembers from round to round what it made of the pairs. */
+  async function refer(to: Warm, { adapter }: Plan, reference: NamedTensors | null): Promise<void> {
+    const hash = reference === null ? null : (adapter.start?.hash ?? null);
+    if (to.reference === hash) return;
+    await to.process.call('setReference', reference && { configuration: adapter, tensors: reference });
+    to.reference = hash;
   }
 
   return {
-    async train({ plan, base, examples, learningRate, seedParts, signal, onStep }) {
-      const process = await processFor(plan);
+    async train({ plan, base, reference, examples, learningRate, seedParts, signal, onStep }) {
+      const ready = await warmFor(plan);
+      const { process } = ready;
       try {
-        const { adapter, training } = plan;
+        const { adapter, training, objective } = plan;
+        await refer(ready, plan, reference);
         await process.call('setAdapter', { configuration: adapter, tensors: base });
-        const conversations = examples.flatMap((one) => (one.kind === 'conversation' ? [one] : []));
-        const request = { ...training, examples: conversations, learningRate, seedParts };
+        const request = { ...training, objective, examples, learningRate, seedParts };
         const trained = await process.call('train', request, { signal, report: onStep });
         const tensors = await process.call('adapter', null);
         if (!tensors) throw new Error('the training process has lost its adapter');
         const { loss, supervisedTokens, skipped } = trained;
-        return { adapter: tensors, loss, examples: examples.length - skipped, supervisedTokens };
+        return {
+          adapter: tensors,
+          loss,
+          examples: examples.length - skipped,
+          supervisedTokens,
+          preference: meanPreference(trained),
+        };
       } catch (error) {
         if (error instanceof TributaryError && error.code === 'engine.crashed') await close();
         if (signal.aborted) throw signal.reason;
@@ -74,6 +100,15 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
     },
     close,
   };
+}
+
+/** Means over the steps, where they were on pairs. */
+function meanPreference({ steps }: TrainResult): RoundResult['preference'] {
+  const measured = steps.flatMap(({ preference }) => (preference ? [preference] : []));
+  if (measured.length === 0) return undefined;
+  const mean = (key: 'accuracy' | 'margin') =>
+    measured.reduce((sum, step) => sum + step[key], 0) / measured.length;
+  return { accuracy: mean('accuracy'), margin: mean('margin') };
 }
 
 /** How this machine calls the plan's model. */
