@@ -62,7 +62,7 @@ export async function evaluateFile(options: FileEvaluation, evaluate: Evaluate):
   };
 }
 
-function metric({ mean, lower, upper }: Interval): Metric {
+export function metric({ mean, lower, upper }: Interval): Metric {
   return { value: mean, low: lower, high: upper };
 }
 

@@ -5,10 +5,11 @@ import { z } from 'zod';
 import { makeWritableFolder } from '../../../core/files.ts';
 import type { LoraConfiguration } from '../../../core/model/lora.ts';
 import { readJsonl } from '../../../core/training/examples.ts';
-import type { TrainRequest, TrainResult } from '../../../core/training/requests.ts';
+import type { StepReport, TrainRequest, TrainResult } from '../../../core/training/requests.ts';
 import { runs, wholeNumber } from '../command.ts';
 import type { CommandContext } from '../command.ts';
 import { formatBytes } from '../format.ts';
+import { preferenceOf, preferenceOptions, withPreferenceOptions } from '../preference-options.ts';
 import { engineOptions, peakMemory, template, withEngineOptions, withTrainer } from '../training.ts';
 import type { EngineOptions } from '../training.ts';
 
@@ -51,22 +52,39 @@ export function withTrainingOptions(command: Command): Command {
 }
 
 export function register(program: Command): void {
-  withTrainingOptions(program.command('train').description('train an adapter on a file, at this site alone'))
-    .requiredOption('--data <file>', 'JSON Lines of instructions, questions or messages')
-    .option('--objective <name>', 'sft', 'sft')
+  const command = program.command('train').description('train an adapter on a file, at this site alone');
+  withPreferenceOptions(withTrainingOptions(command))
+    .requiredOption('--data <file>', 'JSON Lines of instructions, questions, messages or pairs of answers')
+    .option('--objective <name>', 'sft, or dpo: learn from pairs which answer is preferred', 'sft')
     .option('--adapter <folder>', 'go on from this PEFT folder')
+    .option(
+      '--reference <name>',
+      'pairs: compare with the base model (base) or with the adapter as it is at the start (adapter); adapter where ' +
+        'there is one',
+    )
     .option('--skip-bad', 'leave broken lines out and count them')
     .option('--out <folder>', 'write the adapter there, as a PEFT folder')
     .action(train);
 }
 
-const options = trainingOptions.extend({
-  data: z.string(),
-  objective: z.enum(['sft']),
-  adapter: z.string().optional(),
-  skipBad: z.boolean().default(false),
-  out: z.string().optional(),
-});
+const options = trainingOptions
+  .extend(preferenceOptions.shape)
+  .extend({
+    data: z.string(),
+    objective: z.enum(['sft', 'dpo']),
+    adapter: z.string().optional(),
+    reference: z.enum(['base', 'adapter']).optional(),
+    skipBad: z.boolean().default(false),
+    out: z.string().optional(),
+  })
+  .refine(({ reference, adapter }) => reference !== 'adapter' || adapter !== undefined, {
+    path: ['reference'],
+    message: 'it needs --adapter',
+  })
+  .refine(({ dpoLoss, labelSmoothing }) => dpoLoss === 'sigmoid' || labelSmoothing === 0, {
+    path: ['labelSmoothing'],
+    message: 'ipo takes none',
+  });
 
 const train = runs(options, async (input, context) => {
   const { examples, skipped } = await readJsonl(input.data, {
@@ -75,27 +93,41 @@ const train = runs(options, async (input, context) => {
   });
   if (skipped.length > 0) context.output.line(`Broken lines that are left out: ${skipped.length}.`);
   const start = input.adapter === undefined ? null : { folder: input.adapter };
-  const result = await trainAndReport({ input, data: { examples }, start, out: input.out }, context);
+  const result = await trainAndReport(
+    {
+      input,
+      data: { examples, objective: input.objective, dpo: preferenceOf(input) },
+      start,
+      reference: input.reference === 'base' ? null : start,
+      out: input.out,
+    },
+    context,
+  );
   context.output.result({ ...result, skippedLines: skipped.length });
 });
 
-/** Trains with progress and returns the fields of the result; `start` is an adapter to go on from. */
+/**
+ * Trains with progress and returns the fields of the result; `start` is an adapter to go on from, `reference` one that
+ * pairs are compared with.
+ */
 export async function trainAndReport(
   work: {
     readonly input: TrainingOptions;
-    readonly data: Pick<TrainRequest, 'examples' | 'tokens'>;
+    readonly data: Pick<TrainRequest, 'examples' | 'tokens' | 'objective' | 'dpo'>;
     readonly start: { folder: string } | null;
+    readonly reference?: { folder: string } | null;
     readonly out: string | undefined;
   },
   { output, progress, interruption }: CommandContext,
 ): Promise<Record<string, unknown>> {
-  const { input, data, start, out } = work;
+  const { input, data, start, reference, out } = work;
   const signal = interruption();
   if (out !== undefined) await makeWritableFolder(out);
   return withTrainer(engineOf(input), async (trainer, opened) => {
     const configuration = { rank: input.rank, alpha: input.alpha, targets: input.targets };
     if (start) await trainer.call('loadAdapter', start);
     else await trainer.call('startAdapter', { configuration, seed: input.seed });
+    if (reference) await trainer.call('loadReference', reference);
     let secondsToFirstStep = 0;
     const bar = progress('Training');
     const trained = await trainer.call(
@@ -105,8 +137,9 @@ export async function trainAndReport(
         signal,
         report: (step) => {
           if (step.step === 1) secondsToFirstStep = performance.now() / 1000;
-          output.event('step', { step: step.step, loss: step.loss, gradNorm: step.gradientNorm });
-          bar.update(step.step, step.steps, `loss ${step.loss.toFixed(4)}`);
+          output.event('step', stepFields(step));
+          const accuracy = step.preference && `, accuracy ${step.preference.accuracy.toFixed(2)}`;
+          bar.update(step.step, step.steps, `loss ${step.loss.toFixed(4)}${accuracy ?? ''}`);
         },
       },
     );
@@ -122,7 +155,7 @@ export async function trainAndReport(
     if (out !== undefined) output.line(`The adapter lies in ${out}.`);
     return {
       model: opened.identity,
-      steps: trained.steps.map(({ step, loss, gradientNorm }) => ({ step, loss, gradNorm: gradientNorm })),
+      steps: trained.steps.map(stepFields),
       tokensPerSecond,
       tokensPerSecondBest: Math.max(...trained.steps.map(({ tokens, seconds }) => tokens / seconds)),
       tokens: trained.tokens,
@@ -136,6 +169,17 @@ export async function trainAndReport(
       ...(out !== undefined && { adapter: out }),
     };
   });
+}
+
+/** What is told of a step; of pairs also the accuracy and the margin of the rewards. */
+function stepFields({ step, loss, gradientNorm, preference }: StepReport): Record<string, number> {
+  const { accuracy, margin } = preference ?? {};
+  return {
+    step,
+    loss,
+    gradNorm: gradientNorm,
+    ...(accuracy !== undefined && margin !== undefined && { accuracy, margin }),
+  };
 }
 
 /** Real tokens a second of the median step; the first step, which opens the session, counts only when alone. */
