@@ -1,33 +1,26 @@
 /** @file The sessions of one base model: what they share, how each is opened, and when they are freed. */
 
-import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { Tensor } from 'onnxruntime-node';
 
-import { writeFileAtomically } from '../files.ts';
-import { toOnnx } from '../graph/onnx.ts';
 import type { ModelConfiguration } from '../model/configuration.ts';
 import { loraScale, targetedLinears, type LoraConfiguration } from '../model/lora.ts';
 import { rotaryTables } from '../model/rope.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import { BaseWeights, type Precision } from './base-weights.ts';
+import type { Device } from './devices.ts';
 import { DropoutFeeds } from './dropout.ts';
-import { PROVIDERS, type Device } from './devices.ts';
+import { openGraph, type GraphSession, type SessionOptions } from './graph-session.ts';
 import type { GraphPlan, ModelGraph } from './graphs/parts.ts';
 
 export type { Device } from './devices.ts';
 
-export interface EngineOptions {
+export interface EngineOptions extends Omit<SessionOptions, 'threads'> {
   readonly precision: Precision;
-  readonly device: Device;
   /** Threads inside one operator, default all cores; results repeat bit for bit with the same number. */
   readonly threads?: number;
-  /** Where ONNX Runtime's record of every node that ran goes, a file a session: the start of their paths. */
-  readonly profile?: string;
   /** Cache folder of this model alone, for prepared weights. */
   readonly cache: string;
 }
@@ -41,7 +34,7 @@ export interface EngineAdapter {
 /** A graph with its session. */
 export interface Program {
   readonly model: ModelGraph;
-  readonly session: InferenceSession;
+  readonly session: GraphSession;
 }
 
 /** Owns the base weights, which all sessions borrow, and one session per kind of graph and adapter shape. */
@@ -52,7 +45,7 @@ export class Sessions {
   readonly configuration: ModelConfiguration;
   readonly dropout = new DropoutFeeds();
   readonly #weights: BaseWeights;
-  readonly #profile: string | undefined;
+  readonly #options: SessionOptions;
   readonly #programs = new Map<string, Promise<Program>>();
   #rotary: { count: number; cos: Tensor; sin: Tensor } | null = null;
 
@@ -62,7 +55,7 @@ export class Sessions {
     this.device = options.device;
     this.threads = options.threads ?? availableParallelism();
     this.configuration = store.configuration;
-    this.#profile = options.profile;
+    this.#options = { device: this.device, threads: this.threads, profile: options.profile };
     this.#weights = new BaseWeights(store, { precision: options.precision, folder: options.cache });
   }
 
@@ -114,35 +107,14 @@ export class Sessions {
     this.#weights.clear();
     this.#rotary = null;
     for (const program of await Promise.allSettled(programs)) {
-      if (program.status !== 'fulfilled') continue;
-      const { session } = program.value;
-      if (this.#profile !== undefined) session.endProfiling();
-      await session.release();
+      if (program.status === 'fulfilled') await program.value.session.release();
     }
   }
 
   async #open(model: ModelGraph): Promise<Program> {
-    const options: InferenceSession.SessionOptions = {
-      executionProviders: [PROVIDERS[this.device]],
-      // Fusions beyond this level unpack or repack weights, or use operators that other devices lack.
-      graphOptimizationLevel: 'basic',
-      intraOpNumThreads: this.threads,
-      // A pattern is planned for one shape; with batches of many lengths it only costs memory.
-      enableMemPattern: false,
-      logSeverityLevel: 3,
-      // Several sites may share one machine: a thread that waits must not burn a core.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-      ...(this.#profile !== undefined && { enableProfiling: true, profileFilePrefix: this.#profile }),
-    };
-    if (!model.weights.some((input) => this.#weights.isExternal(input))) {
-      return { model, session: await InferenceSession.create(toOnnx(model.graph), options) };
-    }
-    const { data, folder } = await this.#weights.external();
-    const bytes = toOnnx(model.graph, data);
-    const path = join(folder, `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.onnx`);
-    mkdirSync(folder, { recursive: true });
-    await writeFileAtomically(path, bytes);
-    return { model, session: await InferenceSession.create(path, options) };
+    const isExternal = model.weights.some((input) => this.#weights.isExternal(input));
+    const external = isExternal ? await this.#weights.external() : null;
+    return { model, session: await openGraph(model.graph, external, this.#options) };
   }
 
   #rotaryFeeds(length: number): { cos: Tensor; sin: Tensor } {

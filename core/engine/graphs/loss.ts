@@ -24,8 +24,8 @@ export function lossGraph(plan: GraphPlan, differentiated: readonly string[] = [
 
 /**
  * The negative log-likelihood of each supervised token, [rows, 1]. Inputs: `ids` int32 [batch, length], `positions`
- * int64 [batch, length], `mask` float32 [batch, 1, 1, length, length], `cos` and `sin`, `rows` int64 [rows]: flat
- * positions whose next token is supervised, `labels` int64 [rows, 1]: those tokens.
+ * int64 [batch, length], `mask` float32 [batch, 1, 1, length, length], `cos` and `sin`, `rows` int32 [rows]: flat
+ * positions whose next token is supervised, `labels` int32 [rows, 1]: those tokens.
  */
 export function supervisedTokens(
   graph: Graph,
@@ -33,8 +33,8 @@ export function supervisedTokens(
 ): { nll: Value; parameters: ReadonlyMap<string, Value>; weights: ModelGraph['weights'] } {
   const { parts, parameters } = decoderParts(graph, plan);
   const { hidden } = decoder(parts, decoderInputs(graph, plan));
-  const rows = graph.input('rows', 'int64', ['rows']);
-  const labels = graph.input('labels', 'int64', ['rows', 1]);
+  const rows = graph.input('rows', 'int32', ['rows']);
+  const labels = graph.input('labels', 'int32', ['rows', 1]);
   const nll = graph.scope('loss', () => crossEntropy(head(parts, gather(hidden, rows)), labels));
   return { nll, parameters, weights: parts.weights.inputs };
 }
