@@ -51,9 +51,10 @@ export async function evaluatePreferences(
       members.map(({ tokens }) => tokens),
       references,
     );
-    for (const [at, { index }] of members.entries()) {
+    for (const [at, { index, tokens }] of members.entries()) {
       const { margin } = measurePair(policies[at], references[at], options.beta);
-      results.push({ index, margin, policy: policies[at], reference: references[at] });
+      const chosenTokens = tokens.chosen.supervisedTokens;
+      results.push({ index, margin, policy: policies[at], reference: references[at], chosenTokens });
     }
     observer.report?.({ done: results.length, total: kept.length });
   }

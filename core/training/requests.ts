@@ -2,6 +2,7 @@
 
 import type { Device } from '../engine/engine.ts';
 import type { SamplingOptions } from '../engine/sampling.ts';
+import type { Trainable } from '../model/lora.ts';
 import type { ControlVariates, ControlVariatesAfter } from './control-variates.ts';
 import type { Example, Message, PreferenceExample } from './examples.ts';
 import type { OptimizerOptions } from './optimizers/table.ts';
@@ -49,6 +50,8 @@ export interface TrainRequest extends TextOptions {
   readonly maxGradientNorm: number;
   /** Decide which examples are drawn, in which order. */
   readonly seedParts: readonly (string | number)[];
+  /** Trains A or B alone and leaves the other as it is; both by default. */
+  readonly trainable?: Trainable;
   /** FedProx: adds (μ/2)·‖p − w‖² to the loss, w being the adapter as it is when the training starts. */
   readonly proximal?: { readonly mu: number };
   /** SCAFFOLD: corrects every step, and the result says how the site's control variate changes. */
@@ -118,6 +121,8 @@ export interface PairResult {
   readonly margin: number;
   readonly policy: AnswerScores;
   readonly reference: AnswerScores;
+  /** Tokens of the chosen answer and what ends it. */
+  readonly chosenTokens: number;
 }
 
 export interface PreferenceResult {

@@ -13,8 +13,9 @@ import { findInCatalogue } from '../../../core/model/catalogue.ts';
 import { runs, wholeNumber } from '../command.ts';
 import type { CommandContext } from '../command.ts';
 import { compare } from '../demo/comparison.ts';
-import { runFederation } from '../demo/federation.ts';
-import { readInstitutions, SAMPLES } from '../demo/institutions.ts';
+import { runFederation, type Round } from '../demo/federation.ts';
+import type { Score } from '../demo/measures.ts';
+import { OBJECTIVES, readInstitutions, SAMPLES } from '../demo/institutions.ts';
 import { fetchWithProgress } from '../fetching.ts';
 import { formatBytes, formatSeconds, formatTable } from '../format.ts';
 import { withTrainer } from '../training.ts';
@@ -23,6 +24,7 @@ const options = z.object({
   model: z.string(),
   rounds: wholeNumber(1).optional(),
   steps: wholeNumber(1).optional(),
+  objective: z.enum(OBJECTIVES),
   sample: z.enum(SAMPLES),
   dir: z.string(),
 });
@@ -32,6 +34,7 @@ export function register(program: Command): void {
     .command('demo')
     .description('three sample institutions train a shared model with a hub, each as a process of its own')
     .option('--model <model>', 'id in the catalogue, `tiny`, or a path', 'smollm2-135m-instruct')
+    .option('--objective <name>', 'sft, or dpo: learn from pairs which answer is preferred', 'sft')
     .option('--rounds <number>', 'rounds of the run; as many as its plan says without it')
     .option('--steps <number>', 'steps of each site in each round; as many as its plan says without it')
     .option('--sample <name>', SAMPLES.join(' or '), 'clinics')
@@ -50,7 +53,7 @@ const demo = runs(options, async (input, context) => {
   if (entry) await fetchWithProgress(entry, context);
   const folder = resolve(input.dir);
   await prepareFolder(folder);
-  const institutions = await readInstitutions(input.sample);
+  const institutions = await readInstitutions(input.sample, input.objective);
   const { sites, heldOut } = institutions;
   const request = readPlan(readFileSync(institutions.plan, 'utf8'));
   const { federation, training } = request;
@@ -86,7 +89,8 @@ const demo = runs(options, async (input, context) => {
       round: (round) => {
         output.event('round', { ...round });
         output.line(
-          `Round ${round.round + 1} of ${rounds}: loss ${round.loss.toFixed(4)}, ${formatBytes(round.bytesUp)} up, ` +
+          `Round ${round.round + 1} of ${rounds}: loss ${round.loss.toFixed(4)}${describePreference(round)}, ` +
+            `${formatBytes(round.bytesUp)} up, ` +
             `${formatBytes(round.bytesDown)} down, ${formatSeconds(round.seconds)}`,
         );
       },
@@ -106,7 +110,8 @@ const demo = runs(options, async (input, context) => {
       signal,
       progress: (share, detail) => second.update(share, 1, detail),
     });
-    second.finish(`Losses on ${heldOut.length} held-out rows of all sites:`);
+    const rows = input.objective === 'sft' ? 'Losses on' : 'Preferences in';
+    second.finish(`${rows} ${heldOut.length} held-out rows of all sites:`);
     report(context, { evaluation, sent: federated.sent, adapter: federated.adapter });
     const { entries, verified } = federated.ledger;
     output.line(`The hub's ledger: ${entries} entries, ${verified ? 'verified' : 'BROKEN'}.`);
@@ -126,6 +131,24 @@ const demo = runs(options, async (input, context) => {
   });
 });
 
+/** Columns of the table; those of which a score knows nothing are left out. */
+const COLUMNS: readonly {
+  readonly title: string;
+  readonly digits: number;
+  readonly of: (score: Score) => number | undefined;
+}[] = [
+  { title: 'loss', digits: 4, of: ({ loss }) => loss },
+  { title: 'accuracy by reward', digits: 3, of: ({ accuracy }) => accuracy },
+  { title: 'mean margin', digits: 3, of: ({ margin }) => margin },
+  { title: 'accuracy by likelihood', digits: 3, of: ({ likelihoodAccuracy }) => likelihoodAccuracy },
+  { title: 'perplexity', digits: 2, of: ({ perplexity }) => perplexity },
+];
+
+function describePreference({ accuracy, margin }: Round): string {
+  if (accuracy === undefined || margin === undefined) return '';
+  return `, accuracy ${accuracy.toFixed(3)}, margin ${margin.toFixed(3)}`;
+}
+
 function report(
   { output }: CommandContext,
   result: {
@@ -140,9 +163,10 @@ function report(
     ['a site alone (mean)', local] as const,
     ['federated', federated] as const,
   ];
+  const columns = COLUMNS.filter(({ of }) => of(base) !== undefined);
   const table = formatTable(
-    ['model', 'loss', 'perplexity'],
-    rows.map(([name, { loss, perplexity }]) => [name, loss.toFixed(4), perplexity.toFixed(2)]),
+    ['model', ...columns.map(({ title }) => title)],
+    rows.map(([name, score]) => [name, ...columns.map(({ of, digits }) => (of(score) ?? 0).toFixed(digits))]),
   );
   for (const line of table) output.line(`  ${line}`);
   for (const [name, bytes] of result.sent) output.line(`${name} sent ${formatBytes(bytes)}.`);

@@ -3,13 +3,8 @@
 import type { PlanRequest } from '../../../core/federation/plan.ts';
 import { learningRateOfRound } from '../../../core/federation/schedule.ts';
 import type { TrainerProcess } from '../../../core/training/client.ts';
-import type { Example } from '../../../core/training/examples.ts';
-import type { Institution } from './institutions.ts';
-
-export interface Score {
-  readonly loss: number;
-  readonly perplexity: number;
-}
+import type { Institution, Institutions } from './institutions.ts';
+import { measure, meanOf, scoreOf, type Measured, type Score } from './measures.ts';
 
 export interface Comparison {
   readonly base: Score;
@@ -18,9 +13,9 @@ export interface Comparison {
   readonly federated: Score;
 }
 
-type Settings = Pick<PlanRequest, 'adapter' | 'seed' | 'training'> & { readonly rounds: number };
-
-const EVALUATION_BATCH = 8;
+type Settings = Pick<PlanRequest, 'adapter' | 'seed' | 'training' | 'objective'> & {
+  readonly rounds: number;
+};
 
 /**
  * Trains each site alone with the run's settings, from the same initial adapter, and evaluates base, local and
@@ -30,51 +25,49 @@ export async function compare(options: {
   readonly trainer: TrainerProcess;
   readonly settings: Settings;
   readonly sites: readonly Institution[];
-  readonly heldOut: readonly Example[];
+  readonly heldOut: Institutions['heldOut'];
   /** Folder of the federated adapter. */
   readonly adapter: string;
   readonly signal: AbortSignal;
   readonly progress: (share: number, detail: string) => void;
 }): Promise<Comparison> {
   const { trainer, settings, sites, heldOut, signal, progress } = options;
-  const { training, rounds } = settings;
+  const { training, objective, rounds } = settings;
   const trainings = sites.length * rounds * training.steps;
   // Evaluating one example costs about a third of training on it.
   const evaluations = ((sites.length + 2) * heldOut.length) / training.batchSize / 3;
   let done = 0;
   const advance = (by: number, detail: string) => progress((done += by) / (trainings + evaluations), detail);
 
-  async function evaluate(detail: string): Promise<number> {
+  function evaluate(detail: string): Promise<Measured> {
     let seen = 0;
-    const request = { ...training, examples: heldOut, batchSize: EVALUATION_BATCH };
-    const { loss } = await trainer.call('evaluate', request, {
-      signal,
-      report: (now) => {
-        advance((now.done - seen) / training.batchSize / 3, detail);
-        seen = now.done;
+    return measure(
+      trainer,
+      { training, objective, heldOut },
+      {
+        signal,
+        report: (now) => {
+          advance((now.done - seen) / training.batchSize / 3, detail);
+          seen = now.done;
+        },
       },
-    });
-    return loss;
+    );
   }
 
   await trainer.call('setAdapter', null);
   const base = await evaluate('held-out rows, base model');
   await trainer.call('loadAdapter', { folder: options.adapter });
   const federated = await evaluate('held-out rows, federated model');
-  const local: number[] = [];
+  const local: Measured[] = [];
   for (const { name, examples } of sites) {
     await trainer.call('startAdapter', { configuration: settings.adapter, seed: settings.seed });
     for (let round = 0; round < rounds; round++) {
       const learningRate = learningRateOfRound(training, round, rounds);
-      const request = { ...training, examples, learningRate, seedParts: [settings.seed, round, name] };
+      const seedParts = [settings.seed, round, name];
+      const request = { ...training, objective, examples, learningRate, seedParts };
       await trainer.call('train', request, { signal, report: () => advance(1, `${name} alone`) });
     }
     local.push(await evaluate(`held-out rows, ${name} alone`));
   }
-  const mean = local.reduce((sum, loss) => sum + loss, 0) / local.length;
-  return { base: score(base), local: score(mean), federated: score(federated) };
-}
-
-function score(loss: number): Score {
-  return { loss, perplexity: Math.exp(loss) };
+  return { base: scoreOf(base), local: scoreOf(meanOf(local)), federated: scoreOf(federated) };
 }

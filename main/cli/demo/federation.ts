@@ -10,6 +10,9 @@ import { command, daemon, type Daemon, type Line } from './processes.ts';
 export interface Round {
   readonly round: number;
   readonly loss: number;
+  /** Of pairs, while they were trained on: the share whose chosen answer is ahead, and by how much. */
+  readonly accuracy?: number;
+  readonly margin?: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly seconds: number;
@@ -33,13 +36,22 @@ export interface Watcher {
   progress(share: number, detail: string): void;
 }
 
-const roundSchema = z.object({
-  round: z.number(),
-  loss: z.number(),
-  bytesUp: z.number(),
-  bytesDown: z.number(),
-  seconds: z.number(),
-});
+const roundSchema = z
+  .object({
+    round: z.number(),
+    loss: z.number(),
+    metrics: z.object({
+      preferenceAccuracy: z.number().optional(),
+      preferenceMargin: z.number().optional(),
+    }),
+    bytesUp: z.number(),
+    bytesDown: z.number(),
+    seconds: z.number(),
+  })
+  .transform(({ round, loss, metrics, ...rest }): Round => {
+    const { preferenceAccuracy: accuracy, preferenceMargin: margin } = metrics;
+    return { round, loss, ...(accuracy !== undefined && { accuracy, margin }), ...rest };
+  });
 const stateSchema = z.looseObject({
   round: z.number().nullable(),
   step: z.number().nullable(),

@@ -4,44 +4,55 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { TributaryError } from '../../../core/errors.ts';
-import { readJsonl, type Example } from '../../../core/training/examples.ts';
+import { readJsonl, type Example, type PreferenceExample } from '../../../core/training/examples.ts';
 
 export interface Institution {
   readonly name: string;
   /** Its private rows. */
   readonly train: string;
-  readonly examples: readonly Example[];
+  readonly examples: readonly (Example | PreferenceExample)[];
 }
 
 export interface Institutions {
   readonly plan: string;
   readonly sites: readonly Institution[];
   /** Held-out rows of all of them, which nobody trains on. */
-  readonly heldOut: readonly Example[];
+  readonly heldOut: readonly (Example | PreferenceExample)[];
 }
 
 export const SAMPLES = ['clinics', 'banks'] as const;
 export type Sample = (typeof SAMPLES)[number];
 
-/** Reads the institutions of `resources/samples`. */
-export async function readInstitutions(sample: Sample): Promise<Institutions> {
+export const OBJECTIVES = ['sft', 'dpo'] as const;
+export type Objective = (typeof OBJECTIVES)[number];
+
+/** What the files of an institution are called, and what its plan adds to the sample's name. */
+const FILES = {
+  sft: { train: 'train.jsonl', heldOut: 'heldout.jsonl', plan: '' },
+  dpo: { train: 'preferences.jsonl', heldOut: 'preferences-heldout.jsonl', plan: '-preferences' },
+} as const;
+
+/** Reads the institutions of `resources/samples` with the rows that an objective trains on. */
+export async function readInstitutions(sample: Sample, objective: Objective): Promise<Institutions> {
+  const files = FILES[objective];
   const root = join(resources(), 'samples');
   const folder = join(root, sample);
   const names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
     entry.isDirectory() ? [entry.name] : [],
   );
-  const read = async (path: string) => (await readJsonl(path, { objective: 'sft', skipBad: false })).examples;
+  const read = async (path: string): Promise<Institution['examples']> =>
+    (await readJsonl(path, { objective, skipBad: false })).examples;
   const sites = await Promise.all(
     names.sort().map(async (name) => {
-      const train = join(folder, name, 'train.jsonl');
+      const train = join(folder, name, files.train);
       return { name, train, examples: await read(train) };
     }),
   );
   const heldOutFiles = [folder, ...names.map((name) => join(folder, name))]
-    .map((place) => join(place, 'heldout.jsonl'))
+    .map((place) => join(place, files.heldOut))
     .filter((path) => existsSync(path));
   const heldOut = (await Promise.all(heldOutFiles.map(read))).flat();
-  return { plan: join(root, 'plans', `${sample}.json`), sites, heldOut };
+  return { plan: join(root, 'plans', `${sample}${files.plan}.json`), sites, heldOut };
 }
 
 /** The project's `resources`, seen from the built program or from the sources. */
