@@ -30,7 +30,7 @@ const rows = {
   'model.unsupported-tensor-type': {
     hint: 'Choose a file with F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K tensors.',
   },
-  'model.unsupported-tokenizer': { hint: 'Choose a model with a byte-level BPE tokenizer.' },
+  'model.unsupported-tokenizer': { hint: 'Choose a model with a byte-level BPE or SentencePiece tokenizer.' },
   'model.tensor-missing': { hint: 'The file holds another model than its description says. Fetch it again.' },
   'model.tensor-shape': { hint: 'The file holds another model than its description says. Fetch it again.' },
   'model.context-length': { hint: 'Shorten the text, or lower the longest length (--max-length).' },

@@ -16,6 +16,7 @@ import { checkMetrics } from './checks/metrics.ts';
 import { checkChatTemplate, checkDequant, checkTokenizer } from './checks/model.ts';
 import { checkNoise } from './checks/noise.ts';
 import { checkScaffold } from './checks/scaffold.ts';
+import { checkSentencePiece, checkSplits } from './checks/sentencepiece.ts';
 import { checkSft } from './checks/sft.ts';
 import { runGolden } from './runner.ts';
 import type { Route } from './runner.ts';
@@ -35,6 +36,8 @@ const routes: readonly Route[] = [
   { pattern: /(^|\/)aggregation\.json$/, check: checkAggregation },
   { pattern: /(^|\/)metrics\.json$/, check: checkMetrics },
   { pattern: /(^|\/)noise\/noise\.json$/, check: checkNoise },
+  { pattern: /(^|\/)sentencepiece\/tokenizers\.json$/, check: checkSentencePiece },
+  { pattern: /(^|\/)pretokenizers\/splits\.jsonl$/, check: checkSplits },
   { pattern: /(^|\/)smollm2\/dequant\.json$/, check: withModel(checkDequant) },
   { pattern: /(^|\/)smollm2\/tokenizer\.jsonl$/, check: withModel(checkTokenizer) },
   { pattern: /(^|\/)smollm2\/chat-template\.jsonl$/, check: withModel(checkChatTemplate) },

@@ -188,7 +188,8 @@ describe('byte-level BPE', () => {
   });
 
   it.each<[string, Metadata, string]>([
-    ['SentencePiece', { 'tokenizer.ggml.model': 'llama' }, 'model.unsupported-tokenizer'],
+    ['a unigram model', { 'tokenizer.ggml.model': 't5' }, 'model.unsupported-tokenizer'],
+    ['SentencePiece without scores', { 'tokenizer.ggml.model': 'llama' }, 'model.damaged'],
     ['an unknown pre-tokenizer', { 'tokenizer.ggml.pre': 'mystery' }, 'model.unsupported-tokenizer'],
     ['an end token outside the vocabulary', { 'tokenizer.ggml.eos_token_id': 9999 }, 'model.damaged'],
     ['tokens that are not texts', { 'tokenizer.ggml.tokens': 5 }, 'model.damaged'],

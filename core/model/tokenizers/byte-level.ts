@@ -1,19 +1,13 @@
 /** @file Byte-level BPE, the tokenizer of GPT-2 and of most models since. */
 
 import type { Encoding, Tokenizer } from '../tokenizer.ts';
+import { createSections } from './added.ts';
+import type { AddedToken } from './added.ts';
 import { byteCharacters, bytesOfToken, textOfBytes, utf8Of } from './bytes.ts';
 import { createMerges } from './merges.ts';
 import { composed } from './normalisation.ts';
 import { forEachPiece } from './splits.ts';
 import type { Split } from './splits.ts';
-
-/** A token that is matched as a whole before the text is cut into pieces. */
-export interface AddedToken {
-  readonly id: number;
-  readonly text: string;
-  /** Control tokens are matched only where the caller asks for special tokens; the others always. */
-  readonly control: boolean;
-}
 
 export interface ByteLevelDescription {
   /** By id, in GPT-2's characters for bytes; entries of added tokens are not read. */
@@ -52,9 +46,7 @@ export function createByteLevelTokenizer(description: ByteLevelDescription): Tok
     if (text !== undefined && !added.has(id) && !vocabulary.has(text)) vocabulary.set(text, id);
   });
   const encodePiece = createPieceEncoder(description, vocabulary);
-  const allAdded = matcher(description.added);
-  const literalAdded = matcher(description.added.filter((token) => !token.control));
-  const addedIds = new Map(description.added.map((token) => [token.text, token.id]));
+  const forEachSection = createSections(description.added);
 
   const encode = (original: string, options: { special: boolean }): Encoding => {
     const { text, origin } = compose ? composed(original) : { text: original, origin: null };
@@ -64,21 +56,18 @@ export function createByteLevelTokenizer(description: ByteLevelDescription): Tok
       ids.push(id);
       offsets.push(origin === null ? [start, end] : [origin[start][0], origin[end - 1][1]]);
     };
-    const ordinary = (section: string, base: number): void =>
-      forEachPiece(split, section, (start, end) => {
-        const piece = encodePiece(section.slice(start, end));
-        for (let index = 0; index < piece.ids.length; index++) {
-          push(piece.ids[index], base + start + piece.starts[index], base + start + piece.ends[index]);
-        }
-      });
-    const pattern = options.special ? allAdded : literalAdded;
-    let end = 0;
-    for (const match of pattern === null ? [] : text.matchAll(pattern)) {
-      ordinary(text.slice(end, match.index), end);
-      end = match.index + match[0].length;
-      push(addedIds.get(match[0]) ?? 0, match.index, end);
-    }
-    ordinary(text.slice(end), end);
+    forEachSection(text, options.special, {
+      token: push,
+      ordinary: (base, until) => {
+        const section = text.slice(base, until);
+        forEachPiece(split, section, (start, end) => {
+          const piece = encodePiece(section.slice(start, end));
+          for (let index = 0; index < piece.ids.length; index++) {
+            push(piece.ids[index], base + start + piece.starts[index], base + start + piece.ends[index]);
+          }
+        });
+      },
+    });
     return { ids, offsets };
   };
 
@@ -99,13 +88,6 @@ export function createByteLevelTokenizer(description: ByteLevelDescription): Tok
     encode,
     decode,
   };
-}
-
-/** Matches any of the tokens, the longest first. */
-function matcher(added: readonly AddedToken[]): RegExp | null {
-  if (added.length === 0) return null;
-  const texts = added.map((token) => token.text).sort((left, right) => right.length - left.length);
-  return new RegExp(texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('|'), 'g');
 }
 
 function createPieceEncoder(

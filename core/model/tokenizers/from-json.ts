@@ -4,52 +4,20 @@ import { z } from 'zod';
 import { TributaryError } from '../../errors.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { createByteLevelTokenizer } from './byte-level.ts';
+import {
+  addedTokens,
+  mergePairs,
+  postProcessor,
+  step,
+  tokenizerJson,
+  tokensById,
+  vocabularySchema,
+} from './json-schema.ts';
+import type { SequenceTokens, Step, TokenizerJson } from './json-schema.ts';
 import { createLibraryTokenizer } from './library.ts';
+import { sentencePieceFromJson } from './sentencepiece-json.ts';
 import { digitSplit, gpt2Split, translatePattern } from './splits.ts';
 import type { Split } from './splits.ts';
-
-const addedToken = z.object({
-  id: z.number().int().nonnegative(),
-  content: z.string().min(1),
-  single_word: z.boolean().default(false),
-  lstrip: z.boolean().default(false),
-  rstrip: z.boolean().default(false),
-  special: z.boolean().default(false),
-});
-
-const step = z.looseObject({
-  type: z.string(),
-  individual_digits: z.boolean().optional(),
-  add_prefix_space: z.boolean().optional(),
-  use_regex: z.boolean().optional(),
-  behavior: z.string().optional(),
-  invert: z.boolean().optional(),
-  pattern: z.object({ Regex: z.string().optional(), String: z.string().optional() }).optional(),
-});
-type Step = z.infer<typeof step>;
-const steps = z.union([z.object({ type: z.literal('Sequence'), pretokenizers: z.array(step) }), step]);
-
-const templatePart = z.object({ SpecialToken: z.object({ id: z.string() }).optional() });
-const postProcessor = z.looseObject({ type: z.string(), single: z.array(templatePart).optional() });
-
-export const tokenizerJson = z.looseObject({
-  added_tokens: z.array(addedToken).default([]),
-  normalizer: z.looseObject({ type: z.string() }).nullish(),
-  pre_tokenizer: steps.nullish(),
-  post_processor: z
-    .union([z.object({ type: z.literal('Sequence'), processors: z.array(postProcessor) }), postProcessor])
-    .nullish(),
-  decoder: z.looseObject({ type: z.string() }).nullish(),
-  model: z.looseObject({
-    type: z.string().default('BPE'),
-    vocab: z.unknown(),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])).optional(),
-    ignore_merges: z.boolean().optional(),
-    continuing_subword_prefix: z.string().nullish(),
-    end_of_word_suffix: z.string().nullish(),
-  }),
-});
-export type TokenizerJson = z.infer<typeof tokenizerJson>;
 
 const tokenName = z.union([
   z.string(),
@@ -61,13 +29,6 @@ const tokenizerConfig = z.looseObject({
   pad_token: tokenName.nullish(),
   add_bos_token: z.boolean().nullish(),
 });
-
-/** Tokens with a role, which both implementations need. */
-export interface SequenceTokens {
-  readonly endOfSequence: Tokenizer['endOfSequence'];
-  readonly beginningOfSequence: Tokenizer['beginningOfSequence'];
-  readonly padding: number;
-}
 
 /**
  * @param json the parsed `tokenizer.json`
@@ -103,7 +64,11 @@ export function tokenizerFromJson(json: unknown, config: unknown, path: string):
     ),
     padding: named(settings.data.pad_token)?.id ?? endOfSequence.id,
   };
-  return byteLevel(tokenizer, sequence) ?? createLibraryTokenizer({ tokenizer, config, sequence, path });
+  return (
+    byteLevel(tokenizer, sequence) ??
+    sentencePieceFromJson(tokenizer, sequence) ??
+    createLibraryTokenizer({ tokenizer, config, sequence, path })
+  );
 }
 
 function idLookup(tokenizer: TokenizerJson): (text: string) => number | undefined {
@@ -132,15 +97,6 @@ function prefixToken(tokenizer: TokenizerJson): string | undefined {
   return undefined;
 }
 
-const vocabularySchema = z.record(
-  z.string(),
-  z
-    .number()
-    .int()
-    .nonnegative()
-    .max(2 ** 23),
-);
-
 /** Our own implementation where the file describes plain byte-level BPE; null otherwise. */
 function byteLevel(tokenizer: TokenizerJson, sequence: SequenceTokens): Tokenizer | null {
   const { model, normalizer } = tokenizer;
@@ -152,26 +108,12 @@ function byteLevel(tokenizer: TokenizerJson, sequence: SequenceTokens): Tokenize
   if (tokenizer.decoder?.type !== 'ByteLevel') return null;
   if (normalizer !== null && normalizer !== undefined && normalizer.type !== 'NFC') return null;
   if (tokenizer.added_tokens.some((token) => token.single_word || token.lstrip || token.rstrip)) return null;
-  const tokens: (string | undefined)[] = [];
-  for (const [text, id] of Object.entries(vocabulary.data)) tokens[id] = text;
-  for (const { id, content } of tokenizer.added_tokens) tokens[id] = content;
-  const added = tokenizer.added_tokens.map(({ id, content, special }) => ({
-    id,
-    text: content,
-    control: special,
-  }));
-  const merges = model.merges.map((merge): readonly [string, string] => {
-    if (typeof merge !== 'string') return merge;
-    const blank = merge.indexOf(' ', 1);
-    return [merge.slice(0, blank), merge.slice(blank + 1)];
-  });
-  const wholePieces = model.ignore_merges === true;
   return createByteLevelTokenizer({
-    tokens,
-    merges,
-    added,
+    tokens: tokensById(tokenizer, vocabulary.data),
+    merges: mergePairs(model.merges),
+    added: addedTokens(tokenizer),
     split,
-    wholePieces,
+    wholePieces: model.ignore_merges === true,
     compose: !!normalizer,
     ...sequence,
   });

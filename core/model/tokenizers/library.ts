@@ -5,7 +5,7 @@ import { TributaryError } from '../../errors.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { alignTokens } from './alignment.ts';
 import { bytesOfToken } from './bytes.ts';
-import type { SequenceTokens, TokenizerJson } from './from-json.ts';
+import type { SequenceTokens, TokenizerJson } from './json-schema.ts';
 
 /** @throws TributaryError `model.unsupported-tokenizer` */
 export function createLibraryTokenizer(parts: {

@@ -20,12 +20,37 @@ function modern(digits: string): RegExp {
   return new RegExp(`${contraction}|${words}|${S}*[\\r\\n]+|${S}+(?!\\P{White_Space})|${S}+`, 'gu');
 }
 
-/** By the name in GGUF's `tokenizer.ggml.pre`, as llama.cpp defines them. */
+const llama3: Split = [modern('\\p{N}{1,3}')];
+const qwen2: Split = [modern('\\p{N}')];
+const digits: Split = [digit, gpt2];
+
+/** Mistral's later tokenizers: words are cut before a capital letter that follows a small one. */
+function tekken(): RegExp {
+  const [capital, small] = ['[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]', '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]'];
+  const before = '[^\\r\\n\\p{L}\\p{N}]?';
+  const words = `${before}${capital}*${small}+|${before}${capital}+${small}*`;
+  const others = `\\p{N}| ?[^${S}\\p{L}\\p{N}]+[\\r\\n/]*|${S}*[\\r\\n]+|${S}+(?!\\P{White_Space})|${S}+`;
+  return new RegExp(`${words}|${others}`, 'gu');
+}
+
+/** What llama.cpp does for models that were converted without a name of their own. */
+const unnamed: Split = [/[\p{P}$+<=>^~|]+/gu, gpt2, /\p{N}+/gu, /[0-9]{3}/gu];
+
+/** By the name in GGUF's `tokenizer.ggml.pre`, as llama.cpp defines them; any other is refused. */
 export const namedSplits: Readonly<Record<string, Split>> = {
-  smollm: [digit, gpt2],
+  default: unnamed,
   'gpt-2': [gpt2],
-  'llama-bpe': [modern('\\p{N}{1,3}')],
-  qwen2: [modern('\\p{N}')],
+  smollm: digits,
+  starcoder: digits,
+  refact: digits,
+  'command-r': digits,
+  'llama-bpe': llama3,
+  'llama-v3': llama3,
+  llama3,
+  qwen2,
+  'deepseek-r1-qwen': qwen2,
+  stablelm2: qwen2,
+  tekken: [tekken()],
 };
 
 /** By the kind of step in `tokenizer.json`. */
