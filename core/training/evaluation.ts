@@ -10,7 +10,8 @@ import { engineAdapter, type TrainedAdapter } from './trained-adapter.ts';
 import { allTruncated, tokenizeText } from './tokens.ts';
 
 /**
- * Loss on examples, computed in batches of like length.
+ * Loss on examples, computed in batches of like length, each packed into as many places as `batchSize` of the longest
+ * examples take.
  * @throws TributaryError `data.all-truncated`, `model.context-length`, `training.stopped` when the signal aborts
  */
 export async function evaluate(
@@ -26,9 +27,14 @@ export async function evaluate(
   if (kept.length === 0) throw allTruncated(request.examples.length, maxLength);
   kept.sort((a, b) => a.tokens.ids.length - b.tokens.ids.length || a.index - b.index);
   const examples: { index: number; loss: number; tokens: number }[] = [];
-  for (let start = 0; start < kept.length; start += request.batchSize) {
+  const places = request.batchSize * kept[kept.length - 1].tokens.ids.length;
+  for (let end = 0; end < kept.length;) {
     stopIfAborted(observer.signal);
-    const members = kept.slice(start, start + request.batchSize);
+    const start = end;
+    for (let left = places; end < kept.length && kept[end].tokens.ids.length <= left; end++) {
+      left -= kept[end].tokens.ids.length;
+    }
+    const members = kept.slice(start, end);
     const batch = packBatch(
       members.map(({ tokens }) => tokens),
       { filler: tokenizer.padding },

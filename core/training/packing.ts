@@ -1,6 +1,7 @@
 /** @file Lays the examples of a step out in rows: several side by side, with what they have in common stored once. */
 
 import { targetsOf, type EngineBatch, type Segment } from '../engine/batch.ts';
+import { cheapestRows, measure } from './rows.ts';
 import type { TokenExample } from './tokens.ts';
 
 /** A batch and what it holds. */
@@ -15,30 +16,19 @@ export interface TokenBatch extends EngineBatch {
 }
 
 /**
- * Attending to one row length costs a place as much as this share of everything else: with rows of this length,
- * attention takes half of the time.
- */
-const ATTENTION_HALF_LENGTH = 1500;
-/** Row lengths that are tried lie this far apart. */
-const LENGTH_STEP = 16;
-
-/**
- * Packs examples into rows of one length, such that the estimated cost of the batch,
- *
- *   rows · length · (1 + length / {@link ATTENTION_HALF_LENGTH}),
- *
- * is least among row lengths from the longest example to the sum of all. Each token is computed with exactly what
- * precedes it in its own example. What examples of one row have in common from their first token on is stored
- * once; where `sharePrefixes` is false, every example has places of its own. Targets keep the order of the
- * examples. Equal examples give equal batches.
+ * Packs examples into the rows that are estimated to cost least. Each token is computed with exactly what precedes
+ * it in its own example. What examples of one row have in common from their first token on is stored once; where
+ * `sharePrefixes` is false, every example has places of its own. Targets keep the order of the examples. Equal
+ * examples give equal batches.
  * @param filler id of the tokens in places that hold nothing
  */
 export function packBatch(
   examples: readonly TokenExample[],
   { filler, sharePrefixes = true }: { filler: number; sharePrefixes?: boolean },
 ): TokenBatch {
-  const shared = commonPrefixes(examples, sharePrefixes);
-  const { rows, length } = cheapestRows(examples, shared);
+  const measured = measure(examples, sharePrefixes);
+  const { shared } = measured;
+  const { rows, length } = cheapestRows([...examples.keys()], measured);
   const ids = new Int32Array(rows.length * length).fill(filler);
   const positions = new Int32Array(ids.length);
   const segments: Segment[] = [];
@@ -97,69 +87,4 @@ function groupsBeyond(
     else groups.push([member]);
   }
   return groups;
-}
-
-/** How many tokens each two examples have in common from the first on; an example with itself: all. */
-function commonPrefixes(examples: readonly TokenExample[], sharePrefixes: boolean): Int32Array[] {
-  const shared = examples.map(() => new Int32Array(examples.length));
-  for (const [index, { ids }] of examples.entries()) {
-    shared[index][index] = ids.length;
-    for (let other = 0; sharePrefixes && other < index; other++) {
-      const { ids: others } = examples[other];
-      let length = 0;
-      while (length < ids.length && length < others.length && ids[length] === others[length]) length++;
-      shared[index][other] = length;
-      shared[other][index] = length;
-    }
-  }
-  return shared;
-}
-
-/** Members of each row, and the places that the longest row takes. */
-interface Rows {
-  readonly rows: readonly (readonly number[])[];
-  readonly length: number;
-}
-
-function cheapestRows(examples: readonly TokenExample[], shared: readonly Int32Array[]): Rows {
-  const lengths = examples.map(({ ids }) => ids.length);
-  const longestFirst = [...lengths.keys()].sort((a, b) => lengths[b] - lengths[a] || a - b);
-  const together = fillRows(longestFirst, { lengths, shared, capacity: Infinity });
-  const costOf = (places: number, length: number) => places * (1 + length / ATTENTION_HALF_LENGTH);
-  const cost = ({ rows, length }: Rows) => costOf(rows.length * length, length);
-  let best: Rows | null = null;
-  for (let capacity = lengths[longestFirst[0]]; ; capacity += LENGTH_STEP) {
-    const found = fillRows(longestFirst, { lengths, shared, capacity });
-    if (!best || cost(found) < cost(best)) best = found;
-    // Longer rows cost more even when nothing is padding and all is shared that can be.
-    if (found.rows.length === 1 || costOf(together.length, capacity) > cost(best)) return best;
-  }
-}
-
-/** First fit, longest first, but into the row with which an example has most in common. */
-function fillRows(
-  longestFirst: readonly number[],
-  {
-    lengths,
-    shared,
-    capacity,
-  }: { lengths: readonly number[]; shared: readonly Int32Array[]; capacity: number },
-): Rows {
-  const rows: { members: number[]; used: number }[] = [];
-  for (const example of longestFirst) {
-    let chosen: { row: (typeof rows)[number]; saved: number } | null = null;
-    for (const row of rows) {
-      const saved = row.members.reduce((most, member) => Math.max(most, shared[example][member]), 0);
-      const fits = row.used + lengths[example] - saved <= capacity;
-      if (fits && (!chosen || saved > chosen.saved)) chosen = { row, saved };
-    }
-    if (chosen) {
-      chosen.row.members.push(example);
-      chosen.row.used += lengths[example] - chosen.saved;
-    } else rows.push({ members: [example], used: lengths[example] });
-  }
-  return {
-    rows: rows.map(({ members }) => members),
-    length: rows.reduce((longest, { used }) => Math.max(longest, used), 0),
-  };
 }

@@ -38,7 +38,7 @@ export interface TrainRequest extends TextOptions {
   readonly tokens?: readonly TokenExample[];
   /** Examples in an optimizer step. */
   readonly batchSize: number;
-  /** Examples computed at once; the gradients of a step's parts are summed. Default: the whole step. */
+  /** Examples computed at once at most; default as many as cost least. The gradients of a step's parts are summed. */
   readonly microBatchSize?: number;
   readonly steps: number;
   /** Constant over these steps. */
@@ -94,7 +94,7 @@ export interface TrainResult {
 
 export interface EvaluateRequest extends TextOptions {
   readonly examples: readonly Example[];
-  /** Examples computed at once. */
+  /** Examples of the longest length computed at once, and accordingly more of shorter ones. */
   readonly batchSize: number;
 }
 

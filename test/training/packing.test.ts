@@ -138,21 +138,25 @@ describe('packing', () => {
 describe('a packed batch', () => {
   const lora = { rank: 4, alpha: 8, targets: 'all-linear' as const };
   const shapes = loraShapes(TINY_CONFIGURATION, lora);
-  const engine = new Engine(openTiny().weights, {
-    precision: 'f32',
-    device: 'cpu',
-    threads: 1,
-    cache: temporaryFolder(),
+  const { weights } = openTiny();
+  const options = { precision: 'f32', device: 'cpu', threads: 1, cache: temporaryFolder() } as const;
+  const engine = new Engine(weights, options);
+  const windowed = new Engine(
+    { ...weights, configuration: { ...weights.configuration, slidingWindow: 6 } },
+    options,
+  );
+  afterAll(async () => {
+    await engine.release();
+    await windowed.release();
   });
-  afterAll(() => engine.release());
   const parameters = emptyParameters(shapes);
   const normal = new Random('adapter');
   for (let at = 0; at < parameters.flat.length; at++) parameters.flat[at] = 0.1 * normal.normal();
 
-  async function computed(batch: EngineBatch, weights: number) {
+  async function computed(batch: EngineBatch, share: number, engine: Engine) {
     const gradients = emptyParameters(shapes);
     const adapter = { configuration: lora, parameters: parameters.tensors, gradients };
-    await engine.lossAndGradients(batch, adapter, weights);
+    await engine.lossAndGradients(batch, adapter, share);
     return { losses: (await engine.loss(batch, adapter)).tokenLosses, gradients: gradients.flat };
   }
   const distance = (a: ArrayLike<number>, b: ArrayLike<number>) =>
@@ -166,13 +170,13 @@ describe('a packed batch', () => {
     expect(distance(found, expected)).toBeLessThanOrEqual(1e-5 * size);
   }
 
-  async function expectExact(examples: readonly TokenExample[]): Promise<void> {
+  async function expectExact(examples: readonly TokenExample[], on = engine): Promise<void> {
     const share = 1 / examples.reduce((sum, { supervisedTokens }) => sum + supervisedTokens, 0);
-    const padded = await computed(paddedBatch(examples, 0), share);
-    const alone = await Promise.all(examples.map((one) => computed(paddedBatch([one], 0), share)));
+    const padded = await computed(paddedBatch(examples, 0), share, on);
+    const alone = await Promise.all(examples.map((one) => computed(paddedBatch([one], 0), share, on)));
     const sum = alone[0].gradients.map((_, at) => alone.reduce((all, one) => all + one.gradients[at], 0));
     for (const sharePrefixes of [true, false]) {
-      const packed = await computed(packBatch(examples, { filler: 0, sharePrefixes }), share);
+      const packed = await computed(packBatch(examples, { filler: 0, sharePrefixes }), share, on);
       expectClose(packed.losses, padded.losses);
       expectClose(
         packed.losses,
@@ -187,6 +191,20 @@ describe('a packed batch', () => {
     await fc.assert(
       fc.asyncProperty(arbitraryExamples, (examples) => expectExact(examples)),
       { numRuns: 25 },
+    );
+  });
+
+  it('does so too where a token sees no further back than a window', async () => {
+    const texts = range(0, 3).map((index) => exampleOf([...range(1, 12), ...range(20 + 9 * index, 8)], 5));
+    await expectExact(texts, windowed);
+    const far = await computed(paddedBatch(texts, 0), 1, engine);
+    const near = await computed(paddedBatch(texts, 0), 1, windowed);
+    expect(distance(far.losses, near.losses)).toBeGreaterThan(
+      1e-3 *
+        distance(
+          far.losses,
+          far.losses.map(() => 0),
+        ),
     );
   });
 

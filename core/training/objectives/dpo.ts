@@ -3,6 +3,7 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { OpenModel } from '../../model/open.ts';
 import { sampleRound } from '../batches.ts';
+import { divideStep } from '../division.ts';
 import { examplesFor } from '../examples.ts';
 import { modelText } from '../model-text.ts';
 import { packBatch, type TokenBatch } from '../packing.ts';
@@ -11,7 +12,7 @@ import { tokenizePreferences, type PreferenceTokens } from '../preference-tokens
 import type { Reference } from '../reference.ts';
 import type { TrainRequest } from '../requests.ts';
 import type { TrainedAdapter } from '../trained-adapter.ts';
-import { allTruncated } from '../tokens.ts';
+import { allTruncated, type TokenExample } from '../tokens.ts';
 import type { Objective } from './objective.ts';
 
 /** Both answers of each pair side by side; a pair's prompt is computed once. */
@@ -21,8 +22,11 @@ export interface PairBatch extends TokenBatch {
 
 /** Lays pairs out as examples 2·p, the chosen answer, and 2·p + 1, the rejected one. */
 export function packPairs(pairs: readonly PreferenceTokens[], filler: number): PairBatch {
-  const answers = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  return { ...packBatch(answers, { filler }), pairs };
+  return { ...packBatch(pairs.flatMap(answersOf), { filler }), pairs };
+}
+
+function answersOf({ chosen, rejected }: PreferenceTokens): readonly TokenExample[] {
+  return [chosen, rejected];
 }
 
 /**
@@ -43,22 +47,13 @@ export function dpoObjective(
   const text = { ...modelText(model, request), maxPromptLength: options.maxPromptLength };
   const kept = tokenizePreferences(examples, text);
   if (kept.length === 0) throw allTruncated(examples.length, request.maxLength);
-  const items = kept.map(({ tokens: pair }) => ({
-    pair,
-    ids: { length: pair.chosen.ids.length + pair.rejected.supervisedTokens },
-  }));
-  const drawn = sampleRound({ ...request, examples: items });
-  const size = request.microBatchSize ?? request.batchSize;
+  const drawn = sampleRound({ ...request, examples: kept.map(({ tokens }) => tokens) });
   return {
     steps: drawn.length,
     skipped: examples.length - kept.length,
     batches(step) {
-      const pairs = drawn[step].map(({ pair }) => pair);
-      const parts: PairBatch[] = [];
-      for (let start = 0; start < pairs.length; start += size) {
-        parts.push(packPairs(pairs.slice(start, start + size), model.tokenizer.padding));
-      }
-      return parts;
+      const parts = divideStep(drawn[step], answersOf, request.microBatchSize);
+      return parts.map((pairs) => packPairs(pairs, model.tokenizer.padding));
     },
     weight: ({ pairs }) => pairs.length,
     async compute(batch, gradients, share) {
