@@ -14,6 +14,7 @@ export default defineConfig({
         'training-process': 'core/training/process.ts',
         golden: 'test/golden/run.ts',
         interop: 'test/interop/peft.ts',
+        'webgpu-check': 'test/engine/webgpu-check.ts',
       },
     },
   },

@@ -11,6 +11,7 @@ import type { ExternalData } from '../graph/onnx.ts';
 import { packedForm } from '../model/blocks.ts';
 import type { Packing, WeightInput } from '../model/frozen-weights.ts';
 import type { WeightStore } from '../model/weights.ts';
+import type { Device } from './devices.ts';
 
 /** How the frozen weights lie in memory: float32, or the file's four-bit and eight-bit blocks as they are. */
 export type Precision = 'f32' | 'int4';
@@ -34,10 +35,10 @@ export class BaseWeights {
    * @param folder cache of this model alone, made when needed
    * @throws TributaryError `engine.precision-unavailable` when int4 is asked for and the file holds no such blocks
    */
-  constructor(store: WeightStore, options: { precision: Precision; folder: string }) {
+  constructor(store: WeightStore, options: { precision: Precision; device: Device; folder: string }) {
     this.#store = store;
     this.#folder = options.folder;
-    this.#packings = new Map(options.precision === 'f32' ? [] : packings(store));
+    this.#packings = new Map(options.precision === 'f32' ? [] : packings(store, options.device));
     if (options.precision === 'int4' && ![...this.#packings.values()].includes('int4')) {
       throw new TributaryError(
         'engine.precision-unavailable',
@@ -121,12 +122,13 @@ export class BaseWeights {
   }
 }
 
-/** Matrices in blocks of four bits, and an embedding in blocks of eight, stay as they are. */
-function packings(store: WeightStore): [string, Packing][] {
+/** Matrices in blocks of four bits, and an embedding in blocks of eight where Gather knows them, stay as they are. */
+function packings(store: WeightStore, device: Device): [string, Packing][] {
   return store.names.map((name) => {
     const { format, shape } = store.describe(name);
     const form = shape.length === 2 ? packedForm(format) : null;
     const isEmbedding = name === 'model.embed_tokens.weight';
-    return [name, form === null || (form === 'int4' && isEmbedding) ? 'float32' : form];
+    const chosenByRow = device === 'webgpu' ? [] : ['int8'];
+    return [name, form === null || (isEmbedding && !chosenByRow.includes(form)) ? 'float32' : form];
   });
 }

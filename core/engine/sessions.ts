@@ -56,7 +56,11 @@ export class Sessions {
     this.threads = options.threads ?? availableParallelism();
     this.configuration = store.configuration;
     this.#options = { device: this.device, threads: this.threads, profile: options.profile };
-    this.#weights = new BaseWeights(store, { precision: options.precision, folder: options.cache });
+    this.#weights = new BaseWeights(store, {
+      precision: options.precision,
+      device: options.device,
+      folder: options.cache,
+    });
   }
 
   /** Number of sessions that are open. */
