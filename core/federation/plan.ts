@@ -19,6 +19,9 @@ export const ADAPTER_TARGETS = [
   'down_proj',
 ] as const;
 
+/** Which matrices of the adapter are trained, and when: see `trainableMatrices`. */
+export const ADAPTER_VARIANTS = ['lora', 'ffa', 'rolora'] as const;
+
 const whole = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum);
 
 const durationSchema = z
@@ -52,7 +55,25 @@ const adapterFields = {
     .positive()
     .max(10_000)
     .default(16)
-    .describe('LoRA alpha; updates are scaled by alpha / rank'),
+    .describe(
+      'LoRA alpha; updates are scaled by alpha / rank, or alpha / √rank where they are rank-stabilised',
+    ),
+  rankStabilized: z
+    .boolean()
+    .default(false)
+    .describe('scale by alpha / √rank (rsLoRA) instead of alpha / rank'),
+  dropout: z
+    .number()
+    .min(0)
+    .max(0.9)
+    .default(0)
+    .describe("share of the adapter's inputs that each training step leaves out; not for dpo"),
+  variant: z
+    .enum(ADAPTER_VARIANTS)
+    .default('lora')
+    .describe(
+      'what sites train: A and B (lora), B alone, so that averages are exact (ffa), or B and A in turns (rolora)',
+    ),
   targets: z
     .union([z.literal('all-linear'), z.array(z.enum(ADAPTER_TARGETS)).min(1)])
     .default('all-linear')
@@ -217,7 +238,20 @@ function checkPlan(plan: PlanRequest | Plan): void {
       `training.dpo.labelSmoothing is ${training.dpo.labelSmoothing}; the loss ipo has none, so it must be 0.`,
     );
   }
+  if (objective === 'dpo' && adapter.dropout > 0) {
+    throw new TributaryError(
+      'plan.invalid',
+      `adapter.dropout is ${adapter.dropout}; the objective "dpo" compares likelihoods and takes none, so it must be 0.`,
+    );
+  }
   const { strategy, codec, mode } = federation;
+  const kept = Object.keys(STRATEGIES[strategy.name].create(strategy).moments);
+  if (adapter.variant === 'rolora' && kept.length > 0) {
+    throw new TributaryError(
+      'plan.unsupported',
+      `adapter.variant is "rolora", which leaves A or B as it is in each round, but ${strategy.name} would move it by what it keeps of earlier rounds (${kept.join(', ')}); fedavg does not.`,
+    );
+  }
   if (mode !== 'inspected') throw unsupported('federation.mode', mode, ['inspected']);
   if (codec !== 'f32') throw unsupported('federation.codec', codec, ['f32']);
   if (STRATEGIES[strategy.name].client !== 'plain') {

@@ -1,4 +1,7 @@
-/** @file The learning rate over the rounds of a run. */
+/** @file What changes over the rounds of a run: the learning rate, and which matrices are trained. */
+
+import type { Trainable } from '../model/lora.ts';
+import type { ADAPTER_VARIANTS } from './plan.ts';
 
 /**
  * Cosine from `learningRate` in round 0 towards `minLearningRate`, constant within a round:
@@ -12,4 +15,15 @@ export function learningRateOfRound(
   const { learningRate, minLearningRate } = training;
   const share = 0.5 * (1 + Math.cos((Math.PI * round) / rounds));
   return minLearningRate + (learningRate - minLearningRate) * share;
+}
+
+/**
+ * Which of a module's matrices sites train in a round, from 0. The mean of products is the product of means only
+ * where one factor is the same everywhere:
+ * - `ffa` (FFA-LoRA; Sun et al., 2024, arXiv 2403.12313): B always; A stays as it was drawn;
+ * - `rolora` (Chen et al., 2025, arXiv 2409.02346): in turns. B first, since A has no gradient while B is zero.
+ */
+export function trainableMatrices(variant: (typeof ADAPTER_VARIANTS)[number], round: number): Trainable {
+  if (variant === 'lora') return 'both';
+  return variant === 'ffa' || round % 2 === 0 ? 'B' : 'A';
 }

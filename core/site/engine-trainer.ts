@@ -2,6 +2,7 @@
 
 import { TributaryError } from '../errors.ts';
 import type { ModelIdentity, Plan } from '../federation/plan.ts';
+import { trainableMatrices } from '../federation/schedule.ts';
 import { findInCatalogue } from '../model/catalogue.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { TrainerProcess } from '../training/client.ts';
@@ -73,14 +74,15 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
   }
 
   return {
-    async train({ plan, base, reference, examples, learningRate, seedParts, signal, onStep }) {
+    async train({ plan, round, base, reference, examples, learningRate, seedParts, signal, onStep }) {
       const ready = await warmFor(plan);
       const { process } = ready;
       try {
         const { adapter, training, objective } = plan;
         await refer(ready, plan, reference);
         await process.call('setAdapter', { configuration: adapter, tensors: base });
-        const request = { ...training, objective, examples, learningRate, seedParts };
+        const trainable = trainableMatrices(adapter.variant, round);
+        const request = { ...training, objective, examples, learningRate, seedParts, trainable };
         const trained = await process.call('train', request, { signal, report: onStep });
         const tensors = await process.call('adapter', null);
         if (!tensors) throw new Error('the training process has lost its adapter');

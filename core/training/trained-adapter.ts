@@ -1,15 +1,16 @@
 /** @file An adapter on a model: its tensors side by side, checked against the model's shapes. */
 
 import type { EngineAdapter } from '../engine/engine.ts';
-import { emptyParameters, type Parameters } from '../engine/parameters.ts';
+import { emptyParameters, packParameters, type Parameters } from '../engine/parameters.ts';
 import { TributaryError } from '../errors.ts';
-import { loraShapes, type LoraConfiguration } from '../model/lora.ts';
+import { isTrainable, loraShapes, type LoraConfiguration, type Trainable } from '../model/lora.ts';
 import type { OpenModel } from '../model/open.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 
 /** An adapter as it is trained, in place. */
 export interface TrainedAdapter {
   readonly configuration: LoraConfiguration;
+  /** All of its tensors; while only a part is trained, `flat` holds that part. */
   readonly parameters: Parameters;
 }
 
@@ -41,6 +42,21 @@ export function fitAdapter(
     );
   }
   return { configuration, parameters };
+}
+
+/**
+ * An adapter of which only A or B is trained: `parameters` are those tensors side by side, all that an optimizer
+ * sees, and `adapter` computes with them and with the others as they are.
+ */
+export function trainablePart(
+  adapter: TrainedAdapter,
+  trainable: Trainable,
+): { adapter: TrainedAdapter; parameters: Parameters } {
+  if (trainable === 'both') return { adapter, parameters: adapter.parameters };
+  const { tensors } = adapter.parameters;
+  const parameters = packParameters(new Map([...tensors].filter(([name]) => isTrainable(name, trainable))));
+  const whole = new Map([...tensors].map(([name, tensor]) => [name, parameters.tensors.get(name) ?? tensor]));
+  return { adapter: { ...adapter, parameters: { flat: parameters.flat, tensors: whole } }, parameters };
 }
 
 /** The adapter as the engine takes it; null stays null, the base model alone. */

@@ -30,7 +30,7 @@ import type {
   TrainRequest,
   TrainResult,
 } from './requests.ts';
-import { fitAdapter, type TrainedAdapter } from './trained-adapter.ts';
+import { fitAdapter, trainablePart, type TrainedAdapter } from './trained-adapter.ts';
 import { gradientsOf, trainSteps } from './training-loop.ts';
 
 export class Trainer {
@@ -124,9 +124,31 @@ export class Trainer {
    * `model.context-length`, `template.none`
    */
   async train(request: TrainRequest, observer: Observer<StepReport> = {}): Promise<TrainResult> {
-    const adapter = this.#trained();
-    const gradients = (this.#gradients ??= gradientsOf(adapter.parameters));
-    const work = { options: request, parameters: adapter.parameters, gradients };
+    const part = trainablePart(this.#trained(), request.trainable ?? 'both');
+    const isWhole = part.parameters.tensors.size === part.adapter.parameters.tensors.size;
+    const gradients = isWhole
+      ? (this.#gradients ??= gradientsOf(part.parameters))
+      : gradientsOf(part.parameters);
+    // What is said of the adapter meanwhile is said of the one that is trained.
+    this.#adapter = part.adapter;
+    try {
+      return await this.#trainPart({ ...part, gradients }, request, observer);
+    } finally {
+      const { configuration, parameters } = part.adapter;
+      if (!isWhole) this.#adapter = fitAdapter(this.#model, { configuration, tensors: parameters.tensors });
+    }
+  }
+
+  async #trainPart(
+    {
+      adapter,
+      parameters,
+      gradients,
+    }: { adapter: TrainedAdapter; parameters: Parameters; gradients: Parameters },
+    request: TrainRequest,
+    observer: Observer<StepReport>,
+  ): Promise<TrainResult> {
+    const work = { options: request, parameters, gradients };
     if (request.objective !== 'dpo') {
       return trainSteps(sftObjective({ ...this.#parts(), adapter }, request), work, observer);
     }
@@ -166,7 +188,7 @@ export class Trainer {
   /** The model's answer to a conversation. @throws TributaryError of `generate` */
   async generate(
     request: GenerateRequest,
-    observer: Observer<{ text: string }> = {},
+    observer: Observer<{ delta: string }> = {},
   ): Promise<GenerateResult> {
     return generate(this.#parts(), request, observer);
   }

@@ -15,6 +15,15 @@ import type { EngineOptions } from '../training.ts';
 
 const positive = z.coerce.number().positive();
 
+/** 0, 1, 2, 3 and 7 of `0-3,7`. */
+function layerNumbers(text: string): number[] {
+  const layers = text.split(',').flatMap((part) => {
+    const [first, last = first] = part.split('-').map(Number);
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
+  });
+  return [...new Set(layers)].sort((a, b) => a - b);
+}
+
 /** Options that shape the training itself, shared with `bench train`. */
 export const trainingOptions = engineOptions.extend({
   steps: wholeNumber(1),
@@ -26,6 +35,14 @@ export const trainingOptions = engineOptions.extend({
   targets: z
     .string()
     .transform((text): LoraConfiguration['targets'] => (text === 'all-linear' ? text : text.split(','))),
+  layers: z
+    .string()
+    .regex(/^\d+(-\d+)?(,\d+(-\d+)?)*$/, 'expected numbers and ranges such as 0-3,7')
+    .transform(layerNumbers)
+    .optional(),
+  rsLora: z.boolean().default(false),
+  dropout: z.coerce.number().min(0).lt(1),
+  trainable: z.enum(['both', 'A', 'B']),
   lr: positive,
   weightDecay: z.coerce.number().min(0),
   maxGradientNorm: positive,
@@ -44,6 +61,10 @@ export function withTrainingOptions(command: Command): Command {
     .option('--rank <number>', 'rank of the LoRA matrices', '8')
     .option('--alpha <number>', 'LoRA alpha; updates are scaled by alpha / rank', '16')
     .option('--targets <names>', 'linears with an adapter, by comma, or all-linear', 'all-linear')
+    .option('--layers <numbers>', 'layers with an adapter, such as 0-3,7; all without it')
+    .option('--rs-lora', 'scale updates by alpha / √rank (rank-stabilised LoRA)')
+    .option('--dropout <rate>', "share of the adapter's inputs that each step leaves out", '0')
+    .option('--trainable <matrices>', 'both, or A or B alone: B alone is FFA-LoRA', 'both')
     .option('--lr <number>', 'learning rate, constant', '5e-4')
     .option('--weight-decay <number>', 'weight decay of AdamW', '0')
     .option('--max-gradient-norm <number>', 'gradients are scaled down to this global norm', '1')
@@ -80,6 +101,10 @@ const options = trainingOptions
   .refine(({ reference, adapter }) => reference !== 'adapter' || adapter !== undefined, {
     path: ['reference'],
     message: 'it needs --adapter',
+  })
+  .refine(({ trainable, adapter }) => trainable !== 'A' || adapter !== undefined, {
+    path: ['trainable'],
+    message: 'A alone learns nothing while B is zero, so it needs --adapter',
   })
   .refine(({ dpoLoss, labelSmoothing }) => dpoLoss === 'sigmoid' || labelSmoothing === 0, {
     path: ['labelSmoothing'],
@@ -124,9 +149,8 @@ export async function trainAndReport(
   const signal = interruption();
   if (out !== undefined) await makeWritableFolder(out);
   return withTrainer(engineOf(input), async (trainer, opened) => {
-    const configuration = { rank: input.rank, alpha: input.alpha, targets: input.targets };
     if (start) await trainer.call('loadAdapter', start);
-    else await trainer.call('startAdapter', { configuration, seed: input.seed });
+    else await trainer.call('startAdapter', { configuration: adapterOf(input), seed: input.seed });
     if (reference) await trainer.call('loadReference', reference);
     let secondsToFirstStep = 0;
     const bar = progress('Training');
@@ -188,6 +212,17 @@ function medianSpeed({ steps }: TrainResult): number {
   return speeds.sort((a, b) => a - b)[Math.floor(speeds.length / 2)];
 }
 
+function adapterOf({ rank, alpha, targets, layers, rsLora, dropout }: TrainingOptions): LoraConfiguration {
+  return {
+    rank,
+    alpha,
+    targets,
+    ...(layers && { layers }),
+    ...(rsLora && { rankStabilized: true }),
+    ...(dropout > 0 && { dropout }),
+  };
+}
+
 function engineOf({ model, precision, device, threads }: TrainingOptions): EngineOptions {
   return { model, precision, device, threads };
 }
@@ -202,6 +237,7 @@ function requestOf(input: TrainingOptions): Omit<TrainRequest, 'examples'> {
     learningRate: input.lr,
     weightDecay: input.weightDecay,
     maxGradientNorm: input.maxGradientNorm,
+    trainable: input.trainable,
     seedParts: [input.seed],
   };
 }
