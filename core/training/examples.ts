@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { brokenLineError, readJsonLines } from '../jsonl.ts';
 import type { BrokenLine } from '../jsonl.ts';
+import { splitDialogues } from './dialogues.ts';
 
 export interface Message {
   readonly role: 'system' | 'user' | 'assistant';
@@ -44,6 +45,7 @@ const forms = {
   instruction: z.object({ instruction: text, input: z.string().optional(), response: text }),
   question: z.object({ question: text, answer: text }),
   messages: z.object({ messages: conversationUpTo('assistant') }),
+  dialogues: z.object({ chosen: text, rejected: text }),
   preference: z.object({
     prompt: z.union([text, conversationUpTo('user')]),
     chosen: text,
@@ -53,15 +55,18 @@ const forms = {
 
 /**
  * Turns one row into an example. Accepted are `{instruction, input?, response}`, `{question, answer}`,
- * `{messages}` and `{prompt, chosen, rejected}`; other fields of the row are ignored. A filled `input` follows the
- * instruction after a blank, as in OpenFedLLM.
+ * `{messages}`, `{prompt, chosen, rejected}` and `{chosen, rejected}` of whole dialogues as in hh-rlhf; other fields
+ * of the row are ignored. A filled `input` follows the instruction after a blank, as in OpenFedLLM.
  *
  * @throws TributaryError `data.broken-line`, naming the field
  */
 export function parseRow(row: Readonly<Record<string, unknown>>): Example | PreferenceExample {
   if ('messages' in row) return { kind: 'conversation', messages: parseForm(forms.messages, row).messages };
   if ('chosen' in row || 'rejected' in row) {
-    const { prompt, chosen, rejected } = parseForm(forms.preference, row);
+    const { prompt, chosen, rejected } = parseForm(
+      forms.preference,
+      'prompt' in row ? row : fromDialogues(row),
+    );
     const messages: Message[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
     return { kind: 'preference', prompt: messages, chosen, rejected };
   }
@@ -76,6 +81,17 @@ export function parseRow(row: Readonly<Record<string, unknown>>): Example | Pref
   throw new TributaryError(
     'data.broken-line',
     'A row has none of the fields instruction, question, messages or prompt.',
+  );
+}
+
+/** The row with the prompt that its two dialogues share. */
+function fromDialogues(row: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { chosen, rejected } = parseForm(forms.dialogues, row);
+  const split = splitDialogues(chosen, rejected);
+  if (split) return split;
+  throw new TributaryError(
+    'data.broken-line',
+    'A row without a prompt does not hold two dialogues that differ in their last answer alone.',
   );
 }
 

@@ -46,6 +46,36 @@ describe('parseRow', () => {
   });
 
   it.each([
+    ['I would turn off the lights.', "I don't know."],
+    ['Sorry, no.', 'Sure.'],
+    ['Yes', 'Yes, yes.'],
+  ])('keeps what the answers of two dialogues have in common: %s', (chosen, rejected) => {
+    const before = '\n\nHuman: What would\n\nyou do?\n\nAssistant: Where?\n\nHuman: At home: ';
+    const answers = {
+      chosen: `${before}\n\nAssistant: ${chosen}`,
+      rejected: `${before}\n\nAssistant: ${rejected}`,
+    };
+    const prompt = [user('What would\n\nyou do?'), assistant('Where?'), user('At home:')];
+    expect(parseRow(answers)).toEqual({ kind: 'preference', prompt, chosen, rejected });
+  });
+
+  it.each([
+    ['no dialogue', 'yes', 'no'],
+    ['another question', '\n\nHuman: a\n\nAssistant: b', '\n\nHuman: c\n\nAssistant: b'],
+    [
+      'another number of turns',
+      '\n\nHuman: a\n\nAssistant: b',
+      '\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d',
+    ],
+    ['a turn after the answer', '\n\nHuman: a\n\nAssistant: b\n\nHuman: c', '\n\nHuman: a\n\nAssistant: d'],
+    ['a text before it', 'x\n\nHuman: a\n\nAssistant: b', 'x\n\nHuman: a\n\nAssistant: c'],
+    ['no question', '\n\nAssistant: b', '\n\nAssistant: c'],
+  ])('refuses a pair without a prompt and with %s', (_what, chosen, rejected) => {
+    const words = 'two dialogues that differ in their last answer alone';
+    expect(() => parseRow({ chosen, rejected })).toThrow(words);
+  });
+
+  it.each([
     [{ instruction: 'Add' }, 'response'],
     [{ question: 'Why?', answer: '  ' }, 'answer" of a row is empty'],
     [{ question: 'Why?', answer: 3 }, 'answer'],
