@@ -229,7 +229,13 @@ test('the README gives the mean lengths of pairs as they are', () => {
 });
 
 test('the sample plans are plans', () => {
-  for (const name of ['clinics', 'banks']) {
-    expect(readPlan(readFileSync(join(folder, `plans/${name}.json`), 'utf8')).name).toBe(name);
+  for (const group of ['clinics', 'banks']) {
+    for (const [name, objective] of [
+      [group, 'sft'],
+      [`${group}-preferences`, 'dpo'],
+    ]) {
+      const plan = readPlan(readFileSync(join(folder, `plans/${name}.json`), 'utf8'));
+      expect(plan).toMatchObject({ name, objective });
+    }
   }
 });

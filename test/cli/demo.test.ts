@@ -63,3 +63,47 @@ it(
     expect(existsSync(join(dir, 'adapter', 'adapter_model.safetensors'))).toBe(true);
   },
 );
+
+interface PreferenceScores {
+  readonly loss: number;
+  readonly perplexity: number;
+  readonly accuracy: number;
+  readonly margin: number;
+  readonly likelihoodAccuracy: number;
+}
+
+it(
+  'with dpo ends with the same contract, and with accuracies and margins',
+  { timeout: 180_000 },
+  async () => {
+    const dir = join(folder, 'demo');
+    const words = ['--model', 'tiny', '--objective', 'dpo', '--rounds', '2', '--steps', '2', '--dir', dir];
+    const lines = await demo(words, () => undefined);
+    const result = lines.at(-1) as unknown as {
+      readonly rounds: readonly { readonly accuracy: number; readonly margin: number }[];
+      readonly evaluation: Record<'base' | 'local' | 'federated', PreferenceScores>;
+    };
+    expect(result).toMatchObject({
+      type: 'result',
+      model: { id: 'tiny' },
+      sites: ['clinic-harbour', 'clinic-north', 'clinic-river'].map((name) => ({ name, rows: 60 })),
+      rounds: [{ round: 0 }, { round: 1 }],
+      adapter: join(dir, 'adapter'),
+      ledger: { verified: true },
+    });
+    for (const { accuracy, margin } of result.rounds) {
+      expect(accuracy).toBeGreaterThan(0.5); // on the pairs that are trained on
+      expect(margin).toBeGreaterThan(0);
+    }
+    const { base, local, federated } = result.evaluation;
+    expect(base).toMatchObject({ accuracy: 0.5, margin: 0 });
+    expect(base.loss).toBeCloseTo(Math.LN2, 6);
+    for (const { loss, perplexity, accuracy, margin, likelihoodAccuracy } of [local, federated]) {
+      expect(loss).toBeLessThan(base.loss);
+      expect(margin).toBeGreaterThan(0);
+      expect(accuracy).toBeGreaterThan(0.5);
+      for (const share of [accuracy, likelihoodAccuracy]) expect(share).toBeLessThanOrEqual(1);
+      expect(perplexity).toBeGreaterThan(1);
+    }
+  },
+);

@@ -106,6 +106,19 @@ describe('readPlan', () => {
       ['training.minLearningRate', '0.1', 'training.learningRate 0.0005'],
     ],
     [{ seed: -1 }, ['seed', 'found -1', 'at least 0']],
+    [{ objective: 'ppo' }, ['objective', '"ppo"', '"sft" or "dpo"']],
+    [{ training: { dpo: {} } }, ['training.dpo', '"dpo"', '"sft"']],
+    [{ objective: 'dpo', training: { dpo: { beta: 0 } } }, ['training.dpo.beta', 'found 0', 'more than 0']],
+    [
+      { objective: 'dpo', training: { dpo: { labelSmoothing: 0.5 } } },
+      ['training.dpo.labelSmoothing', 'found 0.5', 'less than 0.5'],
+    ],
+    [
+      { objective: 'dpo', training: { dpo: { loss: 'ipo', labelSmoothing: 0.1 } } },
+      ['training.dpo.labelSmoothing', '0.1', 'ipo'],
+    ],
+    [{ adapter: { start: { run: '../x' } } }, ['adapter.start.run', '"../x"', 'not a run identifier']],
+    [{ adapter: { start: { folder: 'x' } } }, ['adapter.start.folder', 'no such field', 'run']],
   ])('refuses %j by naming the field, what was found and what is allowed', (change, parts) => {
     const error = refusal({ name: 'x', model: 'tiny', ...change });
     expect(error.code).toBe('plan.invalid');
@@ -114,7 +127,6 @@ describe('readPlan', () => {
   });
 
   it.each([
-    [{ objective: 'dpo' }, ['objective', 'dpo', 'sft']],
     [{ federation: { mode: 'private' } }, ['federation.mode', 'private', 'inspected']],
     [{ federation: { codec: 'int8' } }, ['federation.codec', 'int8', 'f32']],
     [{ federation: { strategy: { name: 'scaffold' } } }, ['federation.strategy.name', 'scaffold', 'fedadam']],
@@ -127,6 +139,59 @@ describe('readPlan', () => {
 
   it('says that a text is not JSON', () => {
     expect(() => readPlan('name: clinics')).toThrow(/not JSON/);
+  });
+});
+
+describe('a plan for dpo', () => {
+  const read = (training: object) =>
+    readPlan(JSON.stringify({ name: 'x', model: 'tiny', objective: 'dpo', training })).training;
+
+  it('gets the defaults of its objective', () => {
+    const dpo = { beta: 0.1, labelSmoothing: 0, loss: 'sigmoid' };
+    expect(read({})).toMatchObject({ minLearningRate: 1e-5, dpo });
+    expect(read({ dpo: { beta: 0.5 } }).dpo).toEqual({ ...dpo, beta: 0.5 });
+    expect(read({ minLearningRate: 1e-7 }).minLearningRate).toBe(1e-7);
+    const sft = readPlan('{"name":"x","model":"tiny"}').training;
+    expect(sft.minLearningRate).toBe(1e-6);
+    expect(sft).not.toHaveProperty('dpo');
+  });
+
+  it('that starts below the lowest learning rate stays at its own', () => {
+    expect(read({ learningRate: 5e-6 })).toMatchObject({ learningRate: 5e-6, minLearningRate: 5e-6 });
+  });
+
+  it('is the same plan however often it is read, and its settings are part of its hash', () => {
+    const plan = (training: object) =>
+      pinPlan(readPlan(JSON.stringify({ name: 'x', model: 'tiny', objective: 'dpo', training })), model);
+    const plain = plan({});
+    expect(openPlan(encodePlan(plain), planHash(plain))).toEqual(plain);
+    expect(planHash(plan({ dpo: { beta: 0.1 }, minLearningRate: 1e-5 }))).toBe(planHash(plain));
+    expect(planHash(plan({ dpo: { beta: 0.2 } }))).not.toBe(planHash(plain));
+  });
+});
+
+describe('the start of a plan’s adapter', () => {
+  const start = { hash: 'ef'.repeat(32), size: 1234 };
+  const request = (adapter: object = {}) => readPlan(JSON.stringify({ name: 'x', model: 'tiny', adapter }));
+
+  it('is pinned by its hash, which the plan’s hash covers', () => {
+    const fresh = pinPlan(request(), model);
+    const pinned = pinPlan(request(), model, start);
+    expect(fresh.adapter).not.toHaveProperty('start');
+    expect(pinned.adapter.start).toEqual(start);
+    expect(planHash(pinned)).not.toBe(planHash(fresh));
+    expect(openPlan(encodePlan(pinned), planHash(pinned))).toEqual(pinned);
+    const other = pinPlan(request(), model, { ...start, hash: '01'.repeat(32) });
+    expect(planHash(other)).not.toBe(planHash(pinned));
+  });
+
+  it('that is a run has to be found before the plan can be pinned', () => {
+    const named = request({ start: { run: 'notes-1' } });
+    expect(() => pinPlan(named, model)).toThrow(expect.objectContaining({ code: 'plan.invalid' }));
+    expect(pinPlan(named, model, { ...start, run: 'notes-1' }).adapter.start).toEqual({
+      ...start,
+      run: 'notes-1',
+    });
   });
 });
 

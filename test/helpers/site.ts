@@ -82,7 +82,9 @@ export function makeTrainer(): FakeTrainer {
           { shape, data: data.map((value, index) => value + digest[index % 32] / 256) },
         ]),
       );
-      return { adapter, loss: 2, examples: request.examples.length, supervisedTokens: 99 };
+      const preference =
+        request.plan.objective === 'dpo' ? { accuracy: 0.75, margin: request.round + 0.5 } : undefined;
+      return { adapter, loss: 2, examples: request.examples.length, supervisedTokens: 99, preference };
     },
     close: () => Promise.resolve(),
   };
@@ -101,6 +103,17 @@ export async function importRows(folder: string, rows: number, as = 'notes'): Pr
   const file = join(folder, 'rows.jsonl');
   const lines = Array.from({ length: rows }, (_, row) =>
     JSON.stringify({ question: `q${row}`, answer: `a${row}` }),
+  );
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  await askSite({ folder, software: SOFTWARE }, 'import', { file, as });
+}
+
+/** Imports preference pairs. */
+export async function importPairs(folder: string, rows: number, as = 'pairs'): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'pairs.jsonl');
+  const lines = Array.from({ length: rows }, (_, row) =>
+    JSON.stringify({ prompt: `p${row}`, chosen: `yes ${row}`, rejected: `no ${row}` }),
   );
   writeFileSync(file, `${lines.join('\n')}\n`);
   await askSite({ folder, software: SOFTWARE }, 'import', { file, as });

@@ -73,6 +73,39 @@ describe('the trainer of a real site', () => {
     expect(children()).toBe(1);
   });
 
+  it('trains on pairs against the model alone, or against the adapter that the plan starts from', async () => {
+    const trainer = newTrainer();
+    const written = { ...request, objective: 'dpo' as const, model: 'tiny' };
+    const pairs = readPlan(JSON.stringify(written));
+    const examples = ['a', 'b', 'c'].map((content) => ({
+      kind: 'preference' as const,
+      prompt: [{ role: 'user' as const, content }],
+      chosen: 'yes',
+      rejected: 'no',
+    }));
+    const alone = { ...round({ plan: pinPlan(pairs, { id, sha256 }), examples }) };
+    const first = await trainer.train(alone);
+    // The loss is the mean of two steps, of which the first has no margin yet.
+    expect(first.loss).toBeLessThan(Math.log(2));
+    expect(first.preference?.accuracy).toBeGreaterThan(0.5);
+    expect(first.preference?.margin).toBeGreaterThan(0);
+
+    const started = { hash: 'ab'.repeat(32), size: 1 };
+    const onward = {
+      ...alone,
+      plan: pinPlan(pairs, { id, sha256 }, started),
+      base: first.adapter,
+      round: 1,
+    };
+    const kept = await trainer.train({ ...onward, reference: first.adapter });
+    const against = await newTrainer().train({ ...alone, base: first.adapter, round: 1 });
+    // Against itself the adapter begins with no margin; against the model it is ahead from the start.
+    expect(kept.preference?.margin).toBeLessThan(against.preference?.margin ?? 0);
+    expect(await trainer.train({ ...onward, reference: first.adapter })).toEqual(kept);
+    expect(await trainer.train(alone)).toEqual(first);
+    expect(children()).toBe(2);
+  });
+
   it('refuses another model than the plan pins, and ends the process', async () => {
     const other: Plan = { ...plan, model: { id: 'tiny', sha256: '0'.repeat(64) } };
     await expect(newTrainer().train(round({ plan: other }))).rejects.toMatchObject({

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { readTensors } from '../../core/federation/codec.ts';
+import { readPlan } from '../../core/federation/plan.ts';
 import { verifyLedger } from '../../core/federation/ledger-verification.ts';
+import type { HubEvent } from '../../core/hub/context.ts';
 import { initHub } from '../../core/hub/folder.ts';
 import { startHub } from '../../core/hub/hub.ts';
 import type { Hub } from '../../core/hub/hub.ts';
@@ -13,7 +15,7 @@ import { TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
 import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
-import { importRows, makePlan, makeTrainer, SOFTWARE, start } from '../helpers/site.ts';
+import { importPairs, importRows, makePlan, makeTrainer, SOFTWARE, start } from '../helpers/site.ts';
 import type { FakeTrainer } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
 
@@ -112,6 +114,40 @@ it('gives the very same adapter when a site and the hub are stopped in the middl
     witnesses: NAMES.map((name) => join(rough, name)),
   });
   expect(report).toMatchObject({ verified: true });
+});
+
+it('trains on pairs and tells the hub of every round how far they are told apart', async () => {
+  const events: HubEvent[] = [];
+  await initHub({ folder: join(root, 'hub'), name: 'clinics' });
+  hub = await startHub({
+    folder: join(root, 'hub'),
+    heartbeatSeconds: 1,
+    onEvent: (event) => void events.push(event),
+  });
+  for (const name of NAMES) {
+    const folder = join(root, name);
+    const invited = await hub.ask('invite', { site: name });
+    await askSite({ folder, software: SOFTWARE }, 'join', { invitation: invited.invitation });
+    await importPairs(folder, 10);
+    await askSite({ folder, software: SOFTWARE }, 'approve', { standing: true, dataset: 'pairs' });
+    await startSiteNamed(root, name);
+  }
+  const { model } = plan;
+  const request = readPlan(
+    JSON.stringify({
+      name: 'pairs',
+      model: 'tiny',
+      objective: 'dpo',
+      federation: { rounds: 2, minSites: 3 },
+    }),
+  );
+  await hub.ask('propose', { plan: request, model, configuration: TINY_CONFIGURATION });
+  await untilDone();
+  const told = { preferenceAccuracy: 0.75, supervisedTokens: 297, skippedRows: 0 };
+  expect(events.filter(({ type }) => type === 'round')).toMatchObject([
+    { round: 0, metrics: { ...told, preferenceMargin: 0.5 } },
+    { round: 1, metrics: { ...told, preferenceMargin: 1.5 } },
+  ]);
 });
 
 it('leaves no blobs at a site but the adapter', async () => {

@@ -7,7 +7,14 @@ import { describe, expect, it } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
 import { MESSAGES } from '../../core/federation/messages.ts';
 import type { Message, MessageOf } from '../../core/federation/messages.ts';
-import { DEFAULT_POLICY, parsePolicy, passGate, readPolicy, writePolicy } from '../../core/site/policy.ts';
+import {
+  DEFAULT_POLICY,
+  metricsThatMayLeave,
+  parsePolicy,
+  passGate,
+  readPolicy,
+  writePolicy,
+} from '../../core/site/policy.ts';
 import type { GateRequest, Policy } from '../../core/site/policy.ts';
 import { makePlan } from '../helpers/site.ts';
 
@@ -72,6 +79,15 @@ describe('the gate', () => {
       const forged = { type } as Message;
       expect([type, through({ kind: 'message', message: forged })]).toEqual([type, 'policy.message 3']);
     }
+  });
+});
+
+it('leaves out metrics that any of the policies does not name', () => {
+  const metrics = { supervisedTokens: 5, preferenceAccuracy: 0.75, preferenceMargin: 1.5, other: 3 };
+  const machine = { ...DEFAULT_POLICY, metrics: ['supervisedTokens', 'preferenceMargin', 'other'] };
+  expect(metricsThatMayLeave([DEFAULT_POLICY, machine], metrics)).toEqual({
+    supervisedTokens: 5,
+    preferenceMargin: 1.5,
   });
 });
 
