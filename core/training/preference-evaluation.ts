@@ -13,7 +13,6 @@ import type { AnswerScores } from './reference-cache.ts';
 import type { Reference } from './reference.ts';
 import type { PairResult, PreferenceRequest, PreferenceResult } from './requests.ts';
 import { engineAdapter, type TrainedAdapter } from './trained-adapter.ts';
-import { allTruncated } from './tokens.ts';
 
 interface Parts {
   readonly model: OpenModel;
@@ -37,7 +36,6 @@ export async function evaluatePreferences(
   const examples = examplesFor('dpo', request.examples);
   const text = { ...modelText(model, request), maxPromptLength: options.maxPromptLength };
   const kept = tokenizePreferences(examples, text);
-  if (kept.length === 0) throw allTruncated(examples.length, request.maxLength);
   const length = ({ chosen, rejected }: PreferenceTokens) => chosen.ids.length + rejected.supervisedTokens;
   kept.sort((a, b) => length(a.tokens) - length(b.tokens) || a.index - b.index);
   const results: PairResult[] = [];

@@ -1,6 +1,7 @@
 /** @file From a pair of answers to the tokens of both, cut to a length. */
 
 import { UNSUPERVISED } from '../engine/batch.ts';
+import { TributaryError } from '../errors.ts';
 import type { PreferenceExample } from './examples.ts';
 import type { ModelText } from './model-text.ts';
 import { tokenizeText, type TokenExample } from './tokens.ts';
@@ -68,13 +69,21 @@ function commonPrompt(one: TokenExample, other: TokenExample): number {
   return length;
 }
 
-/** Templates and tokenizes pairs; the index of each is its place among `examples`. */
+/**
+ * Templates and tokenizes pairs; the index of each is its place among `examples`.
+ * @throws TributaryError `data.all-truncated` when no pair keeps a difference
+ */
 export function tokenizePreferences(
   examples: readonly PreferenceExample[],
   text: PreferenceText,
 ): { readonly index: number; readonly tokens: PreferenceTokens }[] {
-  return examples.flatMap((example, index) => {
+  const kept = examples.flatMap((example, index) => {
     const tokens = tokenizePreference(example, text);
     return tokens ? [{ index, tokens }] : [];
   });
+  if (kept.length > 0) return kept;
+  throw new TributaryError(
+    'data.all-truncated',
+    `The answers of none of the ${examples.length} pairs differ within ${text.maxLength} tokens.`,
+  );
 }

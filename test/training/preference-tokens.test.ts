@@ -77,9 +77,12 @@ describe('tokens of a pair', () => {
     ['are cut away', pair('So.', 'No.'), 5],
   ])('are none where the answers %s', (_what, example, maxLength) => {
     expect(tokenize(example, maxLength, 10)).toBeNull();
-    const text = { template, tokenizer, maxLength, maxPromptLength: 10 };
-    const kept = tokenizePreferences([example, pair('a', 'b'), example], text);
-    expect(kept.map(({ index }) => index)).toEqual(maxLength === 5 ? [] : [1]);
+    const text = { template, tokenizer, maxLength: 1000, maxPromptLength: 10 };
+    const same = pair('So.', 'So.');
+    expect(tokenizePreferences([same, pair('a', 'b'), same], text).map(({ index }) => index)).toEqual([1]);
+    expect(() => tokenizePreferences([example], { ...text, maxLength })).toThrow(
+      `none of the 1 pairs differ within ${maxLength} tokens`,
+    );
   });
 
   it('keep the beginning token of a model that has one when the prompt is cut', () => {

@@ -12,7 +12,7 @@ import { tokenizePreferences, type PreferenceTokens } from '../preference-tokens
 import type { Reference } from '../reference.ts';
 import type { TrainRequest } from '../requests.ts';
 import type { TrainedAdapter } from '../trained-adapter.ts';
-import { allTruncated, type TokenExample } from '../tokens.ts';
+import type { TokenExample } from '../tokens.ts';
 import type { Objective } from './objective.ts';
 
 /** Both answers of each pair side by side; a pair's prompt is computed once. */
@@ -46,7 +46,6 @@ export function dpoObjective(
   const examples = examplesFor('dpo', request.examples);
   const text = { ...modelText(model, request), maxPromptLength: options.maxPromptLength };
   const kept = tokenizePreferences(examples, text);
-  if (kept.length === 0) throw allTruncated(examples.length, request.maxLength);
   const drawn = sampleRound({ ...request, examples: kept.map(({ tokens }) => tokens) });
   return {
     steps: drawn.length,
