@@ -77,9 +77,12 @@ function checkShape(
   { name, configuration }: FoundAdapter,
 ): void {
   const describe = (adapter: LoraConfiguration): string => {
-    const modules = targetedLinears(model, adapter).map(({ module }) => module.split('.').at(-1));
+    const parts = targetedLinears(model, adapter).map(({ module }) => module.split('.'));
+    const names = new Set(parts.map((path) => path.at(-1)));
+    const layers = new Set(parts.map((path) => path[2])); // of model.layers.0.self_attn.q_proj
     const scaling = adapter.rankStabilized === true ? ', scaled by alpha / √rank' : '';
-    return `rank ${adapter.rank}, alpha ${adapter.alpha}${scaling}, on ${[...new Set(modules)].join(', ')}`;
+    const where = layers.size < model.layers ? ` of the layers ${[...layers].join(', ')}` : '';
+    return `rank ${adapter.rank}, alpha ${adapter.alpha}${scaling}, on ${[...names].join(', ')}${where}`;
   };
   const [wanted, found] = [describe(plan.adapter), describe(configuration)];
   if (wanted === found) return;

@@ -20,7 +20,7 @@ export interface EngineTrainerOptions {
 interface Warm {
   readonly process: TrainerProcess;
   readonly key: string;
-  /** Hash of the adapter it keeps as the reference of pairs, or null where that is the model without one. */
+  /** The adapter, as its plan has it, that is kept as the reference of pairs; null: the model without one. */
   reference: string | null;
 }
 
@@ -67,10 +67,10 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
 
   /** Keeps the reference of the plan in the process, which remembers from round to round what it made of the pairs. */
   async function refer(to: Warm, { adapter }: Plan, reference: NamedTensors | null): Promise<void> {
-    const hash = reference === null ? null : (adapter.start?.hash ?? null);
-    if (to.reference === hash) return;
+    const name = reference && JSON.stringify(adapter);
+    if (to.reference === name) return;
     await to.process.call('setReference', reference && { configuration: adapter, tensors: reference });
-    to.reference = hash;
+    to.reference = name;
   }
 
   return {

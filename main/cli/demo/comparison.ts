@@ -1,7 +1,7 @@
 /** @file The other half of the demonstration: what a site reaches alone, and how all models do on held-out rows. */
 
 import type { PlanRequest } from '../../../core/federation/plan.ts';
-import { learningRateOfRound } from '../../../core/federation/schedule.ts';
+import { learningRateOfRound, trainableMatrices } from '../../../core/federation/schedule.ts';
 import type { TrainerProcess } from '../../../core/training/client.ts';
 import type { Institution, Institutions } from './institutions.ts';
 import { measure, meanOf, scoreOf, type Measured, type Score } from './measures.ts';
@@ -64,7 +64,8 @@ export async function compare(options: {
     for (let round = 0; round < rounds; round++) {
       const learningRate = learningRateOfRound(training, round, rounds);
       const seedParts = [settings.seed, round, name];
-      const request = { ...training, objective, examples, learningRate, seedParts };
+      const trainable = trainableMatrices(settings.adapter.variant, round);
+      const request = { ...training, objective, examples, learningRate, seedParts, trainable };
       await trainer.call('train', request, { signal, report: () => advance(1, `${name} alone`) });
     }
     local.push(await evaluate(`held-out rows, ${name} alone`));
