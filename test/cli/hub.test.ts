@@ -1,8 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readPlan } from '../../core/federation/plan.ts';
+import { writeAdapter } from '../../core/model/adapter.ts';
+import { initialAdapter } from '../../core/model/lora.ts';
+import { openTiny, TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import { captureOutput, run } from './capture.ts';
 
 const captured = captureOutput();
@@ -112,4 +115,29 @@ it('reads the same plan from YAML as from JSON', async () => {
   writeFileSync(yaml, 'name: [x');
   expect(await run('hub', 'propose', yaml, '--dir', hub)).toBe(2);
   expect(captured.error).toMatch(/^plan\.invalid: The plan is not YAML/);
+});
+
+it('starts a run from an adapter folder, named from where the command is given', async () => {
+  await result('hub', 'init', '--dir', hub, '--name', 'clinics');
+  const { identity } = openTiny();
+  const shape = { rank: 2, alpha: 4, targets: 'all-linear' as const };
+  const adapter = join(folder, 'adapter');
+  await writeAdapter(
+    adapter,
+    { configuration: shape, tensors: initialAdapter(TINY_CONFIGURATION, shape, 5) },
+    { identity, configuration: TINY_CONFIGURATION },
+  );
+  const file = join(folder, 'plan.json');
+  writeFileSync(file, JSON.stringify({ name: 'x', model: 'tiny', objective: 'dpo', adapter: shape }));
+  const fresh = await result('hub', 'propose', file, '--dir', hub);
+  const words = ['hub', 'propose', file, '--start', relative(process.cwd(), adapter), '--dir', hub];
+  const onward = await result(...words);
+  expect(onward.planHash).not.toBe(fresh.planHash);
+  expect((await result(...words)).planHash).toBe(onward.planHash);
+  const ledger = join(folder, 'ledger.jsonl');
+  await result('hub', 'ledger', '--dir', hub, '--out', ledger);
+  const entry = readFileSync(ledger, 'utf8')
+    .split('\n')
+    .find((line) => line.includes(String(onward.run)));
+  expect(entry).toContain('start');
 });

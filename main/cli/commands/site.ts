@@ -43,7 +43,7 @@ export function register(program: Command): void {
   command(data, 'import', 'import a JSONL file as a dataset: all of it or nothing')
     .argument('<file>')
     .requiredOption('--as <dataset>', 'name of the new dataset')
-    .option('--map <fields>', 'such as instruction=question,response=answer')
+    .option('--map <fields>', 'such as instruction=question,response=answer or prompt=…,chosen=…,rejected=…')
     .option('--skip-bad', 'leave broken lines out and count them')
     .action(importData);
   command(data, 'list', 'the datasets').action(listData);
