@@ -1,4 +1,4 @@
-/** @file The models Tributary knows by name, each pinned by its hash, and where they lie on this machine. */
+/** @file The models Tributary knows by name, and where they lie on this machine. */
 
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -55,20 +55,31 @@ const sourceSchema = z.discriminatedUnion('kind', [
 ]);
 export type ModelSource = z.infer<typeof sourceSchema>;
 
-const entrySchema = z.object({
-  id: z.string(),
-  /** For people. */
-  name: z.string(),
-  licence: z.string(),
-  file: fileName,
-  bytes: size,
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  parameters: size,
-  /** Enough to make an initial adapter without the file. */
-  configuration: configurationSchema,
-  /** Tried in this order. */
-  sources: z.array(sourceSchema),
-});
+const entrySchema = z
+  .object({
+    id: z.string(),
+    /** For people. */
+    name: z.string(),
+    licence: z.string(),
+    /** Codes of the languages that its makers name, the most important ones where they are many. */
+    languages: z.array(z.string().regex(/^[a-z]{2,3}$/)).min(1),
+    file: fileName,
+    /** Size of the file; about, where it is not pinned. */
+    bytes: size,
+    /** Null: unpinned, since the hash could not be checked. It is remembered at first use (`first-use.ts`). */
+    sha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .nullable(),
+    parameters: size,
+    /** Enough to make an initial adapter without the file, where that is pinned. */
+    configuration: configurationSchema,
+    /** Tried in this order. */
+    sources: z.array(sourceSchema),
+  })
+  .refine(({ sha256, sources }) => sha256 !== null || sources.every(({ kind }) => kind === 'hugging-face'), {
+    message: 'an unpinned model comes from a hub',
+  });
 export type CatalogueEntry = z.infer<typeof entrySchema>;
 
 /** The models of `resources/models.json`. */

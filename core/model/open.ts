@@ -10,6 +10,7 @@ import { createChatTemplate } from './chat-template.ts';
 import type { ChatTemplate } from './chat-template.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { rememberedSha256 } from './digest.ts';
+import { acceptHash, firstUses } from './first-use.ts';
 import { openGgufWeights } from './gguf-weights.ts';
 import { openGguf } from './gguf.ts';
 import { openHuggingFaceWeights } from './huggingface-weights.ts';
@@ -57,15 +58,9 @@ export async function openModel(reference: string): Promise<OpenModel> {
   try {
     checkWeights(parts.weights, path);
     const sha256 = await hashOf(isFolder ? weightFiles(path) : [path]);
-    const expected = findInCatalogue(reference);
-    if (expected !== undefined && expected.sha256 !== sha256) {
-      throw new TributaryError(
-        'model.hash-mismatch',
-        `${path} has sha256 ${sha256}, not ${expected.sha256}.`,
-      );
-    }
-    const id =
-      CATALOGUE.find((entry) => entry.sha256 === sha256)?.id ?? basename(path).replace(/\.gguf$/i, '');
+    const entry = findInCatalogue(reference);
+    if (entry !== undefined) await acceptHash(entry, { path, sha256 });
+    const id = entry?.id ?? (await idOf(sha256)) ?? basename(path).replace(/\.gguf$/i, '');
     const identity = { id, sha256, parameters: countParameters(parts.weights) };
     return {
       identity,
@@ -153,6 +148,13 @@ function templateOf(source: unknown, tokenizer: Tokenizer, beginning: string): C
     beginningOfSequence: beginning,
     endOfSequence: tokenizer.endOfSequence.text,
   });
+}
+
+/** The catalogue's name for a file: by its hash there, or by the hash of its first use. */
+async function idOf(sha256: string): Promise<string | undefined> {
+  const pinned = CATALOGUE.find((entry) => entry.sha256 === sha256)?.id;
+  if (pinned !== undefined) return pinned;
+  return Object.entries(await firstUses()).find(([, hash]) => hash === sha256)?.[0];
 }
 
 async function hashOf(files: readonly string[]): Promise<string> {

@@ -14,6 +14,11 @@ export async function fetchWithProgress(
   let source = '';
   const path = await fetchModel(entry, {
     signal: interruption(),
+    onFirstUse: (sha256) => {
+      output.line(`The catalogue does not pin ${entry.id}. The hash of what was fetched is remembered here:`);
+      output.line(`  sha256 ${sha256}`);
+      output.event('first-use', { model: entry.id, sha256 });
+    },
     onProgress: (state) => {
       if (state.source !== source) output.event('source', { source: state.source });
       source = state.source;

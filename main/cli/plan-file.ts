@@ -40,7 +40,7 @@ function yamlToJson(text: string): string {
 }
 
 /**
- * The model that a plan names or pins, with its dimensions. For the catalogue's models they come from the
+ * The model that a plan names or pins, with its dimensions. For models that the catalogue pins they come from the
  * catalogue, so that a hub needs no weights; others are opened by their name or at `path`.
  */
 export async function findModel(reference: PlanRequest['model'], path?: string): Promise<FoundModel> {
@@ -48,7 +48,7 @@ export async function findModel(reference: PlanRequest['model'], path?: string):
   const name = typeof reference === 'string' ? reference : reference.id;
   const entry =
     pinned === undefined ? findInCatalogue(name) : CATALOGUE.find(({ sha256 }) => sha256 === pinned);
-  if (entry !== undefined) {
+  if (entry !== undefined && entry.sha256 !== null) {
     return { model: { id: entry.id, sha256: entry.sha256 }, configuration: entry.configuration };
   }
   const model = await openModel(path ?? name);

@@ -86,8 +86,15 @@ describe('models', () => {
 
   it('lists the catalogue and says what has been fetched', async () => {
     expect(await run('models', 'list', '--json')).toBe(0);
-    const { models } = JSON.parse(captured.out) as { models: { id: string; fetched: boolean }[] };
-    expect(models).toMatchObject([{ id: 'smollm2-135m-instruct', fetched: false }]);
+    const { models } = JSON.parse(captured.out) as {
+      models: { id: string; fetched: boolean; pinned: boolean }[];
+    };
+    expect(models[0]).toMatchObject({ id: 'smollm2-135m-instruct', fetched: false, pinned: true });
+    expect(models.at(-1)).toMatchObject({ sha256: null, fetched: false, pinned: false });
+    captured.out = '';
+    expect(await run('models', 'list')).toBe(0);
+    expect(captured.out).toMatch(/smollm2-135m-instruct .* pinned .* no/);
+    expect(captured.out).toMatch(/llama-3.2-1b-instruct .* Llama 3.2 Community License .* unpinned/);
   });
 
   it('finds a fetched file that is not the one of the catalogue', async () => {

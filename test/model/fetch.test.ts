@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -19,8 +20,9 @@ import { findInCatalogue } from '../../core/model/catalogue.ts';
 import type { CatalogueEntry } from '../../core/model/catalogue.ts';
 import { fetchModel } from '../../core/model/fetch.ts';
 import type { FetchOptions, FetchProgress } from '../../core/model/fetch.ts';
+import { firstUses } from '../../core/model/first-use.ts';
 import { extractMember } from '../../core/model/fetching/zip.ts';
-import { temporaryFolder } from './fixtures.ts';
+import { countingTensor, ggufBytes, llamaMetadata, temporaryFolder } from './fixtures.ts';
 
 const content = Buffer.alloc(300_000);
 for (let at = 0; at < content.length; at++) content[at] = (at * 31 + (at >> 8)) & 255;
@@ -76,7 +78,7 @@ async function hub(
   return { url: `http://127.0.0.1:${address.port}`, ranges, paths };
 }
 
-function serveRange(request: IncomingMessage, response: ServerResponse, bytes = content): Buffer {
+function serveRange(request: IncomingMessage, response: ServerResponse, bytes: Buffer = content): Buffer {
   const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
   const status = start > 0 ? 206 : 200;
   const part = bytes.subarray(start);
@@ -267,6 +269,111 @@ describe('on this machine', () => {
     const error = await failure(fetchModel(entryOf([hubSource]), { ...quick, folder, hub: url }));
     expect(error.code).toBe('disk.full');
     expect(readdirSync(folder)).toContain('model.gguf.hugging-face.part');
+  });
+});
+
+describe('a model that the catalogue does not pin', () => {
+  const model = ggufBytes(llamaMetadata, [countingTensor('token_embd.weight', 512, 64)]);
+  const changed = ggufBytes(llamaMetadata, [countingTensor('token_embd.weight', 256, 64)]);
+  const hashOf = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+  const unpinned: CatalogueEntry = { ...entryOf([hubSource]), id: 'unpinned', sha256: null, bytes: 100_000 };
+  const serving = (bytes: Buffer) =>
+    hub((request, response) => response.end(serveRange(request, response, bytes)));
+
+  it('shows the hash at first use, remembers it, and says nothing more', async () => {
+    const { url } = await serving(model);
+    const folder = newFolder();
+    const seen: string[] = [];
+    const progress: FetchProgress[] = [];
+    const options: FetchOptions = {
+      ...quick,
+      folder,
+      hub: url,
+      onFirstUse: (hash) => seen.push(hash),
+      onProgress: (step) => progress.push(step),
+    };
+    const path = await fetchModel(unpinned, options);
+    expect(readFileSync(path).equals(model)).toBe(true);
+    expect(seen).toEqual([hashOf(model)]);
+    expect(await firstUses(folder)).toEqual({ unpinned: hashOf(model) });
+    expect(progress.filter(({ phase, fraction }) => phase !== 'done' && (fraction ?? 0) >= 1)).toEqual([]);
+    rmSync(path);
+    await fetchModel(unpinned, options);
+    await fetchModel(unpinned, options);
+    expect(seen).toHaveLength(1);
+  });
+
+  it('refuses another file later, fetched or put there by hand', async () => {
+    const folder = newFolder();
+    const path = await fetchModel(unpinned, { ...quick, folder, hub: (await serving(model)).url });
+    rmSync(path);
+    const { url } = await serving(changed);
+    const fetched = await failure(fetchModel(unpinned, { ...quick, folder, hub: url }));
+    expect(fetched.code).toBe('model.hash-mismatch');
+    expect(fetched.message).toContain(hashOf(model));
+    expect(fetched.message).toContain(hashOf(changed));
+    expect(fetched.hint).toContain(join(folder, 'first-use.json'));
+    expect(readdirSync(folder).sort()).toEqual(['.digests.json', 'first-use.json']);
+    writeFileSync(path, changed);
+    expect((await failure(fetchModel(unpinned, { ...quick, folder, hub: url }))).code).toBe(
+      'model.hash-mismatch',
+    );
+    expect(existsSync(path)).toBe(true);
+  });
+
+  it('trusts a file put there by hand at its first use', async () => {
+    const folder = newFolder();
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'model.gguf'), model);
+    await fetchModel(unpinned, { folder, hub: 'http://127.0.0.1:9' });
+    expect(await firstUses(folder)).toEqual({ unpinned: hashOf(model) });
+  });
+
+  it.each<[string, Answer, RegExp]>([
+    ['sends a page', (_, response) => response.setHeader('content-length', 9).end('<html>ok!'), /not a GGUF/],
+    ['does not say how large it is', (_, response) => response.end(model), /how large/],
+    ['is not there', (_, response) => response.writeHead(404).end(), /404/],
+  ])('trusts nothing when the hub %s', async (_, answer, words) => {
+    const folder = newFolder();
+    const { url } = await hub((request, response, count) => {
+      if (words.source === 'how large') response.setHeader('transfer-encoding', 'chunked');
+      answer(request, response, count);
+    });
+    const error = await failure(fetchModel(unpinned, { ...quick, folder, hub: url }));
+    expect(error.code).toBe('model.not-reachable');
+    expect(error.message).toMatch(words);
+    expect(await firstUses(folder)).toEqual({});
+    expect(existsSync(join(folder, 'model.gguf'))).toBe(false);
+  });
+
+  it('goes on after a cut only with the same file', async () => {
+    const served = (etags: readonly string[]) =>
+      hub((request, response, count) => {
+        const etag = etags[count - 1];
+        const isSame = request.headers['if-range'] === etag;
+        if (!isSame) delete request.headers.range;
+        response.setHeader('etag', etag);
+        const part = serveRange(request, response, etag === '"new"' ? changed : model);
+        if (count === 1) response.write(part.subarray(0, 50_000));
+        else response.end(part);
+      });
+    const same = await served(['"one"', '"one"']);
+    const folder = newFolder();
+    const path = await fetchModel(unpinned, { ...quick, folder, hub: same.url });
+    expect(readFileSync(path).equals(model)).toBe(true);
+    expect(same.ranges).toEqual([undefined, expect.stringMatching(/^bytes=\d+-$/)]);
+    const other = await served(['"one"', '"new"']);
+    const second = newFolder();
+    const replaced = await fetchModel(unpinned, { ...quick, folder: second, hub: other.url });
+    expect(readFileSync(replaced).equals(changed)).toBe(true);
+  });
+
+  it('does not trust anew because its memory is broken', async () => {
+    const folder = newFolder();
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'model.gguf'), model);
+    writeFileSync(join(folder, 'first-use.json'), '{');
+    expect((await failure(fetchModel(unpinned, { folder }))).code).toBe('model.damaged');
   });
 });
 

@@ -1,4 +1,4 @@
-/** @file Downloads one pinned file over HTTP, resuming where an earlier attempt stopped. */
+/** @file Downloads one file over HTTP, resuming where an earlier attempt stopped. */
 
 import { open, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
@@ -6,8 +6,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 export interface HttpFile {
   readonly url: string;
-  /** Exact size in bytes; an answer of another size is not the file. */
-  readonly bytes: number;
+  /**
+   * Exact size in bytes; an answer of another size is not the file. Null: as the server says, and what was received
+   * is gone on from only while the server says that it still has the same file (If-Range, RFC 9110, section 13.1.5).
+   */
+  readonly bytes: number | null;
   /** Where the partial file lies; kept on failure, so that the next attempt goes on from it. */
   readonly partial: string;
 }
@@ -33,9 +36,10 @@ class Refusal extends Error {}
  */
 export async function downloadHttp(file: HttpFile, options: HttpOptions): Promise<void> {
   let answered = false;
+  const seen: Seen = { bytes: file.bytes, validator: null };
   for (let attempt = 0; ; attempt++) {
     try {
-      await receive(file, options, () => (answered = true));
+      await receive({ ...file, seen }, options, () => (answered = true));
       return;
     } catch (error) {
       const isFinal = error instanceof Refusal || isSystemError(error) || options.signal?.aborted === true;
@@ -54,20 +58,39 @@ function isSystemError(error: unknown): boolean {
   );
 }
 
-async function receive(file: HttpFile, options: HttpOptions, onAnswer: () => void): Promise<void> {
+/** What is known of a file from the answers so far. */
+interface Seen {
+  bytes: number | null;
+  /** Strong ETag of a file whose size and hash are not known beforehand. */
+  validator: string | null;
+}
+
+async function receive(
+  file: HttpFile & { seen: Seen },
+  options: HttpOptions,
+  onAnswer: () => void,
+): Promise<void> {
+  const { seen } = file;
   const start = await sizeOf(file.partial);
-  if (start === file.bytes) return;
-  if (start > file.bytes) await rm(file.partial);
-  const from = start > file.bytes ? 0 : start;
+  if (start === seen.bytes) return;
+  const isUnusable = start > (seen.bytes ?? 0) || (file.bytes === null && seen.validator === null);
+  if (isUnusable) await rm(file.partial, { force: true });
+  const from = isUnusable ? 0 : start;
   const watchdog = createWatchdog(options);
   try {
     watchdog.expect(options.answerTimeout, 'no answer');
     const response = await fetch(file.url, {
-      headers: { 'accept-encoding': 'identity', ...(from > 0 && { range: `bytes=${from}-` }) },
+      headers: {
+        'accept-encoding': 'identity',
+        ...(from > 0 && { range: `bytes=${from}-` }),
+        ...(from > 0 && seen.validator !== null && { 'if-range': seen.validator }),
+      },
       signal: watchdog.signal,
     });
     onAnswer();
-    const offset = acceptedOffset(response, { from, bytes: file.bytes });
+    if (file.bytes === null && response.status === 200) describe(response, seen);
+    const bytes = seen.bytes ?? 0;
+    const offset = acceptedOffset(response, { from, bytes });
     if (offset === null) {
       await rm(file.partial, { force: true });
       throw new Error('it could not resume');
@@ -78,13 +101,12 @@ async function receive(file: HttpFile, options: HttpOptions, onAnswer: () => voi
       let position = offset;
       for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
         watchdog.expect(options.stallTimeout, 'the connection stalled');
-        if (position + chunk.length > file.bytes) throw new Refusal('it sent more than the file holds');
+        if (position + chunk.length > bytes) throw new Refusal('it sent more than the file holds');
         await writeAll(handle, chunk, position);
         position += chunk.length;
         options.onBytes(position);
       }
-      if (position < file.bytes)
-        throw new Error(`the connection ended after ${position} of ${file.bytes} bytes`);
+      if (position < bytes) throw new Error(`the connection ended after ${position} of ${bytes} bytes`);
     } finally {
       await handle.close();
     }
@@ -93,6 +115,15 @@ async function receive(file: HttpFile, options: HttpOptions, onAnswer: () => voi
   } finally {
     watchdog.stop();
   }
+}
+
+/** Takes size and validator of a whole file from the answer; a weak validator does not vouch for bytes. */
+function describe({ headers }: Response, seen: Seen): void {
+  const length = headers.get('content-length');
+  const validator = headers.get('etag');
+  if (length === null) throw new Refusal('it does not say how large its file is');
+  seen.bytes = Number(length);
+  seen.validator = validator === null || validator.startsWith('W/') ? null : validator;
 }
 
 /** The position at which the answer goes on, or null where the server cannot continue from ours. */

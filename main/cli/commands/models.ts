@@ -9,7 +9,9 @@ import { TributaryError } from '../../../core/errors.ts';
 import { CATALOGUE, findInCatalogue, modelFolder } from '../../../core/model/catalogue.ts';
 import type { CatalogueEntry } from '../../../core/model/catalogue.ts';
 import { sha256OfFile } from '../../../core/model/digest.ts';
+import { firstUses } from '../../../core/model/first-use.ts';
 import { openModel } from '../../../core/model/open.ts';
+import { memoryTier, trainingMemory } from '../../../core/model/requirements.ts';
 import { runs } from '../command.ts';
 import { fetchWithProgress } from '../fetching.ts';
 import { formatBytes, formatTable } from '../format.ts';
@@ -32,28 +34,52 @@ export function register(program: Command): void {
     .action(addModel);
   models
     .command('verify')
-    .description("compare a fetched model with the catalogue's hash")
+    .description("compare a fetched model with the catalogue's hash, or with that of its first use")
     .argument('[model]', 'id in the catalogue; without it every fetched model')
     .action(verifyModels);
 }
 
-const listModels = runs(z.object({}), (_, { output }) => {
+const listModels = runs(z.object({}), async (_, { output }) => {
+  const trusted = await firstUses();
   const rows = CATALOGUE.map((entry) => {
+    const { id, name, licence, languages, bytes, sha256, parameters, configuration } = entry;
     const path = placeOf(entry);
-    const { id, name, licence, bytes, sha256, parameters } = entry;
-    return { id, name, licence, bytes, sha256, parameters, path, fetched: existsSync(path) };
-  });
-  const table = formatTable(
-    ['id', 'name', 'size', 'licence', 'here'],
-    rows.map(({ id, name, bytes, licence, fetched }) => [
+    const memory = {
+      int4: trainingMemory(configuration, 'int4'),
+      f32: trainingMemory(configuration, 'f32'),
+    };
+    const hash = { sha256: sha256 ?? trusted[id] ?? null, pinned: sha256 !== null };
+    return {
       id,
       name,
-      formatBytes(bytes),
       licence,
+      languages,
+      bytes,
+      ...hash,
+      parameters,
+      memory,
+      path,
+      fetched: existsSync(path),
+    };
+  });
+  const tier = (bytes: number): string => `${memoryTier(bytes)} GB`;
+  const table = formatTable(
+    ['id', 'size', 'computer for int4', 'for f32', 'languages', 'licence', 'hash', 'here'],
+    rows.map(({ id, bytes, memory, languages, licence, pinned, sha256, fetched }) => [
+      id,
+      `${pinned ? '' : 'about '}${formatBytes(bytes)}`,
+      tier(memory.int4),
+      tier(memory.f32),
+      languages.length > 4
+        ? `${languages.slice(0, 3).join(' ')} +${languages.length - 3}`
+        : languages.join(' '),
+      licence,
+      pinned ? 'pinned' : sha256 === null ? 'unpinned' : 'first use',
       fetched ? 'yes' : 'no',
     ]),
   );
   for (const line of table) output.line(line);
+  output.line('Memory is computed for one text of 512 tokens at a time, with 2 GB left to other programs.');
   output.line(
     'Also tiny, a small random model for trials, and any GGUF file or Hugging Face folder by its path.',
   );
@@ -71,7 +97,9 @@ const fetchOne = runs(
     const entry = inCatalogue(model);
     const path = await fetchWithProgress(entry, { output, interruption, progress });
     output.line(path);
-    output.result({ model: entry.id, path, bytes: entry.bytes, sha256: entry.sha256 });
+    const { size: bytes } = await stat(path);
+    const sha256 = entry.sha256 ?? (await firstUses())[entry.id];
+    output.result({ model: entry.id, path, bytes, sha256, pinned: entry.sha256 !== null });
   },
 );
 
@@ -97,23 +125,24 @@ const verifyModels = runs(
     if (model !== undefined && present.length === 0) {
       throw new TributaryError('model.not-found', `${model} is not on this machine (${placeOf(wanted[0])}).`);
     }
+    const trusted = await firstUses();
     const results = [];
     for (const entry of present) {
       const path = placeOf(entry);
       const { size } = await stat(path);
       const display = progress(`Checking ${entry.id}`);
       const sha256 = await sha256OfFile(path, (bytes) => display.update(bytes, size));
-      const verified = sha256 === entry.sha256;
-      display.finish(`${entry.id}: ${verified ? 'intact' : 'not the file of the catalogue'}.`);
+      const expected = entry.sha256 ?? trusted[entry.id] ?? null;
+      const verified = expected === null ? null : sha256 === expected;
+      const verdict =
+        verified === null ? 'not pinned and not used yet' : verified ? 'intact' : 'another file';
+      display.finish(`${entry.id}: ${verdict} (sha256 ${sha256}).`);
       results.push({ id: entry.id, path, sha256, verified });
     }
     if (results.length === 0) output.line('No model of the catalogue lies on this machine.');
-    const broken = results.find(({ verified }) => !verified);
+    const broken = results.find(({ verified }) => verified === false);
     if (broken !== undefined) {
-      throw new TributaryError(
-        'model.hash-mismatch',
-        `${broken.path} has another hash than the catalogue says.`,
-      );
+      throw new TributaryError('model.hash-mismatch', `${broken.path} has another hash than it should have.`);
     }
     output.result({ models: results });
   },
