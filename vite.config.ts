@@ -12,6 +12,7 @@ export default defineConfig({
       input: {
         tributary: 'main/cli/tributary.ts',
         'training-process': 'core/training/process.ts',
+        'device-probe': 'core/engine/device-probe.ts',
         golden: 'test/golden/run.ts',
         interop: 'test/interop/peft.ts',
         'webgpu-check': 'test/engine/webgpu-check.ts',

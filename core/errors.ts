@@ -49,6 +49,9 @@ const rows = {
   'training.not-finite': { hint: 'Lower the learning rate, or look for damaged rows in the data.' },
   'template.none': { hint: 'Choose --template alpaca or vicuna.' },
   'engine.precision-unavailable': { hint: 'Choose --precision f32, or a model file with four-bit weights.' },
+  'engine.device-unavailable': {
+    hint: 'Choose --device auto or cpu, or install the driver of the device; `tributary doctor` says what works.',
+  },
   'adapter.not-found': { hint: 'Name a folder with adapter_config.json and adapter_model.safetensors.' },
   'adapter.damaged': { hint: 'Copy the adapter folder again from where it was written.' },
   'adapter.unsupported': { hint: 'Use a plain LoRA adapter, as PEFT writes it by default.' },

@@ -1,14 +1,141 @@
-/** @file Where graphs run. */
+/** @file Where graphs run: which devices there are, which can be used here, and which is chosen. */
+
+import { spawn } from 'node:child_process';
+
+import { z } from 'zod';
+
+import { TributaryError } from '../errors.ts';
+import { programPath } from '../programs.ts';
 
 /** What Tributary computes on; the CPU is always there. */
-export const DEVICES = ['cpu', 'cuda', 'webgpu', 'directml', 'coreml'] as const;
+export const DEVICES = ['cpu', 'webgpu', 'cuda', 'directml', 'coreml'] as const;
 export type Device = (typeof DEVICES)[number];
+
+/** `auto` stands for the fastest one that works. */
+export type RequestedDevice = Device | 'auto';
 
 /** ONNX Runtime's names of the providers. */
 export const PROVIDERS: Readonly<Record<Device, string>> = {
   cpu: 'cpu',
-  cuda: 'cuda',
   webgpu: 'webgpu',
+  cuda: 'cuda',
   directml: 'dml',
   coreml: 'coreml',
 };
+
+const probed = z.union([
+  z.object({ device: z.enum(DEVICES), milliseconds: z.number(), cpuMilliseconds: z.number() }),
+  z.object({ device: z.enum(DEVICES), problem: z.string() }),
+]);
+
+/** What trying a device showed: how long a chain of matrix products takes there and on the CPU, or why it fails. */
+export type Probe = z.output<typeof probed>;
+
+/** A device has to be so many times as fast as the CPU to be chosen, so that the choice is the same every time. */
+const CLEARLY_FASTER = 1.5;
+
+export interface DeviceChoice {
+  readonly device: Device;
+  /** One or two sentences: what was tried, what it showed, what is used. */
+  readonly reason: string;
+}
+
+/**
+ * Tries devices, each by computing on it, in a process of its own: a driver that crashes takes that process along and
+ * no other.
+ * @param devices those to be tried, by default all that this build of ONNX Runtime has a provider for
+ * @param environment of that process
+ */
+export async function probeDevices(
+  devices?: readonly Device[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<Probe[]> {
+  const found: Probe[] = [];
+  let left = devices ?? (await offeredDevices());
+  while (left.length > 0) {
+    const { lines, end } = await runProbe(left, environment);
+    const answers = lines.map((line) => probed.parse(JSON.parse(line)));
+    found.push(...answers);
+    left = left.filter((device) => !answers.some((answer) => answer.device === device));
+    // Whatever it was trying when it ended early is the one that ended it.
+    if (left.length > 0) {
+      found.push({ device: left[0], problem: `trying it ended the process (${end})` });
+      left = left.slice(1);
+    }
+  }
+  return found;
+}
+
+/** Devices other than the CPU that this build of ONNX Runtime names; whether they work, a probe shows. */
+export async function offeredDevices(): Promise<Device[]> {
+  const { default: runtime } = await import('onnxruntime-node');
+  const names = runtime.listSupportedBackends().map(({ name }) => name);
+  return DEVICES.filter((device) => device !== 'cpu' && names.includes(PROVIDERS[device]));
+}
+
+/**
+ * The device to compute on.
+ * @param probe tries devices; all that are offered when it is given none
+ * @throws TributaryError `engine.device-unavailable` when one was asked for by name and cannot be used
+ */
+export async function chooseDevice(
+  requested: RequestedDevice,
+  probe: (devices?: readonly Device[]) => Promise<readonly Probe[]> = probeDevices,
+): Promise<DeviceChoice> {
+  if (requested === 'cpu') return { device: 'cpu', reason: 'The CPU computes, as was asked for.' };
+  if (requested === 'auto') return fastest(await probe());
+  const [found] = await probe([requested]);
+  if ('problem' in found) {
+    throw new TributaryError(
+      'engine.device-unavailable',
+      `${requested} was asked for and cannot be used: ${found.problem}.`,
+    );
+  }
+  return { device: requested, reason: `${requested} computes, as was asked for; ${timing(found)}.` };
+}
+
+function fastest(probes: readonly Probe[]): DeviceChoice {
+  const working = probes
+    .flatMap((one) => ('problem' in one ? [] : [one]))
+    .sort((a, b) => a.milliseconds - b.milliseconds);
+  const best = working.find((one) => one.milliseconds * CLEARLY_FASTER <= one.cpuMilliseconds);
+  if (best) return { device: best.device, reason: `${best.device} was chosen: ${timing(best)}.` };
+  const reasons = probes.map((one) =>
+    'problem' in one
+      ? `${one.device} cannot be used: ${one.problem}`
+      : `${one.device} is not clearly faster: ${timing(one)}`,
+  );
+  return { device: 'cpu', reason: `The CPU computes. ${reasons.map((text) => `${text}.`).join(' ')}`.trim() };
+}
+
+/** How a device that works compares with the CPU. */
+export function timing({
+  device,
+  milliseconds,
+  cpuMilliseconds,
+}: Exclude<Probe, { problem: string }>): string {
+  return `a chain of matrix products took ${milliseconds.toFixed(0)} ms on ${device} and ${cpuMilliseconds.toFixed(0)} ms on the CPU`;
+}
+
+function runProbe(
+  devices: readonly Device[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ lines: string[]; end: string }> {
+  // What drivers and ONNX Runtime complain of is for nobody to read: the answers say it in short.
+  const stdio = ['ignore', 'pipe', 'ignore'] as const;
+  const child = spawn(process.execPath, [programPath('device-probe'), ...devices], {
+    env,
+    stdio: [...stdio],
+  });
+  let text = '';
+  child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) =>
+      resolve({
+        lines: text.split('\n').filter((line) => line.endsWith('}')),
+        end: signal ? `signal ${signal}` : `status ${code ?? 'unknown'}`,
+      }),
+    );
+  });
+}

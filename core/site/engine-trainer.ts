@@ -1,5 +1,6 @@
 /** @file The round trainer of a real site: a training process that is started when a round needs it. */
 
+import type { DeviceChoice, RequestedDevice } from '../engine/devices.ts';
 import { TributaryError } from '../errors.ts';
 import type { ModelIdentity, Plan } from '../federation/plan.ts';
 import { trainableMatrices } from '../federation/schedule.ts';
@@ -12,6 +13,10 @@ import type { RoundResult, RoundTrainer } from './trainer.ts';
 export interface EngineTrainerOptions {
   /** Path of a model that is not in the catalogue, where the site has one. */
   readonly model?: string;
+  /** Where to compute; default the CPU. */
+  readonly device?: RequestedDevice;
+  /** Told the device whenever a model is opened, and why it is that one. */
+  readonly onDevice?: (choice: DeviceChoice) => void;
   /** Threads of the engine; default all cores. The same number repeats a round bit for bit. */
   readonly threads?: number;
 }
@@ -49,9 +54,10 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
       const opened = await process.call('open', {
         model: referenceTo(model, options.model),
         precision: training.precision,
-        device: 'cpu',
+        device: options.device ?? 'cpu',
         threads: options.threads,
       });
+      options.onDevice?.({ device: opened.device, reason: opened.deviceReason });
       if (opened.identity.sha256 !== model.sha256) {
         throw new TributaryError(
           'model.hash-mismatch',

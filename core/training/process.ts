@@ -24,8 +24,8 @@ const handlers: Handlers = {
     await trainer?.close();
     trainer = null;
     trainer = await Trainer.open(options);
-    const { identity, precision, device } = trainer;
-    return { identity, precision, device };
+    const { identity, precision, device, deviceReason } = trainer;
+    return { identity, precision, device, deviceReason };
   },
   setAdapter: (adapter) => {
     open().setAdapter(adapter);

@@ -22,7 +22,13 @@ import type {
 export interface Calls {
   open: {
     question: TrainerOptions;
-    answer: { identity: ModelIdentity; precision: Precision; device: Device };
+    answer: {
+      identity: ModelIdentity;
+      precision: Precision;
+      device: Device;
+      /** Why it is this device. */
+      deviceReason: string;
+    };
     report: never;
   };
   setAdapter: {

@@ -1,6 +1,6 @@
 /** @file What a trainer is asked and what it answers. */
 
-import type { Device } from '../engine/engine.ts';
+import type { RequestedDevice } from '../engine/devices.ts';
 import type { SamplingOptions } from '../engine/sampling.ts';
 import type { Trainable } from '../model/lora.ts';
 import type { ControlVariates, ControlVariatesAfter } from './control-variates.ts';
@@ -16,7 +16,7 @@ export interface TrainerOptions {
   /** Catalogue id, `tiny` or a path. */
   readonly model: string;
   readonly precision: RequestedPrecision;
-  readonly device: Device;
+  readonly device: RequestedDevice;
   /** Threads inside one operator; default all cores. */
   readonly threads?: number;
 }

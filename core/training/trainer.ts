@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 
 import type { Precision } from '../engine/base-weights.ts';
-import { Engine, type Device } from '../engine/engine.ts';
+import { chooseDevice, type Device } from '../engine/devices.ts';
+import { Engine } from '../engine/engine.ts';
 import type { Parameters } from '../engine/parameters.ts';
 import { dataFolder } from '../folders.ts';
 import { readAdapter, writeAdapter } from '../model/adapter.ts';
@@ -35,6 +36,8 @@ import { gradientsOf, trainSteps } from './training-loop.ts';
 
 export class Trainer {
   readonly identity: OpenModel['identity'];
+  /** Why it computes on this device. */
+  readonly deviceReason: string;
   readonly #model: OpenModel;
   readonly #engine: Engine;
   #adapter: TrainedAdapter | null = null;
@@ -43,19 +46,22 @@ export class Trainer {
   /** Kept from one training of an adapter to the next. */
   #gradients: Parameters | null = null;
 
-  private constructor(model: OpenModel, engine: Engine) {
+  private constructor(model: OpenModel, engine: Engine, deviceReason: string) {
     this.#model = model;
     this.#engine = engine;
     this.identity = model.identity;
+    this.deviceReason = deviceReason;
   }
 
-  /** @throws TributaryError of `openModel`, or `engine.precision-unavailable` */
+  /** @throws TributaryError of `openModel`, `engine.precision-unavailable` or `engine.device-unavailable` */
   static async open(options: TrainerOptions): Promise<Trainer> {
     const model = await openModel(options.model);
     try {
+      const { device, reason } = await chooseDevice(options.device);
       const precision = choosePrecision(options.precision, model);
       const cache = join(dataFolder(), 'cache', model.identity.sha256);
-      return new Trainer(model, new Engine(model.weights, { ...options, precision, cache }));
+      const engine = new Engine(model.weights, { ...options, precision, device, cache });
+      return new Trainer(model, engine, reason);
     } catch (error) {
       model.close();
       throw error;

@@ -3,6 +3,7 @@
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { dirname } from 'node:path';
+import { chooseDevice, probeDevices, timing } from '../../core/engine/devices.ts';
 import { formatBytes } from './format.ts';
 
 export interface Finding {
@@ -22,6 +23,7 @@ export async function diagnose(modelFolder: string): Promise<Finding[]> {
   return [
     nodeVersion(process.versions.node),
     await engine(),
+    ...(await devices()),
     await database(),
     cores(availableParallelism()),
     memory(totalmem(), freemem()),
@@ -48,6 +50,28 @@ async function engine(): Promise<Finding> {
     return { name: 'engine', verdict: 'ok', text: `ONNX Runtime loads, with ${backends.join(', ')}.` };
   } catch (error) {
     return { name: 'engine', verdict: 'problem', text: `ONNX Runtime does not load: ${reason(error)}.` };
+  }
+}
+
+/** What each device other than the CPU showed when it was tried, and what `auto` stands for. */
+export async function devices(probe = probeDevices): Promise<Finding[]> {
+  try {
+    const probes = await probe();
+    const choice = await chooseDevice('auto', () => Promise.resolve(probes));
+    const tried = probes.map((one): Finding => {
+      const text =
+        'problem' in one
+          ? `${one.device} cannot be used: ${one.problem}.`
+          : `${one.device} works: ${timing(one)}.`;
+      return { name: one.device, verdict: 'ok', text };
+    });
+    const chosen =
+      choice.device === 'cpu'
+        ? 'With --device auto the CPU computes.'
+        : `With --device auto ${choice.reason}`;
+    return [...tried, { name: 'device', verdict: 'ok', text: chosen }];
+  } catch (error) {
+    return [{ name: 'device', verdict: 'warning', text: `No device could be tried: ${reason(error)}.` }];
   }
 }
 

@@ -2,16 +2,18 @@
 
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { DEVICES } from '../../core/engine/devices.ts';
 import { TrainerProcess } from '../../core/training/client.ts';
 import type { Calls } from '../../core/training/protocol.ts';
 import { TEMPLATE_NAMES } from '../../core/training/templates.ts';
 import { wholeNumber } from './command.ts';
+import type { Output } from './output.ts';
 
 /** Options of the engine. */
 export const engineOptions = z.object({
   model: z.string(),
   precision: z.enum(['auto', 'f32', 'int4']),
-  device: z.enum(['cpu']),
+  device: z.enum(['auto', ...DEVICES]),
   threads: wholeNumber(1).optional(),
 });
 export type EngineOptions = z.output<typeof engineOptions>;
@@ -23,13 +25,23 @@ export function withEngineOptions(command: Command): Command {
   return command
     .requiredOption('--model <model>', 'id in the catalogue, `tiny`, GGUF file or Hugging Face folder')
     .option('--precision <name>', 'auto, f32 or int4: how the frozen weights are computed with', 'auto')
-    .option('--device <name>', 'where to compute: cpu', 'cpu')
+    .option('--device <name>', `where to compute: auto, ${DEVICES.join(', ')}`, 'auto')
     .option('--threads <number>', 'threads of the engine; all cores without it');
 }
 
 /** Largest memory so far of the training process and this one together, in bytes. */
 export async function peakMemory(trainer: TrainerProcess): Promise<number> {
   return (await trainer.call('memory', null)) + process.resourceUsage().maxRSS * 1024;
+}
+
+/** Says where the model is computed with and why, unless it was asked for the CPU. */
+export function announceDevice(
+  output: Output,
+  requested: EngineOptions['device'],
+  { device, deviceReason }: Calls['open']['answer'],
+): void {
+  output.event('device', { requested, device, reason: deviceReason });
+  if (!output.json && requested !== 'cpu') process.stderr.write(`${deviceReason}\n`);
 }
 
 /** Opens a model in a training process, works with it and ends the process, whatever happens. */

@@ -13,7 +13,6 @@ import { paddedBatch } from '../../core/engine/batch.ts';
 import type { Device } from '../../core/engine/devices.ts';
 import { Engine } from '../../core/engine/engine.ts';
 import { emptyParameters } from '../../core/engine/parameters.ts';
-import { likeliest } from '../../core/engine/sampling.ts';
 import { initialAdapter, loraShapes, type LoraConfiguration } from '../../core/model/lora.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
 import { openTiny, TINY_CONFIGURATION } from '../../core/model/tiny.ts';
@@ -81,15 +80,9 @@ const cases: { name: string; precision: Precision; compute: (engine: Engine) => 
     },
   },
   {
-    name: 'generation',
+    name: 'scores',
     precision: 'int4',
-    compute: async (engine) => {
-      const tokens: number[] = [];
-      for await (const token of engine.generate([1, 2, 3, 4, 5], trainedAdapter(lora), likeliest)) {
-        if (tokens.push(token) === 4) break;
-      }
-      return { tokens };
-    },
+    compute: async (engine) => ({ scores: await engine.logits(batch, [4, 30], trainedAdapter(lora)) }),
   },
 ];
 

@@ -49,7 +49,7 @@ describe.skipIf(!present)(`WebGPU${note}`, () => {
     'training at int4',
     'training with dropout',
     'training on preferences',
-    'generation',
+    'scores',
   ])('computes in %s what the CPU computes, and leaves no node to it', (name) => {
     const report = reports.find((one) => one.name === name);
     expect(report?.nodes).toEqual({ WebGpuExecutionProvider: expect.any(Array) as unknown });

@@ -6,7 +6,7 @@ import { evaluateFile } from '../../../core/evaluation/file.ts';
 import { evaluatePreferenceFile, holdsPreferences } from '../../../core/evaluation/preference-file.ts';
 import { runs, wholeNumber } from '../command.ts';
 import { preferenceOf, preferenceOptions, withPreferenceOptions } from '../preference-options.ts';
-import { engineOptions, template, withEngineOptions, withTrainer } from '../training.ts';
+import { announceDevice, engineOptions, template, withEngineOptions, withTrainer } from '../training.ts';
 
 const options = engineOptions.extend(preferenceOptions.shape).extend({
   adapter: z.string().optional(),
@@ -33,7 +33,9 @@ export function register(program: Command): void {
 
 const evaluate = runs(options, async (input, { output, progress, interruption }) => {
   const signal = interruption();
-  await withTrainer(input, async (trainer, { identity, precision }) => {
+  await withTrainer(input, async (trainer, opened) => {
+    announceDevice(output, input.device, opened);
+    const { identity, precision } = opened;
     if (input.adapter !== undefined) await trainer.call('loadAdapter', { folder: input.adapter });
     if (input.reference !== undefined) await trainer.call('loadReference', { folder: input.reference });
     const bar = progress('Evaluating');

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Message } from '../../../core/training/examples.ts';
 import { runs, wholeNumber } from '../command.ts';
-import { engineOptions, template, withEngineOptions, withTrainer } from '../training.ts';
+import { announceDevice, engineOptions, template, withEngineOptions, withTrainer } from '../training.ts';
 
 const options = engineOptions.extend({
   adapter: z.string().optional(),
@@ -34,7 +34,9 @@ export function register(program: Command): void {
 
 const generate = runs(options, async (input, { output, interruption }) => {
   const signal = interruption();
-  await withTrainer(input, async (trainer, { identity, precision }) => {
+  await withTrainer(input, async (trainer, opened) => {
+    announceDevice(output, input.device, opened);
+    const { identity, precision } = opened;
     if (input.adapter !== undefined) await trainer.call('loadAdapter', { folder: input.adapter });
     const system: Message[] = input.system === undefined ? [] : [{ role: 'system', content: input.system }];
     const messages: Message[] = [...system, { role: 'user', content: input.prompt }];

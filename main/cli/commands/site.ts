@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
+import { DEVICES } from '../../../core/engine/devices.ts';
 import { TributaryError } from '../../../core/errors.ts';
 import type { Plan } from '../../../core/federation/plan.ts';
 import { writeAdapter } from '../../../core/model/adapter.ts';
@@ -37,6 +38,7 @@ export function register(program: Command): void {
     .action(joinFederation);
   command(site, 'start', 'take part in runs until SIGTERM')
     .option('--model <path>', 'where a model lies that is not in the catalogue')
+    .option('--device <name>', `where to compute: auto, ${DEVICES.join(', ')}`, 'auto')
     .option('--threads <number>', 'threads of the engine; all cores without it')
     .option('--log-level <level>', 'what site.log records', 'info')
     .action(start);
@@ -86,20 +88,30 @@ const joinFederation = runs(joinOptions, async ({ dir, invitation, name }, { out
 
 const startOptions = folder.extend({
   model: z.string().optional(),
+  device: z.enum(['auto', ...DEVICES]),
   threads: wholeNumber(1).optional(),
   logLevel,
 });
 const start = runs(
   startOptions,
-  async ({ dir, model, threads, logLevel: level }, { output, interruption }) => {
+  async ({ dir, model, device, threads, logLevel: level }, { output, interruption }) => {
     const interrupted = interruption();
     requireSite(dir);
+    const log = pino({ level }, pino.destination({ dest: join(dir, 'site.log'), sync: true, mode: 0o600 }));
     const site = await startSite({
       folder: dir,
       software: SOFTWARE,
       machinePolicy: machinePolicy(),
-      trainer: createEngineTrainer({ model, threads }),
-      log: pino({ level }, pino.destination({ dest: join(dir, 'site.log'), sync: true, mode: 0o600 })),
+      trainer: createEngineTrainer({
+        model,
+        device,
+        threads,
+        onDevice: (choice) => {
+          log.info(choice, 'device');
+          if (device !== 'cpu') output.line(choice.reason);
+        },
+      }),
+      log,
       saveAdapter: (run, plan, tensors) => saveAdapter({ dir, model, run, plan, tensors }),
       onStatus: (now) => {
         output.event('state', { ...now });

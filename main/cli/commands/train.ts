@@ -10,7 +10,14 @@ import { runs, wholeNumber } from '../command.ts';
 import type { CommandContext } from '../command.ts';
 import { formatBytes } from '../format.ts';
 import { preferenceOf, preferenceOptions, withPreferenceOptions } from '../preference-options.ts';
-import { engineOptions, peakMemory, template, withEngineOptions, withTrainer } from '../training.ts';
+import {
+  announceDevice,
+  engineOptions,
+  peakMemory,
+  template,
+  withEngineOptions,
+  withTrainer,
+} from '../training.ts';
 import type { EngineOptions } from '../training.ts';
 
 const positive = z.coerce.number().positive();
@@ -149,6 +156,7 @@ export async function trainAndReport(
   const signal = interruption();
   if (out !== undefined) await makeWritableFolder(out);
   return withTrainer(engineOf(input), async (trainer, opened) => {
+    announceDevice(output, input.device, opened);
     if (start) await trainer.call('loadAdapter', start);
     else await trainer.call('startAdapter', { configuration: adapterOf(input), seed: input.seed });
     if (reference) await trainer.call('loadReference', reference);

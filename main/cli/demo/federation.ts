@@ -115,7 +115,8 @@ export async function runFederation(options: {
     await run('site', 'join', z.string().parse(invitation), '--dir', dir, '--name', name);
     await run('site', 'data', 'import', train, '--dir', dir, '--as', 'rows');
     await run('site', 'approve', '--dir', dir, '--standing', '--dataset', 'rows');
-    const settings = ['--model', options.model, '--threads', String(options.threads)];
+    // All sites share this machine, and are compared with training that runs on its processor.
+    const settings = ['--model', options.model, '--device', 'cpu', '--threads', String(options.threads)];
     start(name, ['site', 'start', '--dir', dir, ...settings], (line) => onSite(name, line));
   }
 
