@@ -4,15 +4,14 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 
+/** What a file is to hold; many parts need not lie in memory together. */
+export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+
 /**
  * Writes to a temporary file in the same folder, syncs it, renames it over `path` and syncs the folder.
  * `mode` is the permission of the new file, 0o600 unless told otherwise.
  */
-export async function writeFileAtomically(
-  path: string,
-  data: string | Uint8Array,
-  mode = 0o600,
-): Promise<void> {
+export async function writeFileAtomically(path: string, data: FileContent, mode = 0o600): Promise<void> {
   await writeFilesAtomically(dirname(path), { [basename(path)]: data }, mode);
 }
 
@@ -22,7 +21,7 @@ export async function writeFileAtomically(
  */
 export async function writeFilesAtomically(
   folder: string,
-  files: Readonly<Record<string, string | Uint8Array>>,
+  files: Readonly<Record<string, FileContent>>,
   mode = 0o600,
 ): Promise<void> {
   const written: { readonly temporary: string; readonly path: string }[] = [];
@@ -33,7 +32,8 @@ export async function writeFilesAtomically(
       written.push({ temporary, path });
       const file = await open(temporary, 'wx', mode);
       try {
-        await file.writeFile(data);
+        const parts = typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
+        for (const part of parts) await file.writeFile(part);
         await file.sync();
       } finally {
         await file.close();

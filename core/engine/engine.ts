@@ -6,7 +6,7 @@ import type { Precision } from './base-weights.ts';
 import type { EngineBatch } from './batch.ts';
 import type { Device } from './devices.ts';
 import { lossFeeds } from './feeds.ts';
-import { continuation, logitsAt } from './generation.ts';
+import { continuation, logitsAt, type Continuation } from './generation.ts';
 import { lossAndGradients, type Differentiated } from './gradients.ts';
 import { lossGraph } from './graphs/loss.ts';
 import type { PreferenceLoss } from './graphs/preference.ts';
@@ -125,13 +125,9 @@ export class Engine {
     return logitsAt(this.#sessions, { batch, rows, adapter });
   }
 
-  /** Continues a prompt: see {@link continuation}. */
-  generate(
-    prompt: readonly number[],
-    adapter: EngineAdapter | null,
-    choose: (logits: Float32Array) => number,
-  ): AsyncGenerator<number, void, void> {
-    return continuation(this.#sessions, { prompt, adapter, choose });
+  /** The tokens that continue a prompt, until the model's context is full: see {@link Continuation}. */
+  generate(question: Continuation): AsyncGenerator<number, void, void> {
+    return continuation(this.#sessions, question);
   }
 
   /** Frees all sessions and weights. */

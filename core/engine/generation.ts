@@ -3,9 +3,23 @@
 import { Tensor } from 'onnxruntime-node';
 
 import type { EngineBatch } from './batch.ts';
+import { decode } from './decoding.ts';
 import { generationFeeds, logitsFeeds } from './feeds.ts';
 import { generationGraph } from './graphs/generation.ts';
 import { float32, type EngineAdapter, type Sessions } from './sessions.ts';
+
+/** A text to be continued. */
+export interface Continuation {
+  readonly prompt: readonly number[];
+  readonly adapter: EngineAdapter | null;
+  /**
+   * Computes with activations as they are. Without it the CPU rounds them to eight bits a block of 32 before it
+   * multiplies them with packed weights, as llama.cpp does; float32 weights are not affected.
+   */
+  readonly exact?: boolean;
+  /** Picks a token from its scores [vocabularySize], which are valid, and may be written to, during the call. */
+  readonly choose: (logits: Float32Array) => number;
+}
 
 /**
  * Scores over the vocabulary of what follows each of some places of a batch.
@@ -26,27 +40,21 @@ export async function logitsAt(
   return float32(results.logits);
 }
 
-/**
- * A continuation, token by token: the prompt is read in one go.
- * @param choose picks a token from its scores [vocabularySize]
- */
-export async function* continuation(
+/** The tokens of a continuation until the model's context is full; the prompt is read in one go. */
+export function continuation(sessions: Sessions, question: Continuation): AsyncGenerator<number, void, void> {
+  return sessions.device === 'cpu' ? decode(sessions, question) : decodeAnywhere(sessions, question);
+}
+
+/** Decodes with the operators that all devices have. */
+async function* decodeAnywhere(
   sessions: Sessions,
-  {
-    prompt,
-    adapter,
-    choose,
-  }: {
-    prompt: readonly number[];
-    adapter: EngineAdapter | null;
-    choose: (logits: Float32Array) => number;
-  },
+  { prompt, adapter, choose }: Continuation,
 ): AsyncGenerator<number, void, void> {
   const program = await generationProgram(sessions, adapter);
   let past = emptyCache(sessions, 1);
   let seen = 0;
   let next: readonly number[] = prompt;
-  for (;;) {
+  while (seen + next.length <= sessions.configuration.maximumPositions) {
     const feeds = {
       ...generationFeeds(next, seen, sessions.configuration.slidingWindow),
       ...past,

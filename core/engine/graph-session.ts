@@ -30,18 +30,20 @@ export interface SessionOptions {
   readonly threads: number;
   /** Where ONNX Runtime's record of every node that ran goes, a file a session: the start of their paths. */
   readonly profile?: string;
+  /** Whether operators are fused where the CPU has a kernel for it; default no. */
+  readonly fused?: boolean;
 }
 
 /** @param external inputs that are read from a file, and the folder of that file; null when all are fed */
 export async function openGraph(
   graph: Graph,
   external: { readonly data: ExternalData; readonly folder: string } | null,
-  { device, threads, profile }: SessionOptions,
+  { device, threads, profile, fused = false }: SessionOptions,
 ): Promise<GraphSession> {
   const options: InferenceSession.SessionOptions = {
     executionProviders: [PROVIDERS[device]],
     // Fusions beyond this level unpack or repack weights, or use operators that other devices lack.
-    graphOptimizationLevel: 'basic',
+    graphOptimizationLevel: fused ? 'extended' : 'basic',
     intraOpNumThreads: threads,
     // A pattern is planned for one shape; with batches of many lengths it only costs memory.
     enableMemPattern: false,

@@ -10,6 +10,7 @@ import { rotaryTables } from '../model/rope.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import { BaseWeights, type Precision } from './base-weights.ts';
+import { DecodingWeights } from './decoding-weights.ts';
 import type { Device } from './devices.ts';
 import { DropoutFeeds } from './dropout.ts';
 import { openGraph, type GraphSession, type SessionOptions } from './graph-session.ts';
@@ -44,6 +45,7 @@ export class Sessions {
   readonly threads: number;
   readonly configuration: ModelConfiguration;
   readonly dropout = new DropoutFeeds();
+  readonly decodingWeights: DecodingWeights;
   readonly #weights: BaseWeights;
   readonly #options: SessionOptions;
   readonly #programs = new Map<string, Promise<Program>>();
@@ -56,6 +58,7 @@ export class Sessions {
     this.threads = options.threads ?? availableParallelism();
     this.configuration = store.configuration;
     this.#options = { device: this.device, threads: this.threads, profile: options.profile };
+    this.decodingWeights = new DecodingWeights(store, options.cache);
     this.#weights = new BaseWeights(store, {
       precision: options.precision,
       device: options.device,
@@ -116,6 +119,11 @@ export class Sessions {
   }
 
   async #open(model: ModelGraph): Promise<Program> {
+    const { opening } = model;
+    if (opening) {
+      const options = { ...this.#options, fused: opening.fused };
+      return { model, session: await openGraph(model.graph, await opening.external(), options) };
+    }
     const isExternal = model.weights.some((input) => this.#weights.isExternal(input));
     const external = isExternal ? await this.#weights.external() : null;
     return { model, session: await openGraph(model.graph, external, this.#options) };

@@ -2,6 +2,7 @@
 
 import { product, sameShape, type Shape } from './dimension.ts';
 import type { DataType, Value } from './graph.ts';
+import type { Attributes } from './operators/attributes.ts';
 
 const unary =
   (
@@ -170,4 +171,25 @@ export function crossEntropy(logits: Value, labels: Value): Value {
 export function crossEntropyGradient(dy: Value, probabilities: Value, labels: Value): Value {
   const minusOne = expandLike(probabilities.graph.constant(dy.dataType, [1, 1], [-1]), dy);
   return mul(pickAdd(probabilities, labels, minusOne), dy);
+}
+
+/** x Wᵀ for weights packed in four bits: see `MatMulNBits` among the operators. */
+export function matMulNBits(
+  x: Value,
+  { values, scale: factors, zeros }: { values: Value; scale: Value; zeros?: Value },
+  attributes: Attributes['MatMulNBits'],
+): Value {
+  return x.graph.apply('MatMulNBits', [x, values, factors, ...(zeros ? [zeros] : [])], attributes);
+}
+
+/** Attention with a cache of fixed capacity, and the cache after it: see `GroupQueryAttention` among the operators. */
+export function groupQueryAttention(
+  x: Value,
+  inputs: { keys: Value; values: Value; last: Value; total: Value; cos: Value; sin: Value },
+  attributes: Attributes['GroupQueryAttention'],
+): { y: Value; keys: Value; values: Value } {
+  const { keys, values, last, total, cos, sin } = inputs;
+  const y = x.graph.apply('GroupQueryAttention', [x, keys, values, last, total, cos, sin], attributes);
+  const after = (part: 'keys' | 'values') => x.graph.apply('CacheAfter', [y], { part });
+  return { y, keys: after('keys'), values: after('values') };
 }

@@ -104,11 +104,12 @@ function emitNode(node: Node, to: Destination): void {
       return name;
     },
     intermediate: (label) => `${node.name}/${label}`,
-    node: ({ type, inputs, output, attributes = {}, domain = '' }) => {
+    node: ({ type, inputs, output, others = [], attributes = {}, domain = '' }) => {
       const name = emittedNodes++ === 0 ? node.name : `${node.name}/${type}_${emittedNodes}`;
       to.proto.message(1, (writer) => {
         for (const input of inputs) writer.string(1, input);
-        writer.string(2, output).string(3, name).string(4, type);
+        for (const result of [output, ...others]) writer.string(2, result);
+        writer.string(3, name).string(4, type);
         for (const [key, attribute] of Object.entries(attributes)) {
           writer.message(5, (inner) => writeAttribute(inner.string(1, key), attribute));
         }

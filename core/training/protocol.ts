@@ -61,7 +61,7 @@ export interface Calls {
     answer: PreferenceResult;
     report: { done: number; total: number };
   };
-  generate: { question: GenerateRequest; answer: GenerateResult; report: { text: string } };
+  generate: { question: GenerateRequest; answer: GenerateResult; report: { delta: string } };
   /** Largest resident memory so far, in bytes. */
   memory: { question: null; answer: number; report: never };
 }

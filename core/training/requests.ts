@@ -138,13 +138,33 @@ export interface PreferenceResult {
 export interface GenerateRequest extends SamplingOptions {
   readonly messages: readonly Message[];
   readonly template: TemplateName;
+  /** The prompt as tokens; it takes the place of `messages`. */
+  readonly tokens?: readonly number[];
   readonly maxTokens: number;
   readonly seed: number;
+  /** Strings that end the answer and are not part of it. */
+  readonly stop?: readonly string[];
+  /** Whether activations stay float32 where weights are packed: see `Continuation` of the engine. Default no. */
+  readonly exact?: boolean;
+  /** Goes on after the model's end token, as a measurement does. Default no. */
+  readonly throughEnd?: boolean;
 }
+
+/**
+ * Why an answer ended: the end token or a stop string, as many tokens as were asked for, as many as the model takes,
+ * or the caller.
+ */
+export type Finish = 'stop' | 'length' | 'context' | 'stopped';
 
 export interface GenerateResult {
   readonly text: string;
+  /** Without the end token. */
   readonly tokens: number;
+  readonly promptTokens: number;
+  readonly finish: Finish;
+  /** After the first token. */
   readonly tokensPerSecond: number;
+  /** Time of all processors after the first token; also what they spent waiting for each other. */
+  readonly processorSecondsPerToken: number;
   readonly secondsToFirstToken: number;
 }

@@ -173,7 +173,7 @@ describe('scores', () => {
       seen = logits.slice();
       return likeliest(logits);
     };
-    for await (const token of engine.generate(text, adapter, choose)) {
+    for await (const token of engine.generate({ prompt: [...text], adapter, choose, exact: true })) {
       const whole = await engine.logits(batchOf(text), [text.length - 1], adapter);
       whole.forEach((score, at) => expect(seen[at]).toBeCloseTo(score, 4));
       text.push(token);

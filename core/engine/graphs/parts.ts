@@ -3,6 +3,7 @@
 import { sum } from '../../graph/dimension.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Value } from '../../graph/graph.ts';
+import type { ExternalData } from '../../graph/onnx.ts';
 import type { DecoderParts } from '../../model/architectures/decoder.ts';
 import type { LowRankBranch } from '../../model/architectures/linear.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
@@ -27,6 +28,11 @@ export interface ModelGraph {
   readonly weights: readonly WeightInput[];
   /** Names of the adapter's tensors; each is an input of its own name. */
   readonly parameters: readonly string[];
+  /** How the graph is opened, where that is not as all others are: with a file of its own, and operators fused. */
+  readonly opening?: {
+    external(): Promise<{ readonly data: ExternalData; readonly folder: string }>;
+    readonly fused: boolean;
+  };
 }
 
 /** The inputs that every graph of a decoder takes; `total` is how many tokens can be attended to. */

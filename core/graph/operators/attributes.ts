@@ -5,6 +5,9 @@ import type { Shape } from '../dimension.ts';
 
 type None = Record<string, never>;
 
+/** How a product with packed weights sees its other factor: as it is, or rounded to eight bits a block of 32. */
+export type Activations = 'float32' | 'int8';
+
 /** Names are those of ONNX operators, or of a small composite where ONNX has none (`ZerosLike`, `ExpandLike`). */
 export interface Attributes {
   // element-wise
@@ -68,6 +71,22 @@ export interface Attributes {
   SwiGlu: None;
   /** Inputs: values (uint4 or int8) [rows, columns], scale [rows, columns/block]. */
   DequantizeLinear: { block: number };
+  // decoding, on the CPU
+  /**
+   * Inputs: x [rows, columns], values (uint8) [out, columns / block, block / 2], two four-bit numbers to a byte, the
+   * first in the low bits, scale [out, columns / block] and perhaps zero points (uint8) [out, blocks / 2 rounded up],
+   * packed alike, 8 without. x Wᵀ with w = scale · (q − zero point), x as it is or rounded to eight bits a block.
+   */
+  MatMulNBits: { block: number; activations: Activations };
+  /**
+   * Inputs: queries, keys and values side by side [1, length, (heads + 2 · keyValueHeads) · size]; the keys and the
+   * values before, each [1, keyValueHeads, capacity, size]; the number of tokens, less one and as it is (both int32
+   * [1]); cos and sin [positions, size / 2]. Rotates, appends and attends causally, to the last `window` tokens where
+   * that is not null: [1, length, heads · size]. Where CacheAfter is given the tensor that was fed, in place.
+   */
+  GroupQueryAttention: { heads: number; keyValueHeads: number; window: number | null };
+  /** Input: a GroupQueryAttention's result. The keys or values with those of its tokens. */
+  CacheAfter: { part: 'keys' | 'values' };
 }
 
 export type Operator = keyof Attributes;

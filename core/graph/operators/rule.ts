@@ -16,6 +16,8 @@ export interface Emitter {
     type: string;
     inputs: readonly string[];
     output: string;
+    /** Names of the results after the first. */
+    others?: readonly string[];
     attributes?: Readonly<Record<string, OnnxAttribute>>;
     domain?: string;
   }): void;

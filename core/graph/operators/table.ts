@@ -1,6 +1,7 @@
 /** @file The one operator table. The mapped type is total: an operator without a rule does not compile. */
 
 import type { Operator } from './attributes.ts';
+import { decoding } from './decoding.ts';
 import { elementwise } from './elementwise.ts';
 import { layout } from './layout.ts';
 import { linear } from './linear.ts';
@@ -14,4 +15,5 @@ export const operators: Rules<Operator> = {
   ...layout,
   ...reduction,
   ...transformer,
+  ...decoding,
 };

@@ -7,6 +7,7 @@ import { Random } from '../../../core/random.ts';
 import { readJsonl } from '../../../core/training/examples.ts';
 import type { TokenExample } from '../../../core/training/tokens.ts';
 import { runs } from '../command.ts';
+import { register as registerGenerate } from './bench-generate.ts';
 import { trainAndReport, trainingOptions, withTrainingOptions } from './train.ts';
 
 export function register(program: Command): void {
@@ -16,6 +17,7 @@ export function register(program: Command): void {
   )
     .option('--data <file>', 'JSON Lines, to measure on real rows')
     .action(benchTrain);
+  registerGenerate(bench);
 }
 
 /** Tokens that no model treats specially lie above the first few. */

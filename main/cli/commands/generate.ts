@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Message } from '../../../core/training/examples.ts';
 import { runs, wholeNumber } from '../command.ts';
+import { collect } from '../options.ts';
 import { announceDevice, engineOptions, template, withEngineOptions, withTrainer } from '../training.ts';
 
 const options = engineOptions.extend({
@@ -15,6 +16,10 @@ const options = engineOptions.extend({
   temperature: z.coerce.number().min(0),
   topK: wholeNumber(0),
   topP: z.coerce.number().gt(0).max(1),
+  minP: z.coerce.number().min(0).max(1),
+  repetitionPenalty: z.coerce.number().gt(0),
+  stop: z.array(z.string().min(1)).optional(),
+  exact: z.boolean().optional(),
   seed: wholeNumber(0),
 });
 
@@ -28,6 +33,10 @@ export function register(program: Command): void {
     .option('--temperature <number>', '0 takes the likeliest token always', '0')
     .option('--top-k <number>', 'draw from the likeliest so many tokens; 0 for all', '0')
     .option('--top-p <number>', 'draw from the likeliest tokens that reach this probability together', '1')
+    .option('--min-p <number>', 'draw from tokens at least this share as likely as the likeliest', '0')
+    .option('--repetition-penalty <number>', 'above 1 makes tokens of the text so far less likely', '1')
+    .option('--stop <text>', 'ends the answer and is not part of it; may be repeated', collect)
+    .option('--exact', 'keep activations in float32, where packed weights make them 8 bits without it')
     .option('--seed <number>', 'seed of the draw', '0')
     .action(generate);
 }
@@ -40,18 +49,12 @@ const generate = runs(options, async (input, { output, interruption }) => {
     if (input.adapter !== undefined) await trainer.call('loadAdapter', { folder: input.adapter });
     const system: Message[] = input.system === undefined ? [] : [{ role: 'system', content: input.system }];
     const messages: Message[] = [...system, { role: 'user', content: input.prompt }];
-    let shown = '';
-    const request = { ...input, messages };
-    const answer = await trainer.call('generate', request, {
-      signal,
-      report: ({ text }) => {
-        // A character that is not whole yet shows as U+FFFD and waits for its other bytes.
-        if (output.json || text.endsWith('\ufffd')) return;
-        process.stdout.write(text.slice(shown.length));
-        shown = text;
-      },
-    });
-    output.line(answer.text.slice(shown.length));
+    const answer = await trainer.call(
+      'generate',
+      { ...input, messages },
+      { signal, report: ({ delta }) => output.json || process.stdout.write(delta) },
+    );
+    output.line('');
     output.result({ ...answer, model: identity, precision });
   });
 });

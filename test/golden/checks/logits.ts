@@ -90,7 +90,7 @@ async function checkScores(engine: Engine, { ids, continuation, ...expected }: P
 async function checkGreedy(engine: Engine, { ids, greedy_32 }: Prompt, tokens: number): Promise<Check> {
   const expected = greedy_32.ids.slice(0, tokens);
   const generated: number[] = [];
-  for await (const token of engine.generate(ids, null, likeliest)) {
+  for await (const token of engine.generate({ prompt: ids, adapter: null, choose: likeliest, exact: true })) {
     generated.push(token);
     if (generated.length === expected.length) break;
   }

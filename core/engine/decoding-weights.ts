@@ -1,0 +1,282 @@
+/** @file The weights as token-by-token generation on the CPU reads them: prepared once, in a file of the cache. */
+
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { writeFileAtomically } from '../files.ts';
+import type { DataType } from '../graph/graph.ts';
+import type { ExternalData } from '../graph/onnx.ts';
+import { BLOCK, packedForm } from '../model/blocks.ts';
+import type { ModelConfiguration } from '../model/configuration.ts';
+import { linears, type Linear } from '../model/lora.ts';
+import { elementCount } from '../model/tensor.ts';
+import type { Int4Matrix, Int8Matrix, WeightStore } from '../model/weights.ts';
+
+/** Linears with the same input, whose outputs lie side by side. */
+export interface LinearGroup {
+  readonly name: string;
+  readonly members: readonly Linear[];
+}
+
+/** How a matrix lies in the file; null where it does not and is fed as float32. */
+export type DecodingForm =
+  { readonly kind: 'int4'; readonly minimum: boolean } | { readonly kind: 'int8' } | null;
+
+/** One tensor of the file. */
+interface Part {
+  readonly name: string;
+  readonly dataType: DataType;
+  readonly shape: readonly number[];
+}
+
+/** Tensors of the file that are read from the model together. */
+interface Entry {
+  readonly parts: readonly Part[];
+  /** The bytes of each part. */
+  read(): Uint8Array[];
+}
+
+/** Raised when what the parts hold changes, so that files of before are not read. */
+const LAYOUT = 1;
+/** Ranges of a file that start here can be mapped into memory. */
+const PAGE = 4096;
+const BYTES: Partial<Record<DataType, number>> = { float32: 4, uint8: 1, int8: 1 };
+
+export const EMBEDDING = 'model.embed_tokens.weight';
+
+/** Name of the matrix [vocabularySize, hiddenSize] that gives the scores. */
+export function headTensor({ tiedEmbedding }: ModelConfiguration): string {
+  return tiedEmbedding ? EMBEDDING : 'lm_head.weight';
+}
+
+/** The linears of each layer: q, k and v together, o, gate and up together, down. */
+export function linearGroups(configuration: ModelConfiguration): LinearGroup[] {
+  const all = linears(configuration);
+  return Array.from({ length: all.length / 7 }, (_, layer) => {
+    const [q, k, v, o, gate, up, down] = all.slice(7 * layer, 7 * layer + 7);
+    const path = `model.layers.${layer}`;
+    return [
+      { name: `${path}.self_attn.qkv_proj`, members: [q, k, v] },
+      { name: o.module, members: [o] },
+      { name: `${path}.mlp.gate_up_proj`, members: [gate, up] },
+      { name: down.module, members: [down] },
+    ];
+  }).flat();
+}
+
+/** What generation reads of one model, and the file that holds it. */
+export class DecodingWeights {
+  readonly #store: WeightStore;
+  readonly #folder: string;
+  #external: Promise<ExternalData> | null = null;
+
+  /** @param folder cache of this model alone, made when needed */
+  constructor(store: WeightStore, folder: string) {
+    this.#store = store;
+    this.#folder = folder;
+  }
+
+  /** The form that these matrices can have one below the other. */
+  form(tensors: readonly string[]): DecodingForm {
+    const formats = tensors.map((tensor) => this.#store.describe(tensor).format);
+    const [kind, ...others] = new Set(formats.map(packedForm));
+    if (others.length > 0 || kind === null) return null;
+    // Q4_0 is symmetric: w = d · (q − 8), and 8 is what MatMulNBits takes off by itself.
+    return kind === 'int4' ? { kind, minimum: formats.some((format) => format !== 'Q4_0') } : { kind };
+  }
+
+  /** Shape of a tensor of the model. */
+  shape(tensor: string): readonly number[] {
+    return this.#store.describe(tensor).shape;
+  }
+
+  /** Whether the tensor is a vector, such as a norm's gain: those lie in the file as float32. */
+  isVector(tensor: string): boolean {
+    return this.shape(tensor).length === 1;
+  }
+
+  /** The file, written at first use, and its folder. */
+  async external(): Promise<{ data: ExternalData; folder: string }> {
+    this.#external ??= this.#write().catch((error: unknown) => {
+      this.#external = null;
+      throw error;
+    });
+    return { data: await this.#external, folder: this.#folder };
+  }
+
+  async #write(): Promise<ExternalData> {
+    const entries = this.#entries();
+    const parts = entries.flatMap((entry) => entry.parts);
+    const ranges = new Map<string, { offset: number; length: number }>();
+    let size = 0;
+    for (const { name, dataType, shape } of parts) {
+      const length = elementCount(shape) * (BYTES[dataType] ?? 0);
+      ranges.set(name, { offset: size, length });
+      size = padded(size + length);
+    }
+    const formats = this.#store.names.map((name) => [name, this.#store.describe(name).format]);
+    const content = createHash('sha256').update(JSON.stringify([LAYOUT, formats, parts]));
+    const location = `decoding-${content.digest('hex').slice(0, 32)}.bin`;
+    const path = join(this.#folder, location);
+    if (!existsSync(path) || statSync(path).size !== size) {
+      mkdirSync(this.#folder, { recursive: true });
+      await writeFileAtomically(path, contents(entries));
+    }
+    return { location, ranges };
+  }
+
+  #entries(): Entry[] {
+    const { configuration } = this.#store;
+    const matrices = [
+      ...linearGroups(configuration).flatMap(({ name, members }) => {
+        const tensors = members.map(({ module }) => `${module}.weight`);
+        if (this.form(tensors) !== null) return [{ name, tensors }];
+        return members.map(({ module }) => ({ name: module, tensors: [`${module}.weight`] }));
+      }),
+      { name: 'head', tensors: [headTensor(configuration)] },
+    ].flatMap(({ name, tensors }) => {
+      const form = this.form(tensors);
+      return form ? [{ name, tensors, form, columns: this.shape(tensors[0])[1] }] : [];
+    });
+    const summed = matrices.flatMap(({ form, columns }) =>
+      form.kind === 'int4' && form.minimum ? [columns] : [],
+    );
+    return [
+      ...this.#store.names.filter((name) => this.isVector(name)).map((name) => this.#vector(name)),
+      ...[...new Set(summed)].map(blockSums),
+      ...(this.form([EMBEDDING])?.kind === 'int8' ? [this.#embedding(EMBEDDING)] : []),
+      ...matrices.map(({ name, tensors, form }) => this.#matrix(name, tensors, form)),
+    ];
+  }
+
+  #vector(name: string): Entry {
+    return {
+      parts: [{ name, dataType: 'float32', shape: this.shape(name) }],
+      read: () => [bytesOf(this.#store.readFloat32(name))],
+    };
+  }
+
+  #embedding(tensor: string): Entry {
+    const [rows, columns] = this.shape(tensor);
+    return {
+      parts: [
+        { name: 'embedding.values', dataType: 'int8', shape: [rows, columns] },
+        { name: 'embedding.scale', dataType: 'float32', shape: [rows, columns / BLOCK] },
+      ],
+      read: () => {
+        const { values, scale } = this.#packed(tensor, 'int8');
+        return [bytesOf(values), bytesOf(scale)];
+      },
+    };
+  }
+
+  #matrix(name: string, tensors: readonly string[], form: NonNullable<DecodingForm>): Entry {
+    const rows = tensors.reduce((total, tensor) => total + this.shape(tensor)[0], 0);
+    const blocks = this.shape(tensors[0])[1] / BLOCK;
+    const nibbles = (part: string): Part => ({
+      name: `${name}.${part}`,
+      dataType: 'uint8',
+      shape: [rows, blocks, BLOCK / 2],
+    });
+    const factors = (part: string): Part => ({
+      name: `${name}.${part}`,
+      dataType: 'float32',
+      shape: [rows, blocks],
+    });
+    if (form.kind === 'int4') {
+      return {
+        parts: [nibbles('values'), factors('scale'), ...(form.minimum ? [factors('minimum')] : [])],
+        read: () => {
+          const packed = tensors.map((tensor) => this.#packed(tensor, 'int4'));
+          return [
+            Buffer.concat(packed.map(({ values }) => values)),
+            Buffer.concat(packed.map(({ scale }) => bytesOf(scale))),
+            ...(form.minimum ? [Buffer.concat(packed.map((matrix) => bytesOf(centredMinimum(matrix))))] : []),
+          ];
+        },
+      };
+    }
+    const zeros: Part = { name: `${name}.zeros`, dataType: 'uint8', shape: [rows, Math.ceil(blocks / 2)] };
+    return {
+      parts: [nibbles('high'), factors('highScale'), nibbles('low'), factors('scale'), zeros],
+      read: () => {
+        const packed = tensors.map((tensor) => this.#packed(tensor, 'int8'));
+        const halves = packed.map(({ values }) => halvesOf(values));
+        const highScale = packed.map(({ scale }) => bytesOf(scale.map((factor) => 16 * factor)));
+        return [
+          Buffer.concat(halves.map(({ high }) => high)),
+          Buffer.concat(highScale),
+          Buffer.concat(halves.map(({ low }) => low)),
+          Buffer.concat(packed.map(({ scale }) => bytesOf(scale))),
+          new Uint8Array(elementCount(zeros.shape)),
+        ];
+      },
+    };
+  }
+
+  #packed<Kind extends 'int4' | 'int8'>(tensor: string, kind: Kind) {
+    const packed = this.#store.readPacked(tensor);
+    if (packed?.kind !== kind) throw new Error(`${tensor} is not packed as ${kind}`);
+    return packed as Extract<Int4Matrix | Int8Matrix, { kind: Kind }>;
+  }
+}
+
+/** The parts one after the other, each beginning at a page. */
+function* contents(entries: readonly Entry[]): Iterable<Uint8Array> {
+  for (const entry of entries) {
+    for (const bytes of entry.read()) {
+      yield bytes;
+      const rest = padded(bytes.length) - bytes.length;
+      if (rest > 0) yield new Uint8Array(rest);
+    }
+  }
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / PAGE) * PAGE;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Int8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/** d · q + m = d · (q − 8) + (m + 8 d) */
+function centredMinimum({ scale, minimum }: Int4Matrix): Float32Array {
+  return minimum.map((value, block) => value + 8 * scale[block]);
+}
+
+/**
+ * Eight-bit numbers as two of four bits, q = 16 · (high − 8) + low: ONNX Runtime has a kernel that computes with
+ * four-bit weights in float32, but none for eight bits.
+ */
+function halvesOf(values: Int8Array): { high: Uint8Array; low: Uint8Array } {
+  const high = new Uint8Array(values.length / 2);
+  const low = new Uint8Array(values.length / 2);
+  for (let pair = 0; pair < high.length; pair++) {
+    const [even, odd] = [values[2 * pair], values[2 * pair + 1]];
+    high[pair] = ((even >> 4) + 8) | (((odd >> 4) + 8) << 4);
+    low[pair] = (even & 15) | ((odd & 15) << 4);
+  }
+  return { high, low };
+}
+
+/** The matrix whose product with x [columns] is the sum of each block of x: q − 8 is 1 in the block, else 0. */
+function blockSums(columns: number): Entry {
+  const blocks = columns / BLOCK;
+  const [one, nothing] = [0x99, 0x88];
+  return {
+    parts: [
+      { name: `sums${columns}.values`, dataType: 'uint8', shape: [blocks, blocks, BLOCK / 2] },
+      { name: `sums${columns}.scale`, dataType: 'float32', shape: [blocks, blocks] },
+    ],
+    read: () => {
+      const values = new Uint8Array((blocks * blocks * BLOCK) / 2).fill(nothing);
+      for (let block = 0; block < blocks; block++) {
+        const start = ((block * blocks + block) * BLOCK) / 2;
+        values.fill(one, start, start + BLOCK / 2);
+      }
+      return [values, bytesOf(new Float32Array(blocks * blocks).fill(1))];
+    },
+  };
+}
