@@ -47,6 +47,10 @@ const rows = {
   },
   'training.stopped': { hint: 'Start it again when you want it to go on.', retryable: true },
   'training.not-finite': { hint: 'Lower the learning rate, or look for damaged rows in the data.' },
+  'training.full-weights': {
+    hint: 'Train an adapter instead, or all weights with --objective sft and --precision f32.',
+    exit: 2,
+  },
   'template.none': { hint: 'Choose --template alpaca or vicuna.' },
   'engine.precision-unavailable': { hint: 'Choose --precision f32, or a model file with four-bit weights.' },
   'engine.device-unavailable': {

@@ -20,6 +20,8 @@ export interface Gguf {
   readonly path: string;
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Where the metadata ends and the table of tensors begins, in bytes. */
+  readonly metadataEnd: number;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** Size of the file in bytes. */
   readonly size: number;
@@ -113,6 +115,7 @@ function readHeader(path: string, file: Pick<Gguf, 'size' | 'read'>) {
     if (metadata.has(key)) throw damaged(`the metadata key ${key} appears twice`);
     metadata.set(key, readValue(cursor, cursor.uint32(), 0));
   }
+  const metadataEnd = cursor.position();
   const alignment = metadata.get('general.alignment') ?? 32;
   if (typeof alignment !== 'number' || alignment < 8 || alignment > 2 ** 20 || alignment % 8 !== 0) {
     throw damaged('general.alignment is not a positive multiple of 8');
@@ -127,7 +130,7 @@ function readHeader(path: string, file: Pick<Gguf, 'size' | 'read'>) {
   const start = Math.ceil(cursor.position() / alignment) * alignment;
   const tensors = new Map<string, GgufTensor>();
   for (const [name, tensor] of relative) tensors.set(name, { ...tensor, offset: start + tensor.offset });
-  return { version, metadata, tensors };
+  return { version, metadata, metadataEnd, tensors };
 }
 
 function readTensor(cursor: Cursor, damaged: (what: string) => Error): GgufTensor {

@@ -13,10 +13,13 @@ import { rememberedSha256 } from './digest.ts';
 import { acceptHash, firstUses } from './first-use.ts';
 import { openGgufWeights } from './gguf-weights.ts';
 import { openGguf } from './gguf.ts';
+import type { Gguf } from './gguf.ts';
 import { openHuggingFaceWeights } from './huggingface-weights.ts';
 import { readModelJson } from './json.ts';
 import { linears } from './lora.ts';
 import { weightFiles } from './shards.ts';
+import { filesOfGguf, folderFiles, TOKENIZER_GGUF } from './model-folder.ts';
+import type { ModelFiles } from './model-folder.ts';
 import { elementCount } from './tensor.ts';
 import { openTiny } from './tiny.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -40,6 +43,8 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer;
   /** Null where the model brings none. */
   readonly chatTemplate: ChatTemplate | null;
+  /** What a folder of this model holds besides weights: configuration, tokenizer, chat template. */
+  files(): ModelFiles;
   close(): void;
 }
 
@@ -74,7 +79,7 @@ export async function openModel(reference: string): Promise<OpenModel> {
   }
 }
 
-type Parts = Pick<OpenModel, 'weights' | 'tokenizer' | 'chatTemplate'>;
+type Parts = Pick<OpenModel, 'weights' | 'tokenizer' | 'chatTemplate' | 'files'>;
 
 function pathOf(reference: string): string {
   const entry = findInCatalogue(reference);
@@ -99,15 +104,19 @@ function openFile(path: string): Parts {
   const gguf = openGguf(path);
   const weights = openGgufWeights(gguf);
   try {
-    const tokenizer = tokenizerFromGguf(gguf);
-    const source = gguf.metadata.get('tokenizer.chat_template');
-    const beginning = gguf.metadata.get('tokenizer.ggml.bos_token_id');
-    const text = typeof beginning === 'number' ? tokenizer.decode([beginning]) : '';
-    return { weights, tokenizer, chatTemplate: templateOf(source, tokenizer, text) };
+    return { weights, ...textOfGguf(gguf), files: () => filesOfGguf(gguf, weights.configuration) };
   } catch (error) {
     weights.close();
     throw error;
   }
+}
+
+function textOfGguf(gguf: Gguf): Pick<OpenModel, 'tokenizer' | 'chatTemplate'> {
+  const tokenizer = tokenizerFromGguf(gguf);
+  const source = gguf.metadata.get('tokenizer.chat_template');
+  const beginning = gguf.metadata.get('tokenizer.ggml.bos_token_id');
+  const text = typeof beginning === 'number' ? tokenizer.decode([beginning]) : '';
+  return { tokenizer, chatTemplate: templateOf(source, tokenizer, text) };
 }
 
 const chatSettings = z.object({
@@ -122,23 +131,33 @@ const chatSettings = z.object({
 function openFolder(folder: string): Parts {
   const weights = openHuggingFaceWeights(folder);
   try {
-    const path = join(folder, 'tokenizer.json');
-    if (!existsSync(path)) {
-      throw new TributaryError('model.unsupported-tokenizer', `The folder ${folder} has no tokenizer.json.`);
-    }
-    const configPath = join(folder, 'tokenizer_config.json');
-    const config = existsSync(configPath) ? readModelJson(configPath) : {};
-    const tokenizer = tokenizerFromJson(readModelJson(path), config, path);
-    const settings = chatSettings.safeParse(config).data;
-    const template = settings?.chat_template ?? null;
-    const source = Array.isArray(template)
-      ? template.find(({ name }) => name === 'default')?.template
-      : template;
-    return { weights, tokenizer, chatTemplate: templateOf(source, tokenizer, settings?.bos_token ?? '') };
+    return { weights, ...textOfFolder(folder), files: () => folderFiles(folder) };
   } catch (error) {
     weights.close();
     throw error;
   }
+}
+
+function textOfFolder(folder: string): Pick<OpenModel, 'tokenizer' | 'chatTemplate'> {
+  const path = join(folder, 'tokenizer.json');
+  if (!existsSync(path)) {
+    const alone = join(folder, TOKENIZER_GGUF);
+    if (existsSync(alone)) {
+      const gguf = openGguf(alone);
+      gguf.close();
+      return textOfGguf(gguf);
+    }
+    throw new TributaryError('model.unsupported-tokenizer', `The folder ${folder} has no tokenizer.json.`);
+  }
+  const configPath = join(folder, 'tokenizer_config.json');
+  const config = existsSync(configPath) ? readModelJson(configPath) : {};
+  const tokenizer = tokenizerFromJson(readModelJson(path), config, path);
+  const settings = chatSettings.safeParse(config).data;
+  const template = settings?.chat_template ?? null;
+  const source = Array.isArray(template)
+    ? template.find(({ name }) => name === 'default')?.template
+    : template;
+  return { tokenizer, chatTemplate: templateOf(source, tokenizer, settings?.bos_token ?? '') };
 }
 
 /** `beginning` is the text templates know as bos_token, also where nothing puts it before a sequence. */

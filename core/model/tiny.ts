@@ -7,6 +7,7 @@ import { BLOCK } from './blocks.ts';
 import { createChatTemplate } from './chat-template.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { linears } from './lora.ts';
+import { filesOfBytes } from './model-folder.ts';
 import type { OpenModel } from './open.ts';
 import { elementCount } from './tensor.ts';
 import { createByteLevelTokenizer } from './tokenizers/byte-level.ts';
@@ -85,6 +86,14 @@ export function openTiny(): OpenModel {
       beginningOfSequence: '',
       endOfSequence: endOfSequence.text,
     }),
+    files: () =>
+      filesOfBytes(TINY_CONFIGURATION, {
+        bytes: byteCharacters,
+        special: specialTokens,
+        endOfSequence: endOfSequence.text,
+        padding: specialTokens[PADDING - 256],
+        chatTemplate: CHAT_TEMPLATE,
+      }),
     close: () => weights.close(),
   };
 }

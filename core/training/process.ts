@@ -43,6 +43,10 @@ const handlers: Handlers = {
     await open().saveAdapter(folder);
     return null;
   },
+  saveModel: async ({ folder }) => {
+    await open().saveModel(folder);
+    return null;
+  },
   setReference: (adapter) => {
     open().setReference(adapter);
     return null;

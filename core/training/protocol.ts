@@ -43,6 +43,8 @@ export interface Calls {
   };
   loadAdapter: { question: { folder: string }; answer: null; report: never };
   saveAdapter: { question: { folder: string }; answer: null; report: never };
+  /** All weights as a Hugging Face folder, where the model was opened to train them. */
+  saveModel: { question: { folder: string }; answer: null; report: never };
   adapter: { question: null; answer: NamedTensors | null; report: never };
   setReference: {
     question: { configuration: LoraConfiguration; tensors: NamedTensors } | null;

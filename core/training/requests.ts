@@ -19,6 +19,8 @@ export interface TrainerOptions {
   readonly device: RequestedDevice;
   /** Threads inside one operator; default all cores. */
   readonly threads?: number;
+  /** What is trained: an adapter by default, or all weights of the model, which then are float32. */
+  readonly trains?: 'adapter' | 'weights';
 }
 
 /** How examples become tokens. */

@@ -6,12 +6,15 @@ import type { Precision } from '../engine/base-weights.ts';
 import { chooseDevice, type Device } from '../engine/devices.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Parameters } from '../engine/parameters.ts';
+import { TributaryError } from '../errors.ts';
 import { dataFolder } from '../folders.ts';
 import { readAdapter, writeAdapter } from '../model/adapter.ts';
 import { initialAdapter, type LoraConfiguration } from '../model/lora.ts';
+import { writeModelFolder } from '../model/model-folder.ts';
 import { openModel, type OpenModel } from '../model/open.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { evaluate } from './evaluation.ts';
+import { fullWeights } from './full-weights.ts';
 import { generate } from './generation.ts';
 import { dpoObjective } from './objectives/dpo.ts';
 import { sftObjective } from './objectives/sft.ts';
@@ -40,28 +43,41 @@ export class Trainer {
   readonly deviceReason: string;
   readonly #model: OpenModel;
   readonly #engine: Engine;
+  /** All weights, where they are what is trained. */
+  readonly #weights: Parameters | null;
   #adapter: TrainedAdapter | null = null;
   /** Keeps what it has computed, also from one adapter to the next. */
   #reference: Reference | null = null;
   /** Kept from one training of an adapter to the next. */
   #gradients: Parameters | null = null;
 
-  private constructor(model: OpenModel, engine: Engine, deviceReason: string) {
+  private constructor(
+    model: OpenModel,
+    engine: Engine,
+    { weights, deviceReason }: { weights: Parameters | null; deviceReason: string },
+  ) {
     this.#model = model;
     this.#engine = engine;
+    this.#weights = weights;
     this.identity = model.identity;
     this.deviceReason = deviceReason;
   }
 
-  /** @throws TributaryError of `openModel`, `engine.precision-unavailable` or `engine.device-unavailable` */
+  /** @throws TributaryError of `openModel`, `chooseDevice`, `engine.precision-unavailable` or `training.full-weights` */
   static async open(options: TrainerOptions): Promise<Trainer> {
     const model = await openModel(options.model);
     try {
-      const { device, reason } = await chooseDevice(options.device);
-      const precision = choosePrecision(options.precision, model);
+      const { device, reason: deviceReason } = await chooseDevice(options.device);
       const cache = join(dataFolder(), 'cache', model.identity.sha256);
+      if (options.trains === 'weights') {
+        if (options.precision === 'int4') throw fullPrecision(options.precision);
+        const { store, parameters } = fullWeights(model.weights);
+        const engine = new Engine(store, { ...options, precision: 'f32', device, cache });
+        return new Trainer(model, engine, { weights: parameters, deviceReason });
+      }
+      const precision = choosePrecision(options.precision, model);
       const engine = new Engine(model.weights, { ...options, precision, device, cache });
-      return new Trainer(model, engine, reason);
+      return new Trainer(model, engine, { weights: null, deviceReason });
     } catch (error) {
       model.close();
       throw error;
@@ -124,12 +140,19 @@ export class Trainer {
     await writeAdapter(folder, { configuration, tensors: parameters.tensors }, this.#model);
   }
 
+  /** Writes all weights, as they are now, as a Hugging Face folder. @throws TributaryError `disk.full`, `file.*` */
+  async saveModel(folder: string): Promise<void> {
+    if (!this.#weights) throw new Error('the model was not opened to train its weights');
+    await writeModelFolder(folder, { files: this.#model.files(), tensors: this.#weights.tensors });
+  }
+
   /**
-   * Trains the adapter in place.
+   * Trains the adapter in place, or all weights where the model was opened for that.
    * @throws TributaryError `training.stopped` when the signal aborts, `training.not-finite`, `data.all-truncated`,
    * `model.context-length`, `template.none`
    */
   async train(request: TrainRequest, observer: Observer<StepReport> = {}): Promise<TrainResult> {
+    if (this.#weights) return this.#trainWeights(this.#weights, request, observer);
     const part = trainablePart(this.#trained(), request.trainable ?? 'both');
     const isWhole = part.parameters.tensors.size === part.adapter.parameters.tensors.size;
     const gradients = isWhole
@@ -143,6 +166,20 @@ export class Trainer {
       const { configuration, parameters } = part.adapter;
       if (!isWhole) this.#adapter = fitAdapter(this.#model, { configuration, tensors: parameters.tensors });
     }
+  }
+
+  async #trainWeights(
+    parameters: Parameters,
+    request: TrainRequest,
+    observer: Observer<StepReport>,
+  ): Promise<TrainResult> {
+    if (request.objective === 'dpo') {
+      const what = 'The objective "dpo" compares with the weights as they were, of which no copy is kept';
+      throw new TributaryError('training.full-weights', `${what} where all of them are trained.`);
+    }
+    const gradients = (this.#gradients ??= gradientsOf(parameters));
+    const objective = sftObjective({ ...this.#parts(), adapter: null }, request);
+    return trainSteps(objective, { options: request, parameters, gradients }, observer);
   }
 
   async #trainPart(
@@ -218,4 +255,11 @@ export class Trainer {
     if (!this.#adapter) throw new Error('there is no adapter on the model');
     return this.#adapter;
   }
+}
+
+function fullPrecision(precision: string): TributaryError {
+  return new TributaryError(
+    'training.full-weights',
+    `All weights cannot be trained at precision ${precision}: they have to be float32.`,
+  );
 }

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { DEVICES } from '../../core/engine/devices.ts';
 import { TrainerProcess } from '../../core/training/client.ts';
 import type { Calls } from '../../core/training/protocol.ts';
+import type { TrainerOptions } from '../../core/training/requests.ts';
 import { TEMPLATE_NAMES } from '../../core/training/templates.ts';
 import { wholeNumber } from './command.ts';
 import type { Output } from './output.ts';
@@ -46,7 +47,7 @@ export function announceDevice(
 
 /** Opens a model in a training process, works with it and ends the process, whatever happens. */
 export async function withTrainer<T>(
-  options: EngineOptions,
+  options: EngineOptions & Pick<TrainerOptions, 'trains'>,
   work: (trainer: TrainerProcess, opened: Calls['open']['answer']) => Promise<T>,
 ): Promise<T> {
   const trainer = new TrainerProcess();

@@ -18,9 +18,12 @@ export interface DrawnBatch extends TokenBatch {
   readonly dropout: DropoutDraw;
 }
 
-/** @throws TributaryError `data.all-truncated`, `model.context-length`, `template.none` */
+/**
+ * @param parts.adapter null: the model's own weights are trained
+ * @throws TributaryError `data.all-truncated`, `model.context-length`, `template.none`
+ */
 export function sftObjective(
-  { model, engine, adapter }: { model: OpenModel; engine: Engine; adapter: TrainedAdapter },
+  { model, engine, adapter }: { model: OpenModel; engine: Engine; adapter: TrainedAdapter | null },
   request: TrainRequest,
 ): Objective<DrawnBatch> {
   const { examples, skipped } = request.tokens
@@ -39,6 +42,7 @@ export function sftObjective(
     },
     weight: ({ supervisedTokens }) => supervisedTokens,
     async compute(batch, gradients, share) {
+      if (!adapter) return { loss: await engine.weightGradients(batch, gradients, share) };
       const trained = {
         configuration: adapter.configuration,
         parameters: adapter.parameters.tensors,

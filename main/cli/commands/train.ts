@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { makeWritableFolder } from '../../../core/files.ts';
 import type { LoraConfiguration } from '../../../core/model/lora.ts';
 import { readJsonl } from '../../../core/training/examples.ts';
+import { fullTrainingBytes } from '../../../core/training/full-weights.ts';
 import type { StepReport, TrainRequest, TrainResult } from '../../../core/training/requests.ts';
 import { runs, wholeNumber } from '../command.ts';
 import type { CommandContext } from '../command.ts';
@@ -84,6 +85,7 @@ export function register(program: Command): void {
   withPreferenceOptions(withTrainingOptions(command))
     .requiredOption('--data <file>', 'JSON Lines of instructions, questions, messages or pairs of answers')
     .option('--objective <name>', 'sft, or dpo: learn from pairs which answer is preferred', 'sft')
+    .option('--full', 'train all weights of the model instead of an adapter; it must be a small one')
     .option('--adapter <folder>', 'go on from this PEFT folder')
     .option(
       '--reference <name>',
@@ -91,7 +93,7 @@ export function register(program: Command): void {
         'there is one',
     )
     .option('--skip-bad', 'leave broken lines out and count them')
-    .option('--out <folder>', 'write the adapter there, as a PEFT folder')
+    .option('--out <folder>', 'write the adapter there, as a PEFT folder, or the model with --full')
     .action(train);
 }
 
@@ -100,6 +102,7 @@ const options = trainingOptions
   .extend({
     data: z.string(),
     objective: z.enum(['sft', 'dpo']),
+    full: z.boolean().default(false),
     adapter: z.string().optional(),
     reference: z.enum(['base', 'adapter']).optional(),
     skipBad: z.boolean().default(false),
@@ -108,6 +111,10 @@ const options = trainingOptions
   .refine(({ reference, adapter }) => reference !== 'adapter' || adapter !== undefined, {
     path: ['reference'],
     message: 'it needs --adapter',
+  })
+  .refine(({ full, adapter }) => !full || adapter === undefined, {
+    path: ['full'],
+    message: 'it trains the model itself, without --adapter',
   })
   .refine(({ trainable, adapter }) => trainable !== 'A' || adapter !== undefined, {
     path: ['trainable'],
@@ -132,6 +139,7 @@ const train = runs(options, async (input, context) => {
       start,
       reference: input.reference === 'base' ? null : start,
       out: input.out,
+      full: input.full,
     },
     context,
   );
@@ -149,15 +157,22 @@ export async function trainAndReport(
     readonly start: { folder: string } | null;
     readonly reference?: { folder: string } | null;
     readonly out: string | undefined;
+    /** Trains all weights instead of an adapter. */
+    readonly full?: boolean;
   },
   { output, progress, interruption }: CommandContext,
 ): Promise<Record<string, unknown>> {
-  const { input, data, start, reference, out } = work;
+  const { input, data, start, reference, out, full = false } = work;
   const signal = interruption();
   if (out !== undefined) await makeWritableFolder(out);
-  return withTrainer(engineOf(input), async (trainer, opened) => {
+  const trains = full ? ('weights' as const) : ('adapter' as const);
+  return withTrainer({ ...engineOf(input), trains }, async (trainer, opened) => {
     announceDevice(output, input.device, opened);
-    if (start) await trainer.call('loadAdapter', start);
+    if (full) {
+      const bytes = formatBytes(fullTrainingBytes(opened.identity.parameters));
+      const what = `All ${opened.identity.parameters} parameters are trained`;
+      output.line(`${what}: ${bytes} for weights, gradients and moments, and what a step takes besides.`);
+    } else if (start) await trainer.call('loadAdapter', start);
     else await trainer.call('startAdapter', { configuration: adapterOf(input), seed: input.seed });
     if (reference) await trainer.call('loadReference', reference);
     let secondsToFirstStep = 0;
@@ -175,7 +190,7 @@ export async function trainAndReport(
         },
       },
     );
-    if (out !== undefined) await trainer.call('saveAdapter', { folder: out });
+    if (out !== undefined) await trainer.call(full ? 'saveModel' : 'saveAdapter', { folder: out });
     const peakRssBytes = await peakMemory(trainer);
     const tokensPerSecond = medianSpeed(trained);
     bar.finish(
@@ -184,7 +199,7 @@ export async function trainAndReport(
     );
     if (trained.skipped > 0)
       output.line(`Left out, for their answers lie beyond the longest length: ${trained.skipped}.`);
-    if (out !== undefined) output.line(`The adapter lies in ${out}.`);
+    if (out !== undefined) output.line(`The ${full ? 'model' : 'adapter'} lies in ${out}.`);
     return {
       model: opened.identity,
       steps: trained.steps.map(stepFields),
@@ -198,7 +213,7 @@ export async function trainAndReport(
       precision: opened.precision,
       device: opened.device,
       secondsToFirstStep,
-      ...(out !== undefined && { adapter: out }),
+      ...(out !== undefined && (full ? { folder: out } : { adapter: out })),
     };
   });
 }
