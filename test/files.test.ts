@@ -20,6 +20,16 @@ describe('files that belong together', () => {
     expect(statSync(join(folder, 'b')).mode & 0o777).toBe(0o600);
   });
 
+  it('may come in parts', async () => {
+    const parts = function* () {
+      yield new Uint8Array([97]);
+      yield new Uint8Array();
+      yield new Uint8Array(100_000).fill(98);
+    };
+    await writeFilesAtomically(folder, { a: parts() });
+    expect(readFileSync(join(folder, 'a'), 'utf8')).toBe(`a${'b'.repeat(100_000)}`);
+  });
+
   it('stay as they were when one of the new ones cannot be written', async () => {
     writeFileSync(join(folder, 'a'), 'old');
     await expect(writeFilesAtomically(folder, { a: 'new', 'none/b': 'too' })).rejects.toThrow('ENOENT');

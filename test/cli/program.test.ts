@@ -23,6 +23,14 @@ describe('wrong usage', () => {
       'The value “0” of --top-p is not valid: expected more than 0',
     ],
     [
+      ['generate', '--model', 'tiny', '--prompt', 'a', '--repetition-penalty', '0'],
+      'The value “0” of --repetition-penalty is not valid: expected more than 0',
+    ],
+    [
+      ['bench', 'generate', '--model', 'tiny', '--tokens', '1'],
+      'The value “1” of --tokens is not valid: expected at least 2',
+    ],
+    [
       ['hub', 'init', '--dir', 'x', '--name', 'x', '--url', 'example.org'],
       'The value “example.org” of --url is not valid: not a ws:// or wss:// address',
     ],

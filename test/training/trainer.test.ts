@@ -159,6 +159,35 @@ describe('generation', () => {
     expect(first.tokens).toBe(12);
     await trainer.close();
   });
+
+  it('says why it ended, and streams what it answers', async () => {
+    const trainer = await openTrainer();
+    const warm = examples.filter((_, index) => index % 2 === 0);
+    await trainer.train({ ...request, examples: warm, steps: 60, learningRate: 1e-2 });
+    const ask = async (more: object, signal?: AbortSignal) => {
+      const deltas: string[] = [];
+      const options = {
+        report: ({ delta }: { delta: string }) => deltas.push(delta),
+        ...(signal && { signal }),
+      };
+      const answer = await trainer.generate({ ...question, exact: true, maxTokens: 40, ...more }, options);
+      expect(deltas.join('')).toBe(answer.text);
+      return answer;
+    };
+    expect(await ask({})).toMatchObject({ text: 'It is warm.', finish: 'stop', tokens: 11 });
+    expect(await ask({ maxTokens: 5 })).toMatchObject({ text: 'It is', finish: 'length', tokens: 5 });
+    expect(await ask({ stop: ['warm', ' wa'] })).toMatchObject({ text: 'It is', finish: 'stop' });
+    expect(await ask({}, AbortSignal.abort())).toMatchObject({ text: 'I', finish: 'stopped', tokens: 1 });
+    const almostFull = Array.from(
+      { length: TINY_CONFIGURATION.maximumPositions - 2 },
+      (_, index) => index % 256,
+    );
+    expect(await ask({ tokens: almostFull, throughEnd: true })).toMatchObject({
+      finish: 'context',
+      tokens: 3,
+    });
+    await trainer.close();
+  });
 });
 
 describe('what strategies add to local training', () => {
