@@ -53,6 +53,9 @@ const rows = {
   },
   'template.none': { hint: 'Choose --template alpaca or vicuna.' },
   'engine.precision-unavailable': { hint: 'Choose --precision f32, or a model file with four-bit weights.' },
+  'engine.out-of-memory': {
+    hint: 'Shorten the examples (--max-length), lower the memory limit (--memory-limit), or choose a smaller model.',
+  },
   'engine.device-unavailable': {
     hint: 'Choose --device auto or cpu, or install the driver of the device; `tributary doctor` says what works.',
   },

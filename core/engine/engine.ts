@@ -130,6 +130,11 @@ export class Engine {
     return continuation(this.#sessions, question);
   }
 
+  /** Closes all sessions; what comes next is computed on `device`, in new ones. */
+  reopen(device: Device): Promise<void> {
+    return this.#sessions.reopen(device);
+  }
+
   /** Frees all sessions and weights. */
   release(): Promise<void> {
     return this.#sessions.release();

@@ -41,29 +41,31 @@ export interface Program {
 /** Owns the base weights, which all sessions borrow, and one session per kind of graph and adapter shape. */
 export class Sessions {
   readonly precision: Precision;
-  readonly device: Device;
   readonly threads: number;
   readonly configuration: ModelConfiguration;
   readonly dropout = new DropoutFeeds();
   readonly decodingWeights: DecodingWeights;
   readonly #weights: BaseWeights;
-  readonly #options: SessionOptions;
+  #options: SessionOptions;
   readonly #programs = new Map<string, Promise<Program>>();
   #rotary: { count: number; cos: Tensor; sin: Tensor } | null = null;
 
   /** @throws TributaryError `engine.precision-unavailable` */
   constructor(store: WeightStore, options: EngineOptions) {
     this.precision = options.precision;
-    this.device = options.device;
     this.threads = options.threads ?? availableParallelism();
     this.configuration = store.configuration;
-    this.#options = { device: this.device, threads: this.threads, profile: options.profile };
+    this.#options = { device: options.device, threads: this.threads, profile: options.profile };
     this.decodingWeights = new DecodingWeights(store, options.cache);
     this.#weights = new BaseWeights(store, {
       precision: options.precision,
       device: options.device,
       folder: options.cache,
     });
+  }
+
+  get device(): Device {
+    return this.#options.device;
   }
 
   /** Number of sessions that are open. */
@@ -107,12 +109,22 @@ export class Sessions {
     };
   }
 
+  /** Closes all sessions and keeps the weights; sessions are opened anew on `device` when they are used. */
+  async reopen(device: Device): Promise<void> {
+    await this.#closeAll();
+    this.#options = { ...this.#options, device };
+  }
+
   /** Closes all sessions and frees the weights. */
   async release(): Promise<void> {
-    const programs = [...this.#programs.values()];
-    this.#programs.clear();
+    await this.#closeAll();
     this.#weights.clear();
     this.#rotary = null;
+  }
+
+  async #closeAll(): Promise<void> {
+    const programs = [...this.#programs.values()];
+    this.#programs.clear();
     for (const program of await Promise.allSettled(programs)) {
       if (program.status === 'fulfilled') await program.value.session.release();
     }

@@ -17,6 +17,8 @@ export interface EngineTrainerOptions {
   readonly device?: RequestedDevice;
   /** Told the device whenever a model is opened, and why it is that one. */
   readonly onDevice?: (choice: DeviceChoice) => void;
+  /** Told in sentences what went wrong in a step and how it went on. */
+  readonly onNote?: (sentence: string) => void;
   /** Threads of the engine; default all cores. The same number repeats a round bit for bit. */
   readonly threads?: number;
 }
@@ -89,7 +91,13 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
         await process.call('setAdapter', { configuration: adapter, tensors: base });
         const trainable = trainableMatrices(adapter.variant, round);
         const request = { ...training, objective, examples, learningRate, seedParts, trainable };
-        const trained = await process.call('train', request, { signal, report: onStep });
+        const trained = await process.call('train', request, {
+          signal,
+          report: (step) => {
+            for (const note of step.notes ?? []) options.onNote?.(note);
+            onStep(step);
+          },
+        });
         const tensors = await process.call('adapter', null);
         if (!tensors) throw new Error('the training process has lost its adapter');
         const { loss, supervisedTokens, skipped } = trained;

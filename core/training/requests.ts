@@ -75,6 +75,8 @@ export interface StepReport {
   readonly places: number;
   /** Places that held nothing. */
   readonly padding: number;
+  /** Sentences about what went wrong in the step and how it went on. */
+  readonly notes?: readonly string[];
   readonly seconds: number;
 }
 

@@ -149,7 +149,7 @@ export class Trainer {
   /**
    * Trains the adapter in place, or all weights where the model was opened for that.
    * @throws TributaryError `training.stopped` when the signal aborts, `training.not-finite`, `data.all-truncated`,
-   * `model.context-length`, `template.none`
+   * `model.context-length`, `template.none`, `engine.out-of-memory`
    */
   async train(request: TrainRequest, observer: Observer<StepReport> = {}): Promise<TrainResult> {
     if (this.#weights) return this.#trainWeights(this.#weights, request, observer);
@@ -191,7 +191,7 @@ export class Trainer {
     request: TrainRequest,
     observer: Observer<StepReport>,
   ): Promise<TrainResult> {
-    const work = { options: request, parameters, gradients };
+    const work = { options: request, parameters, gradients, engine: this.#engine };
     if (request.objective !== 'dpo') {
       return trainSteps(sftObjective({ ...this.#parts(), adapter }, request), work, observer);
     }

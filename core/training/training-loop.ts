@@ -9,6 +9,7 @@ import { stopIfAborted, type Observer } from './observer.ts';
 import { makeOptimizer } from './optimizers/table.ts';
 import { sumMetrics, type PreferenceMetrics } from './preference.ts';
 import { addProximalTerm } from './proximal.ts';
+import { recovering, type Reopenable } from './recovery.ts';
 import type { StepReport, TrainRequest, TrainResult } from './requests.ts';
 
 /** What decides the steps once the examples are batches. */
@@ -20,14 +21,17 @@ export type StepOptions = Pick<
 /**
  * Changes `parameters` in place, by steps with fresh moments, as each client-round of OpenFedLLM does.
  * @param gradients room for the gradients, of the parameters' names and shapes
+ * @param engine what the objective computes with, if steps shall go on where memory runs out or a device is lost
  * @throws TributaryError `training.stopped` when the signal aborts, `training.not-finite`
  */
 export async function trainSteps<Batch extends BatchCounts>(
-  objective: Objective<Batch>,
-  work: { options: StepOptions; parameters: Parameters; gradients: Parameters },
+  given: Objective<Batch>,
+  work: { options: StepOptions; parameters: Parameters; gradients: Parameters; engine?: Reopenable },
   observer: Observer<StepReport>,
 ): Promise<TrainResult> {
   const { options, gradients } = work;
+  const notes: string[] = [];
+  const objective = work.engine ? recovering(given, work.engine, (sentence) => notes.push(sentence)) : given;
   const { learningRate, weightDecay, proximal } = options;
   const optimizer = makeOptimizer({ ...(options.optimizer ?? { name: 'adamw' }), weightDecay });
   const { flat } = work.parameters;
@@ -53,6 +57,7 @@ export async function trainSteps<Batch extends BatchCounts>(
     const gradientScale = clippingFactor(gradientNorm, options.maxGradientNorm);
     optimizer.update({ parameters: [flat], gradients: [gradients.flat], gradientScale, state, learningRate });
     drift?.apply(learningRate);
+    const happened = notes.splice(0);
     const report = {
       step: step + 1,
       steps: objective.steps,
@@ -60,6 +65,7 @@ export async function trainSteps<Batch extends BatchCounts>(
       gradientNorm,
       ...(preference && { preference }),
       ...countTokens(batches),
+      ...(happened.length > 0 && { notes: happened }),
       seconds: (performance.now() - started) / 1000,
     };
     reports.push(report);

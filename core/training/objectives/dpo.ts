@@ -54,6 +54,12 @@ export function dpoObjective(
       const parts = divideStep(drawn[step], answersOf, request.microBatchSize);
       return parts.map((pairs) => packPairs(pairs, model.tokenizer.padding));
     },
+    size: ({ pairs }) => pairs.length,
+    halve({ pairs }) {
+      const middle = Math.ceil(pairs.length / 2);
+      const { padding } = model.tokenizer;
+      return [packPairs(pairs.slice(0, middle), padding), packPairs(pairs.slice(middle), padding)];
+    },
     weight: ({ pairs }) => pairs.length,
     async compute(batch, gradients, share) {
       const references = [];

@@ -31,6 +31,10 @@ export interface Objective<Batch extends BatchCounts = BatchCounts> {
   readonly skipped: number;
   /** The batches of a step, from 0: computed one after the other, their gradients summed. */
   batches(step: number): readonly Batch[];
+  /** How many examples, or pairs, a batch holds. */
+  size(batch: Batch): number;
+  /** Two batches that hold together what this one holds, which is more than one example. */
+  halve(batch: Batch): readonly [Batch, Batch];
   /** What a batch weighs in the mean of its step, such as its supervised tokens. */
   weight(batch: Batch): number;
   /**

@@ -10,12 +10,14 @@ import { modelText } from '../model-text.ts';
 import { packBatch, type TokenBatch } from '../packing.ts';
 import type { TrainRequest } from '../requests.ts';
 import type { TrainedAdapter } from '../trained-adapter.ts';
-import { tokenizeExamples } from '../tokens.ts';
+import { tokenizeExamples, type TokenExample } from '../tokens.ts';
 import type { Objective } from './objective.ts';
 
 /** A batch and what decides which inputs of the adapter it drops. */
 export interface DrawnBatch extends TokenBatch {
   readonly dropout: DropoutDraw;
+  /** What is packed in it. */
+  readonly texts: readonly TokenExample[];
 }
 
 /**
@@ -30,15 +32,25 @@ export function sftObjective(
     ? { examples: request.tokens, skipped: 0 }
     : tokenizeExamples(examplesFor('sft', request.examples), modelText(model, request));
   const drawn = sampleRound({ ...request, examples });
+  const draw = (texts: readonly TokenExample[], step: readonly number[]): DrawnBatch => ({
+    ...packBatch(texts, { filler: model.tokenizer.padding }),
+    dropout: { seed: request.seedParts, step },
+    texts,
+  });
   return {
     steps: drawn.length,
     skipped,
     batches(step) {
       const parts = divideStep(drawn[step], (example) => [example], request.microBatchSize);
-      return parts.map((part, index) => ({
-        ...packBatch(part, { filler: model.tokenizer.padding }),
-        dropout: { seed: request.seedParts, step: [step, index] },
-      }));
+      return parts.map((part, index) => draw(part, [step, index]));
+    },
+    size: ({ texts }) => texts.length,
+    halve({ texts, dropout }) {
+      const middle = Math.ceil(texts.length / 2);
+      return [
+        draw(texts.slice(0, middle), [...dropout.step, 0]),
+        draw(texts.slice(middle), [...dropout.step, 1]),
+      ];
     },
     weight: ({ supervisedTokens }) => supervisedTokens,
     async compute(batch, gradients, share) {

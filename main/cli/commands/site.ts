@@ -106,6 +106,10 @@ const start = runs(
         model,
         device,
         threads,
+        onNote: (sentence) => {
+          log.warn({ note: sentence }, 'training');
+          output.line(sentence);
+        },
         onDevice: (choice) => {
           log.info(choice, 'device');
           if (device !== 'cpu') output.line(choice.reason);

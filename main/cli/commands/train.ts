@@ -186,6 +186,10 @@ export async function trainAndReport(
           if (step.step === 1) secondsToFirstStep = performance.now() / 1000;
           output.event('step', stepFields(step));
           const accuracy = step.preference && `, accuracy ${step.preference.accuracy.toFixed(2)}`;
+          for (const note of step.notes ?? []) {
+            output.event('note', { step: step.step, text: note });
+            output.line(note);
+          }
           bar.update(step.step, step.steps, `loss ${step.loss.toFixed(4)}${accuracy ?? ''}`);
         },
       },

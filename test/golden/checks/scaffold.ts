@@ -44,6 +44,10 @@ export async function checkScaffold(file: string): Promise<Check[]> {
       steps: expected.K,
       skipped: 0,
       batches: (step) => [batches[step]],
+      size: () => 1,
+      halve: () => {
+        throw new Error('one example cannot be halved');
+      },
       weight: ({ supervisedTokens }) => supervisedTokens,
       compute: async (batch, gradients, share) => ({
         loss: await engine.lossAndGradients(
