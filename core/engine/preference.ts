@@ -4,6 +4,7 @@ import { Tensor } from 'onnxruntime-node';
 
 import type { EngineBatch } from './batch.ts';
 import { lossFeeds } from './feeds.ts';
+import { gradientOutputs } from './gradients.ts';
 import { preferenceGraph, type PreferenceLoss } from './graphs/preference.ts';
 import type { Parameters } from './parameters.ts';
 import { float32, type EngineAdapter, type Sessions } from './sessions.ts';
@@ -18,7 +19,7 @@ export interface PairedBatch {
 }
 
 /**
- * The loss of pairs, its gradients written into `gradients` (the adapter's names and shapes), and log π of every
+ * The loss of pairs, its gradients in those of the adapter's tensors that `gradients` has room for, and log π of every
  * example.
  */
 export async function preferenceGradients(
@@ -27,9 +28,10 @@ export async function preferenceGradients(
   { objective, ...adapter }: EngineAdapter & { gradients: Parameters; objective: PreferenceLoss },
 ): Promise<{ loss: number; logProbabilities: Float64Array }> {
   const { beta, labelSmoothing, loss } = objective;
-  const kind = `preference ${loss} ${beta} ${labelSmoothing}`;
+  const names = [...adapter.gradients.tensors.keys()];
+  const kind = `preference ${loss} ${beta} ${labelSmoothing} of ${names.join(' ')}`;
   const program = await sessions.program(kind, adapter.configuration, (plan) =>
-    preferenceGraph(plan, objective),
+    preferenceGraph(plan, objective, names),
   );
   const pairs = reference.length;
   const feeds = {
@@ -39,10 +41,7 @@ export async function preferenceGradients(
     reference: new Tensor('float32', Float32Array.from(reference), [pairs, 1]),
     weights: new Tensor('float32', new Float32Array(pairs).fill(share), [pairs, 1]),
   };
-  const outputs: Record<string, Tensor | null> = { loss: null, nll: null };
-  for (const [name, { data, shape }] of adapter.gradients.tensors) {
-    outputs[`gradient/${name}`] = new Tensor('float32', data, [...shape]);
-  }
+  const outputs = { loss: null, nll: null, ...gradientOutputs(adapter.gradients) };
   const results = await program.session.run(feeds, outputs);
   return {
     loss: float32(results.loss)[0],

@@ -85,6 +85,21 @@ describe('the loss of pairs', () => {
     });
   });
 
+  it('has gradients of some tensors alone, where others are frozen', async () => {
+    const objective = { beta: 0.1, labelSmoothing: 0, loss: 'sigmoid' } as const;
+    const reference = [3, -20, 1.5];
+    const all = (await compute(objective, reference)).gradients.tensors;
+    const shapes = loraShapes(TINY_CONFIGURATION, lora).filter(({ name }) => name.includes('lora_B'));
+    const gradients = emptyParameters(shapes);
+    const adapter = { configuration: lora, parameters, gradients, objective };
+    await engine.preferenceGradients({ batch, reference, share }, adapter);
+    for (const [name, { data }] of gradients.tensors) {
+      const expected = all.get(name)?.data ?? [];
+      data.forEach((value, at) => expect(value).toBeCloseTo(expected[at], 5));
+    }
+    expect(gradients.flat.some((value) => Math.abs(value) > 1e-3)).toBe(true);
+  });
+
   it('stays finite however far a pair is off', async () => {
     const objective = { beta: 1, labelSmoothing: 0.1, loss: 'sigmoid' } as const;
     const { loss, gradients } = await compute(objective, [5000, -5000, 0]);

@@ -46,7 +46,7 @@ export function outputGradients(graph: Graph, loss: Value, parameters: ReadonlyM
 }
 
 /** Inputs of the graph by their names. */
-function inputsNamed(graph: Graph, names: readonly string[]): Map<string, Value> {
+export function inputsNamed(graph: Graph, names: readonly string[]): Map<string, Value> {
   const wanted = new Set(names);
   const found = graph.inputs.filter(({ name, dataType }) => wanted.has(name) && dataType === 'float32');
   if (found.length < wanted.size) throw new Error(`of ${names.join(', ')} some are no float32 inputs`);

@@ -2,7 +2,7 @@
 
 import { add, gemm, mul, neg, reduceSum, scalarLike, scale, softplus, sub } from '../../graph/build.ts';
 import { Graph, type Value } from '../../graph/graph.ts';
-import { outputGradients, supervisedTokens } from './loss.ts';
+import { inputsNamed, outputGradients, supervisedTokens } from './loss.ts';
 import type { GraphPlan, ModelGraph } from './parts.ts';
 
 /** The loss of a pair, a function of its margin. */
@@ -26,9 +26,14 @@ export interface PreferenceLoss {
  *   smoothing of Mitchell's conservative DPO);
  * - `ipo`: (h/β − 1/(2β))² (Azar et al., 2023, equation 17: sums too, where TRL divides them by the tokens' number).
  *
- * Outputs: `loss` = Σ weights · loss of the pair, `nll` [rows, 1] and `gradient/NAME` of each adapter tensor.
+ * Outputs: `loss` = Σ weights · loss of the pair, `nll` [rows, 1] and `gradient/NAME` of each named input.
+ * @param differentiated names of the adapter's tensors whose gradients are wanted; default all
  */
-export function preferenceGraph(plan: GraphPlan, objective: PreferenceLoss): ModelGraph {
+export function preferenceGraph(
+  plan: GraphPlan,
+  objective: PreferenceLoss,
+  differentiated?: readonly string[],
+): ModelGraph {
   const graph = new Graph();
   const { nll, parameters, ...rest } = supervisedTokens(graph, plan);
   const signs = graph.input('signs', 'float32', ['pairs', 'rows']);
@@ -40,7 +45,8 @@ export function preferenceGraph(plan: GraphPlan, objective: PreferenceLoss): Mod
   });
   graph.output('loss', loss);
   graph.output('nll', nll);
-  outputGradients(graph, loss, parameters);
+  const wanted = differentiated ? inputsNamed(graph, differentiated) : parameters;
+  outputGradients(graph, loss, wanted);
   return { graph, ...rest, parameters: [...parameters.keys()] };
 }
 
