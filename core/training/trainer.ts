@@ -70,7 +70,7 @@ export class Trainer {
       const { device, reason: deviceReason } = await chooseDevice(options.device);
       const cache = join(dataFolder(), 'cache', model.identity.sha256);
       if (options.trains === 'weights') {
-        if (options.precision === 'int4') throw fullPrecision(options.precision);
+        if (!['auto', 'f32'].includes(options.precision)) throw fullPrecision(options.precision);
         const { store, parameters } = fullWeights(model.weights);
         const engine = new Engine(store, { ...options, precision: 'f32', device, cache });
         return new Trainer(model, engine, { weights: parameters, deviceReason });
