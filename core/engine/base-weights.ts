@@ -1,28 +1,31 @@
 /** @file The frozen weights in memory: read once from the model's file, borrowed by every session. */
 
-import { existsSync, mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { Tensor } from 'onnxruntime-node';
 
 import { TributaryError } from '../errors.ts';
-import { writeFileAtomically } from '../files.ts';
 import type { ExternalData } from '../graph/onnx.ts';
 import { packedForm } from '../model/blocks.ts';
-import type { Packing, WeightInput } from '../model/frozen-weights.ts';
+import { INTEGER_PARTS, type Packing, type WeightInput } from '../model/frozen-weights.ts';
+import { integerWeights } from '../model/integer-weights.ts';
+import { linears } from '../model/lora.ts';
+import { elementCount } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import type { Device } from './devices.ts';
-
-/** How the frozen weights lie in memory: float32, or the file's four-bit and eight-bit blocks as they are. */
-export type Precision = 'f32' | 'int4';
-
-const VALUES_FILE = 'int4-values.bin';
-/** Ranges of a file that start here can be mapped into memory. */
-const PAGE = 4096;
+import { bytesOf, preparedFile, type PreparedEntry } from './prepared-file.ts';
 
 /**
- * Feeds for graphs over one model. Four-bit values cannot be fed by ONNX Runtime's binding, so they are written
- * once into a file of the cache folder, which every session maps into memory.
+ * How the frozen weights lie in memory and are multiplied by:
+ * - `f32`: float32;
+ * - `int4`: the file's four-bit and eight-bit blocks as they are, unpacked for each product;
+ * - `int8`: the linears in eight bits, once for each direction, multiplied as whole numbers; the rest float32.
+ */
+export const PRECISIONS = ['f32', 'int4', 'int8'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
+/**
+ * Feeds for graphs over one model. Four-bit values cannot be fed by ONNX Runtime's binding, and codes for products in
+ * eight bits take long to make, so they are written once into a file of the cache folder, which every session maps
+ * into memory.
  */
 export class BaseWeights {
   readonly #store: WeightStore;
@@ -33,12 +36,19 @@ export class BaseWeights {
 
   /**
    * @param folder cache of this model alone, made when needed
-   * @throws TributaryError `engine.precision-unavailable` when int4 is asked for and the file holds no such blocks
+   * @throws TributaryError `engine.precision-unavailable` when int4 is asked for and the file holds no such blocks, or
+   * int8 for another device than the CPU
    */
   constructor(store: WeightStore, options: { precision: Precision; device: Device; folder: string }) {
     this.#store = store;
     this.#folder = options.folder;
-    this.#packings = new Map(options.precision === 'f32' ? [] : packings(store, options.device));
+    this.#packings = new Map(packings(store, options));
+    if (options.precision === 'int8' && options.device !== 'cpu') {
+      throw new TributaryError(
+        'engine.precision-unavailable',
+        `Precision int8 is for the CPU; on ${options.device} choose f32 or int4.`,
+      );
+    }
     if (options.precision === 'int4' && ![...this.#packings.values()].includes('int4')) {
       throw new TributaryError(
         'engine.precision-unavailable',
@@ -53,12 +63,13 @@ export class BaseWeights {
 
   /** Whether the input is read from the file beside the graph instead of being fed. */
   isExternal({ tensor, part }: WeightInput): boolean {
-    return part === 'values' && this.packing(tensor) === 'int4';
+    const packing = this.packing(tensor);
+    return packing === 'codes' || (part === 'values' && packing === 'int4');
   }
 
-  /** The file of four-bit values, written at first use, and the folder in which a graph that reads it must lie. */
+  /** The file of packed values, written at first use, and the folder in which a graph that reads it must lie. */
   async external(): Promise<{ data: ExternalData; folder: string }> {
-    this.#external ??= this.#writeValues().catch((error: unknown) => {
+    this.#external ??= this.#prepare().catch((error: unknown) => {
       this.#external = null;
       throw error;
     });
@@ -99,31 +110,54 @@ export class BaseWeights {
       : [scale, [`${tensor}.values`, new Tensor('int8', packed.values, [...packed.shape])]];
   }
 
-  async #writeValues(): Promise<ExternalData> {
-    const ranges = new Map<string, { offset: number; length: number }>();
-    let size = 0;
-    for (const [tensor, packing] of this.#packings) {
-      if (packing !== 'int4') continue;
-      const length = this.#store.describe(tensor).shape.reduce((count, axis) => count * axis, 1) / 2;
-      ranges.set(`${tensor}.values`, { offset: size, length });
-      size = Math.ceil((size + length) / PAGE) * PAGE;
-    }
-    const path = join(this.#folder, VALUES_FILE);
-    if (!existsSync(path) || statSync(path).size !== size) {
-      const file = Buffer.alloc(size);
-      for (const [name, { offset }] of ranges) {
-        const packed = this.#store.readPacked(name.slice(0, -'.values'.length));
-        if (packed) file.set(packed.values, offset);
-      }
-      mkdirSync(this.#folder, { recursive: true });
-      await writeFileAtomically(path, file);
-    }
-    return { location: VALUES_FILE, ranges };
+  #prepare(): Promise<ExternalData> {
+    const packed = [...this.#packings].filter(([, packing]) => packing === 'codes' || packing === 'int4');
+    const kind = packed.some(([, packing]) => packing === 'codes') ? 'int8' : 'int4';
+    const entries = packed.map(([tensor]) =>
+      kind === 'int8' ? this.#codes(tensor) : this.#fourBits(tensor),
+    );
+    return preparedFile(this.#folder, { kind, layout: LAYOUT }, entries);
+  }
+
+  #fourBits(tensor: string): PreparedEntry {
+    const length = elementCount(this.#store.describe(tensor).shape) / 2;
+    return {
+      parts: [{ name: `${tensor}.values`, length }],
+      make: () => {
+        const packed = this.#store.readPacked(tensor);
+        if (packed?.kind !== 'int4') throw new Error(`${tensor} is not packed in four bits`);
+        return [packed.values];
+      },
+    };
+  }
+
+  #codes(tensor: string): PreparedEntry {
+    const [out, into] = this.#store.describe(tensor).shape;
+    const lengths = [out * into, 4 * out, out * into, 4 * into];
+    return {
+      parts: INTEGER_PARTS.map((part, index) => ({ name: `${tensor}.${part}`, length: lengths[index] })),
+      make: () => {
+        const { forward, backward } = integerWeights(this.#store.readFloat32(tensor), [out, into]);
+        return [forward, backward].flatMap(({ values, columns }) => [values, bytesOf(columns)]);
+      },
+    };
   }
 }
 
-/** Matrices in blocks of four bits, and an embedding in blocks of eight where Gather knows them, stay as they are. */
-function packings(store: WeightStore, device: Device): [string, Packing][] {
+/** Raised when what the parts of a prepared file hold changes, so that files of before are not read. */
+const LAYOUT = 1;
+
+/**
+ * At int4, matrices in blocks of four bits, and an embedding in blocks of eight where Gather knows them, stay as they
+ * are; at int8, the linears become codes.
+ */
+function packings(
+  store: WeightStore,
+  { precision, device }: { precision: Precision; device: Device },
+): [string, Packing][] {
+  if (precision === 'f32') return [];
+  if (precision === 'int8')
+    return linears(store.configuration).map(({ module }) => [`${module}.weight`, 'codes']);
   return store.names.map((name) => {
     const { format, shape } = store.describe(name);
     const form = shape.length === 2 ? packedForm(format) : null;

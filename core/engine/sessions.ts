@@ -15,6 +15,7 @@ import type { Device } from './devices.ts';
 import { DropoutFeeds } from './dropout.ts';
 import { openGraph, type GraphSession, type SessionOptions } from './graph-session.ts';
 import type { GraphPlan, ModelGraph } from './graphs/parts.ts';
+import type { Recompute } from './graphs/recompute.ts';
 
 export type { Device } from './devices.ts';
 
@@ -22,6 +23,8 @@ export interface EngineOptions extends Omit<SessionOptions, 'threads'> {
   readonly precision: Precision;
   /** Threads inside one operator, default all cores; results repeat bit for bit with the same number. */
   readonly threads?: number;
+  /** What a backward pass computes again rather than keeps; default nothing. */
+  readonly recompute?: Recompute;
   /** Cache folder of this model alone, for prepared weights. */
   readonly cache: string;
 }
@@ -42,6 +45,7 @@ export interface Program {
 export class Sessions {
   readonly precision: Precision;
   readonly threads: number;
+  readonly recompute: Recompute;
   readonly configuration: ModelConfiguration;
   readonly dropout = new DropoutFeeds();
   readonly decodingWeights: DecodingWeights;
@@ -54,6 +58,7 @@ export class Sessions {
   constructor(store: WeightStore, options: EngineOptions) {
     this.precision = options.precision;
     this.threads = options.threads ?? availableParallelism();
+    this.recompute = options.recompute ?? 'none';
     this.configuration = store.configuration;
     this.#options = { device: options.device, threads: this.threads, profile: options.profile };
     this.decodingWeights = new DecodingWeights(store, options.cache);
@@ -86,13 +91,18 @@ export class Sessions {
     const known = this.#programs.get(key);
     if (known) return known;
     const packing = (tensor: string) => this.#weights.packing(tensor);
-    const program = this.#open(build({ configuration: this.configuration, packing, adapter })).catch(
-      (error: unknown) => {
-        // The next use tries again: the disk may have room by then.
-        this.#programs.delete(key);
-        throw error;
-      },
-    );
+    const plan = {
+      configuration: this.configuration,
+      packing,
+      adapter,
+      recompute: this.recompute,
+      ...(this.device === 'cpu' && { scoreRows: scoreRows(this.configuration) }),
+    };
+    const program = this.#open(build(plan)).catch((error: unknown) => {
+      // The next use tries again: the disk may have room by then.
+      this.#programs.delete(key);
+      throw error;
+    });
     this.#programs.set(key, program);
     return program;
   }
@@ -154,6 +164,15 @@ export class Sessions {
     }
     return { cos: this.#rotary.cos, sin: this.#rotary.sin };
   }
+}
+
+/** Elements of the scores over a vocabulary that lie in memory at once: 24 MiB of float32. */
+const SCORES = 6 * 2 ** 20;
+/** Fewer rows than that would leave a matrix product too thin to be fast. */
+const THINNEST = 16;
+
+function scoreRows({ vocabularySize }: ModelConfiguration): number {
+  return Math.max(THINNEST, Math.floor(SCORES / vocabularySize));
 }
 
 /** Adapters that change the same linears with the same rank and scale share their sessions. */

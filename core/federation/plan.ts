@@ -147,7 +147,7 @@ const trainingSchema = z.strictObject({
     .default('chat')
     .describe("how an example becomes text: the model's own chat template, or the named one"),
   precision: z
-    .enum(['auto', 'f32', 'int4'])
+    .enum(['auto', 'f32', 'int8', 'int4'])
     .default('auto')
     .describe('arithmetic of the frozen base weights; with auto each site picks'),
   dpo: dpoSchema.optional().describe('how pairs are weighed; only for the objective dpo, which fills it in'),

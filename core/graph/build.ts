@@ -173,6 +173,18 @@ export function crossEntropyGradient(dy: Value, probabilities: Value, labels: Va
   return mul(pickAdd(probabilities, labels, minusOne), dy);
 }
 
+/**
+ * −log softmax(hidden · weightᵀ)[label] of each row, [rows, 1], computed `rows` rows at once so that the scores of all
+ * rows never lie in memory together. The weight must be frozen: no gradient flows into it.
+ */
+export function vocabularyLoss(
+  hidden: Value,
+  { weight, labels, ...attributes }: { weight: Value; labels: Value; rows: number; differentiable: boolean },
+): Value {
+  const both = hidden.graph.apply('VocabularyLoss', [hidden, weight, labels], attributes);
+  return attributes.differentiable ? slice(both, 1, { start: 0, end: 1 }) : both;
+}
+
 /** x Wᵀ for weights packed in four bits: see `MatMulNBits` among the operators. */
 export function matMulNBits(
   x: Value,
@@ -192,4 +204,29 @@ export function groupQueryAttention(
   const y = x.graph.apply('GroupQueryAttention', [x, keys, values, last, total, cos, sin], attributes);
   const after = (part: 'keys' | 'values') => x.graph.apply('CacheAfter', [y], { part });
   return { y, keys: after('keys'), values: after('values') };
+}
+
+export function rowScale(x: Value): Value {
+  return x.graph.apply('RowScale', [x], {});
+}
+
+export function quantizeRows(x: Value, scales: Value): Value {
+  return x.graph.apply('QuantizeRows', [x, scales], {});
+}
+
+/** A frozen matrix in codes with its columns' scales, for the product at hand and for the one backward. */
+export interface IntegerFactor {
+  readonly values: Value;
+  readonly columns: Value;
+  readonly backValues: Value;
+  readonly backColumns: Value;
+}
+
+/** x · Wᵀ from the codes of x (or of a rotation of it, if W's are rotated too) and of W. */
+export function integerProduct(
+  x: Value,
+  { codes, scales }: { codes: Value; scales: Value },
+  { values, columns, backValues, backColumns }: IntegerFactor,
+): Value {
+  return x.graph.apply('IntegerProduct', [x, codes, scales, values, columns, backValues, backColumns], {});
 }

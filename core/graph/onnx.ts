@@ -2,7 +2,13 @@
 
 import type { Shape } from './dimension.ts';
 import type { DataType, Graph, Node, Value } from './graph.ts';
-import { ONNX_DATA_TYPES, type Emitter, type OnnxAttribute } from './operators/rule.ts';
+import {
+  ONNX_DATA_TYPES,
+  type EmittedNode,
+  type Emitter,
+  type OnnxAttribute,
+  type OnnxBody,
+} from './operators/rule.ts';
 import { operators } from './operators/table.ts';
 import { ProtobufWriter } from './protobuf.ts';
 import { shapeInput } from './shapes.ts';
@@ -34,7 +40,7 @@ export interface OnnxModel {
  * at every run. Nodes that no output needs are left out.
  */
 export function toOnnx(graph: Graph, external?: ExternalData): OnnxModel {
-  const used = neededNodes(graph);
+  const used = emittedNodes(graph);
   const shapes = new Map<string, Shape>();
   const model = new ProtobufWriter();
   model.int(1, IR_VERSION).string(2, 'tributary');
@@ -83,6 +89,18 @@ export function neededNodes(graph: Graph): Node[] {
   return nodes.reverse();
 }
 
+/**
+ * The needed nodes as they are written. ONNX Runtime runs a graph depth first from the nodes that no other one reads,
+ * beginning with the last of these: a backward pass has to begin with the gradients that can be had first, or what
+ * all of them need would lie in memory until its end.
+ */
+export function emittedNodes(graph: Graph): Node[] {
+  const needed = neededNodes(graph);
+  const read = new Set(needed.flatMap((node) => node.inputs));
+  const isLast = (node: Node) => !read.has(node.output);
+  return [...needed.filter((node) => !isLast(node)), ...needed.filter(isLast).reverse()];
+}
+
 interface Destination {
   readonly proto: ProtobufWriter;
   readonly constants: ConstantWriter;
@@ -104,21 +122,27 @@ function emitNode(node: Node, to: Destination): void {
       return name;
     },
     intermediate: (label) => `${node.name}/${label}`,
-    node: ({ type, inputs, output, others = [], attributes = {}, domain = '' }) => {
-      const name = emittedNodes++ === 0 ? node.name : `${node.name}/${type}_${emittedNodes}`;
-      to.proto.message(1, (writer) => {
-        for (const input of inputs) writer.string(1, input);
-        for (const result of [output, ...others]) writer.string(2, result);
-        writer.string(3, name).string(4, type);
-        for (const [key, attribute] of Object.entries(attributes)) {
-          writer.message(5, (inner) => writeAttribute(inner.string(1, key), attribute));
-        }
-        if (domain !== '') writer.string(7, domain);
-      });
+    node: (emitted) => {
+      const name = emittedNodes++ === 0 ? node.name : `${node.name}/${emitted.type}_${emittedNodes}`;
+      to.proto.message(1, (writer) => writeNode(writer, name, emitted));
     },
   };
   // Each operator's rule emits nodes of that operator only.
   (operators[node.operator].emit as (node: Node, emitter: Emitter) => void)(node, emitter);
+}
+
+function writeNode(
+  writer: ProtobufWriter,
+  name: string,
+  { type, inputs, output, others = [], attributes = {}, domain = '' }: EmittedNode,
+): void {
+  for (const input of inputs) writer.string(1, input);
+  for (const result of [output, ...others]) writer.string(2, result);
+  writer.string(3, name).string(4, type);
+  for (const [key, attribute] of Object.entries(attributes)) {
+    writer.message(5, (inner) => writeAttribute(inner.string(1, key), attribute));
+  }
+  if (domain !== '') writer.string(7, domain);
 }
 
 /** Writes constants as initializers of a graph message, each name once. */
@@ -187,7 +211,7 @@ function rawData(dataType: DataType, elements: readonly number[]): Uint8Array {
 }
 
 function writeAttribute(writer: ProtobufWriter, attribute: OnnxAttribute): void {
-  // AttributeProto.AttributeType: FLOAT 1, INT 2, STRING 3, INTS 7
+  // AttributeProto.AttributeType: FLOAT 1, INT 2, STRING 3, GRAPH 5, INTS 7
   switch (attribute.kind) {
     case 'float':
       writer.float(2, attribute.value).int(20, 1);
@@ -198,11 +222,22 @@ function writeAttribute(writer: ProtobufWriter, attribute: OnnxAttribute): void 
     case 'string':
       writer.string(4, attribute.value).int(20, 3);
       break;
+    case 'graph':
+      writer.message(6, (body) => writeBody(body, attribute.value)).int(20, 5);
+      break;
     case 'ints':
       for (const value of attribute.value) writer.int(8, value);
       writer.int(20, 7);
       break;
   }
+}
+
+function writeBody(writer: ProtobufWriter, { inputs, nodes, outputs }: OnnxBody): void {
+  for (const node of nodes)
+    writer.message(1, (inner) => writeNode(inner, `${node.output}/${node.type}`, node));
+  writer.string(2, 'body');
+  for (const input of inputs) writer.message(11, (info) => writeValueInfo(info, input.name, input));
+  for (const output of outputs) writer.message(12, (info) => writeValueInfo(info, output.name, output));
 }
 
 function writeValueInfo(

@@ -1,19 +1,35 @@
 /** @file How a graph uses a model's frozen weights: as inputs, packed or as float32, each declared once. */
 
-import { dequantizeLinear, gather, gemm, reduceSum, reshape } from '../graph/build.ts';
-import type { Shape } from '../graph/dimension.ts';
+import {
+  dequantizeLinear,
+  gather,
+  gemm,
+  integerProduct,
+  quantizeRows,
+  reduceSum,
+  reshape,
+  rowScale,
+  type IntegerFactor,
+} from '../graph/build.ts';
+import { product, type Shape } from '../graph/dimension.ts';
 import type { DataType, Graph, Value } from '../graph/graph.ts';
+import { rotationBlock, rotationMatrix } from './rotation.ts';
 
 /** How a matrix lies in memory while the graph runs. */
-export type Packing = 'float32' | 'int4' | 'int8';
+export type Packing = 'float32' | 'int4' | 'int8' | 'codes';
 
 /** A graph input that is fed from the model's file. */
 export interface WeightInput {
   readonly input: string;
   /** Name of the model's tensor. */
   readonly tensor: string;
-  readonly part: 'float32' | 'values' | 'scale' | 'minimum';
+  readonly part: WeightPart;
 }
+
+/** What a tensor consists of in memory: itself, its packed parts, or codes and scales of its two products. */
+export type WeightPart = 'float32' | 'values' | 'scale' | 'minimum' | IntegerPart;
+export const INTEGER_PARTS = ['forward', 'forward-columns', 'backward', 'backward-columns'] as const;
+export type IntegerPart = (typeof INTEGER_PARTS)[number];
 
 const BLOCK = 32;
 
@@ -37,10 +53,17 @@ export class FrozenWeights {
   /**
    * x·Wᵀ for x [rows, in] and W [out, in]. Four-bit weights w = s·q + m stay packed, since
    *   x·Wᵀ = x·(s·q)ᵀ + blockSums(x)·mᵀ
+   *
+   * Codes are multiplied as whole numbers, by those of the rotated x.
    */
   product(x: Value, name: string, [out, into]: readonly [number, number]): Value {
     const packing = this.#packing(name);
     if (packing === 'float32') return gemm(x, this.tensor(name, [out, into]), { transB: true });
+    if (packing === 'codes') {
+      const scales = rowScale(this.#rotated(x, into));
+      const quantized = { codes: quantizeRows(this.#rotated(x, into), scales), scales };
+      return integerProduct(x, quantized, this.#codes(name, [out, into]));
+    }
     const y = gemm(x, this.#unpacked(name, packing, [out, into]), { transB: true });
     if (packing === 'int8') return y;
     const minimum = this.#part(name, 'minimum', [out, into / BLOCK]);
@@ -54,6 +77,31 @@ export class FrozenWeights {
     if (this.#packing(name) === 'float32') return gather(this.tensor(name, [count, size]), ids);
     const values = gather(this.#part(name, 'values', [count, size], 'int8'), ids);
     return dequantizeLinear(values, gather(this.#part(name, 'scale', [count, size / BLOCK]), ids), BLOCK);
+  }
+
+  /** W [out, in] as float32; packed ones are unpacked whole. */
+  matrix(name: string, shape: readonly [number, number]): Value {
+    const packing = this.#packing(name);
+    if (packing === 'float32') return this.tensor(name, shape);
+    if (packing !== 'int8') throw new Error(`${name} cannot be unpacked from ${packing}`);
+    return this.#unpacked(name, packing, shape);
+  }
+
+  /** x with its blocks of channels rotated, as those of the codes of W are. */
+  #rotated(x: Value, channels: number): Value {
+    const block = rotationBlock(channels);
+    const rotation = this.#graph.constant('float32', [block, block], rotationMatrix(block));
+    const rows = product([x.shape[0], channels / block]);
+    return reshape(gemm(reshape(x, [rows, block]), rotation), x.shape);
+  }
+
+  #codes(name: string, [out, into]: readonly [number, number]): IntegerFactor {
+    return {
+      values: this.#part(name, 'forward', [into, out], 'uint8'),
+      columns: this.#part(name, 'forward-columns', [out]),
+      backValues: this.#part(name, 'backward', [out, into], 'uint8'),
+      backColumns: this.#part(name, 'backward-columns', [into]),
+    };
   }
 
   #unpacked(name: string, packing: 'int4' | 'int8', [out, into]: readonly [number, number]): Value {

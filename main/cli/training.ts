@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { PRECISIONS } from '../../core/engine/base-weights.ts';
 import { DEVICES } from '../../core/engine/devices.ts';
 import { TrainerProcess } from '../../core/training/client.ts';
 import type { Calls } from '../../core/training/protocol.ts';
@@ -13,7 +14,7 @@ import type { Output } from './output.ts';
 /** Options of the engine. */
 export const engineOptions = z.object({
   model: z.string(),
-  precision: z.enum(['auto', 'f32', 'int4']),
+  precision: z.enum(['auto', ...PRECISIONS]),
   device: z.enum(['auto', ...DEVICES]),
   threads: wholeNumber(1).optional(),
 });
@@ -25,7 +26,7 @@ export const template = z.enum(TEMPLATE_NAMES);
 export function withEngineOptions(command: Command): Command {
   return command
     .requiredOption('--model <model>', 'id in the catalogue, `tiny`, GGUF file or Hugging Face folder')
-    .option('--precision <name>', 'auto, f32 or int4: how the frozen weights are computed with', 'auto')
+    .option('--precision <name>', 'auto, f32, int8 or int4: how the frozen weights are computed with', 'auto')
     .option('--device <name>', `where to compute: auto, ${DEVICES.join(', ')}`, 'auto')
     .option('--threads <number>', 'threads of the engine; all cores without it');
 }

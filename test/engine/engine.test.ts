@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Precision } from '../../core/engine/base-weights.ts';
@@ -108,7 +108,8 @@ describe('release', () => {
 });
 
 describe('four-bit weights', () => {
-  const values = (folder: string) => join(folder, 'int4-values.bin');
+  const values = (folder: string) =>
+    join(folder, readdirSync(folder).find((name) => name.startsWith('int4-')) ?? 'nothing prepared');
   async function lossIn(folder: string): Promise<number> {
     const engine = openEngine('int4', folder);
     const { loss } = await engine.loss(batch, adapter);

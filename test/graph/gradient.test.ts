@@ -92,6 +92,12 @@ const cases: Case[] = [
     ([x, i]) => b.crossEntropy(x, i),
     [f64([1, 3], [60, -60, 0]), i64([1, 1], [1])],
   ],
+  [
+    'VocabularyLoss in two parts',
+    ([x, weight, labels]) => b.vocabularyLoss(x, { weight, labels, rows: 2, differentiable: true }),
+    [tall, f64([4, 2], [1, -2, 0.5, 3, -1, 0.25, 2, 2]), i64([3, 1], [3, 0, 2])],
+    [0],
+  ],
   ['SwiGlu', ([x, y]) => b.swiGlu(x, y), [awkward, other]],
   ['RmsNorm', ([x, g]) => b.rmsNorm(x, g, 1e-5), [awkward, row]],
   ['RmsNorm of a row of zeros', ([x, g]) => b.rmsNorm(x, g, 0.5), [f64([2, 3], [0, 0, 0, 1, -2, 3]), row]],
@@ -116,7 +122,11 @@ describe('gradient rules against central differences', () => {
 
   it('has a case for every operator that has a gradient', () => {
     const covered = cases.map(([name]) => name.split(' ')[0]);
-    const differentiable = Object.entries(operators).filter(([, rule]) => rule.gradient !== null);
+    // Rounding has no slope: what a product of codes gives backward is tested beside it.
+    const rounding = ['IntegerProduct'];
+    const differentiable = Object.entries(operators).filter(
+      ([name, rule]) => rule.gradient !== null && !rounding.includes(name),
+    );
     expect(differentiable.map(([name]) => name).filter((name) => !covered.includes(name))).toEqual([]);
   });
 });

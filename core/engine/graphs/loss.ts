@@ -1,10 +1,11 @@
 /** @file The loss of a batch, with or without its gradients. */
 
-import { crossEntropy, gather, mul, reduceSum } from '../../graph/build.ts';
+import { crossEntropy, gather, mul, reduceSum, vocabularyLoss } from '../../graph/build.ts';
 import { gradients } from '../../graph/gradient.ts';
 import { Graph, type Value } from '../../graph/graph.ts';
-import { decoder, head } from '../../model/architectures/decoder.ts';
+import { decoder, head, headName } from '../../model/architectures/decoder.ts';
 import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './parts.ts';
+import { segmentsOf } from './recompute.ts';
 
 /**
  * Loss of a batch. Inputs: those of {@link supervisedTokens} and `weights` float32 [rows, 1]: what each supervised
@@ -13,12 +14,17 @@ import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './
  */
 export function lossGraph(plan: GraphPlan, differentiated: readonly string[] = []): ModelGraph {
   const graph = new Graph();
-  const { nll, parameters, ...rest } = supervisedTokens(graph, plan);
+  const trainsHead = differentiated.includes(headName(plan.configuration));
+  const { nll, parameters, ...rest } = supervisedTokens(graph, plan, {
+    differentiable: differentiated.length === 0 ? 'nothing' : trainsHead ? 'head' : 'hidden',
+  });
   const shares = graph.input('weights', 'float32', ['rows', 1]);
   const loss = graph.scope('loss', () => reduceSum(mul(nll, shares), [0, 1]));
   graph.output('loss', loss);
   graph.output('nll', nll);
-  if (differentiated.length > 0) outputGradients(graph, loss, inputsNamed(graph, differentiated));
+  if (differentiated.length > 0) {
+    outputGradients(graph, plan, { loss, parameters: inputsNamed(graph, differentiated) });
+  }
   return { graph, ...rest, parameters: [...parameters.keys()] };
 }
 
@@ -26,22 +32,37 @@ export function lossGraph(plan: GraphPlan, differentiated: readonly string[] = [
  * The negative log-likelihood of each supervised token, [rows, 1]. Inputs: `ids` int32 [batch, length], `positions`
  * int64 [batch, length], `mask` float32 [batch, 1, 1, length, length], `cos` and `sin`, `rows` int32 [rows]: flat
  * positions whose next token is supervised, `labels` int32 [rows, 1]: those tokens.
+ * @param options.differentiable what gradients will be asked for: of nothing, through the hidden states (the
+ * default), or of the head's weight too, for which the scores of all rows must lie in memory together
  */
 export function supervisedTokens(
   graph: Graph,
   plan: GraphPlan,
+  { differentiable = 'hidden' }: { differentiable?: 'nothing' | 'hidden' | 'head' } = {},
 ): { nll: Value; parameters: ReadonlyMap<string, Value>; weights: ModelGraph['weights'] } {
   const { parts, parameters } = decoderParts(graph, plan);
   const { hidden } = decoder(parts, decoderInputs(graph, plan));
   const rows = graph.input('rows', 'int32', ['rows']);
   const labels = graph.input('labels', 'int32', ['rows', 1]);
-  const nll = graph.scope('loss', () => crossEntropy(head(parts, gather(hidden, rows)), labels));
+  const chosen = gather(hidden, rows);
+  const nll = graph.scope('loss', () => {
+    if (plan.scoreRows === undefined || differentiable === 'head')
+      return crossEntropy(head(parts, chosen), labels);
+    const { vocabularySize, hiddenSize } = plan.configuration;
+    const weight = parts.weights.matrix(headName(plan.configuration), [vocabularySize, hiddenSize]);
+    const options = { rows: plan.scoreRows, differentiable: differentiable === 'hidden' };
+    return vocabularyLoss(chosen, { weight, labels, ...options });
+  });
   return { nll, parameters, weights: parts.weights.inputs };
 }
 
 /** Outputs `gradient/NAME` of each parameter. */
-export function outputGradients(graph: Graph, loss: Value, parameters: ReadonlyMap<string, Value>): void {
-  const found = gradients(loss, [...parameters.values()]);
+export function outputGradients(
+  graph: Graph,
+  { recompute = 'none' }: GraphPlan,
+  { loss, parameters }: { loss: Value; parameters: ReadonlyMap<string, Value> },
+): void {
+  const found = gradients(loss, [...parameters.values()], segmentsOf(recompute));
   [...parameters.keys()].forEach((name, index) => graph.output(`gradient/${name}`, found[index]));
 }
 

@@ -10,6 +10,7 @@ import type { ModelConfiguration } from '../../model/configuration.ts';
 import { FrozenWeights, type Packing, type WeightInput } from '../../model/frozen-weights.ts';
 import { loraNames, loraScale, targetedLinears, type LoraConfiguration } from '../../model/lora.ts';
 import { actingRate, dropoutOf } from './dropout.ts';
+import type { Recompute } from './recompute.ts';
 
 /** What a graph is built from. */
 export interface GraphPlan {
@@ -18,6 +19,10 @@ export interface GraphPlan {
   readonly adapter: LoraConfiguration | null;
   /** Whether the adapter's dropout acts, as it does while training; default no. */
   readonly dropping?: boolean;
+  /** What the backward pass computes again rather than keeps; default nothing. */
+  readonly recompute?: Recompute;
+  /** For so many rows scores over the vocabulary lie in memory at once; default for all. */
+  readonly scoreRows?: number;
   /** Told of every branch of the adapter that was built. */
   readonly branchBuilt?: DecoderParts['branchBuilt'];
 }

@@ -46,7 +46,7 @@ export function preferenceGraph(
   graph.output('loss', loss);
   graph.output('nll', nll);
   const wanted = differentiated ? inputsNamed(graph, differentiated) : parameters;
-  outputGradients(graph, loss, wanted);
+  outputGradients(graph, plan, { loss, parameters: wanted });
   return { graph, ...rest, parameters: [...parameters.keys()] };
 }
 

@@ -34,6 +34,16 @@ export interface Attributes {
   MatMul: None;
   /** Inputs: A, B and perhaps C. alpha · op(A) · op(B) + C, op being the identity or the transposition. */
   Gemm: { transA: boolean; transB: boolean; alpha: number };
+  // products in eight bits
+  /** x [rows, columns] → [rows, 1]: what one step of a row's codes is worth, max |x| / 127. */
+  RowScale: None;
+  /** Inputs: x [rows, columns], scales [rows, 1]. Codes (uint8), 128 for zero. */
+  QuantizeRows: None;
+  /**
+   * x · Wᵀ from codes. Inputs: x [rows, in], its codes (uint8), their scales [rows, 1]; W's codes (uint8)
+   * [in, out], their columns' scales [out]; the same of the backward product: codes [out, in], scales [in].
+   */
+  IntegerProduct: None;
   // layout
   Transpose: { permutation: readonly number[] };
   Reshape: { shape: Shape };
@@ -62,6 +72,12 @@ export interface Attributes {
   Softmax: None;
   /** Inputs: logits [rows, classes], their Softmax, labels [rows, 1]. −log p(label), [rows, 1]. */
   CrossEntropy: None;
+  /**
+   * Inputs: hidden [rows, size], weight [classes, size], labels (integers) [rows, 1]. The cross-entropy of
+   * softmax(hidden · weightᵀ), [rows, 1]; if differentiable, its gradient in hidden beside it, [rows, 1 + size], of
+   * which a loss may use the first column alone. So many `rows` are computed at once.
+   */
+  VocabularyLoss: { rows: number; differentiable: boolean };
   // parts of a transformer
   /** Inputs: x [rows, size], gain [size]. x / sqrt(mean(x²) + epsilon) · gain (Zhang and Sennrich, 2019). */
   RmsNorm: { epsilon: number };

@@ -12,22 +12,38 @@ export interface Emitter {
   shape(shape: Shape): string;
   /** Name for an intermediate result of a composite. */
   intermediate(label: string): string;
-  node(emitted: {
-    type: string;
-    inputs: readonly string[];
-    output: string;
-    /** Names of the results after the first. */
-    others?: readonly string[];
-    attributes?: Readonly<Record<string, OnnxAttribute>>;
-    domain?: string;
-  }): void;
+  node(emitted: EmittedNode): void;
+}
+
+export interface EmittedNode {
+  readonly type: string;
+  readonly inputs: readonly string[];
+  readonly output: string;
+  /** Names of the results after the first. */
+  readonly others?: readonly string[];
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  readonly domain?: string;
+}
+
+/** A graph inside a node, such as the body of a loop; it sees the values of the graph around it. */
+export interface OnnxBody {
+  readonly inputs: readonly OnnxValue[];
+  readonly nodes: readonly EmittedNode[];
+  readonly outputs: readonly OnnxValue[];
+}
+
+export interface OnnxValue {
+  readonly name: string;
+  readonly dataType: DataType;
+  readonly shape: Shape;
 }
 
 export type OnnxAttribute =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'ints'; readonly value: readonly number[] }
   | { readonly kind: 'float'; readonly value: number }
-  | { readonly kind: 'string'; readonly value: string };
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'graph'; readonly value: OnnxBody };
 
 /** Gradient of the loss in one input, given the gradient `dy` in the output. May be of a broadcast shape. */
 export type GradientRule<O extends Operator> = (dy: Value, node: Node<O>, index: number) => Value;

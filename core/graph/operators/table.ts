@@ -3,17 +3,21 @@
 import type { Operator } from './attributes.ts';
 import { decoding } from './decoding.ts';
 import { elementwise } from './elementwise.ts';
+import { integer } from './integer.ts';
 import { layout } from './layout.ts';
 import { linear } from './linear.ts';
 import { reduction } from './reduction.ts';
 import type { Rules } from './rule.ts';
 import { transformer } from './transformer.ts';
+import { vocabulary } from './vocabulary.ts';
 
 export const operators: Rules<Operator> = {
   ...elementwise,
   ...linear,
+  ...integer,
   ...layout,
   ...reduction,
   ...transformer,
+  ...vocabulary,
   ...decoding,
 };

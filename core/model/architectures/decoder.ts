@@ -15,6 +15,7 @@ import {
 } from '../../graph/build.ts';
 import { product } from '../../graph/dimension.ts';
 import type { Value } from '../../graph/graph.ts';
+import type { ModelConfiguration } from '../configuration.ts';
 import { linearOf, type LinearParts } from './linear.ts';
 
 /** What differs between one decoder graph and another. */
@@ -33,6 +34,9 @@ export interface DecoderInputs {
   /** Keys and values of earlier tokens, a pair a layer, each [batch, keyValueHeads, past, headSize]. */
   readonly past?: readonly KeysAndValues[];
 }
+
+/** Scope of the additions to the stream of hidden states, two a layer. */
+export const RESIDUAL = 'residual';
 
 export interface KeysAndValues {
   readonly keys: Value;
@@ -59,26 +63,31 @@ export function decoder(
         const normed = norm(hidden, `${path}.input_layernorm.weight`);
         const attended = attention(parts, inputs, { x: normed, layer });
         present.push(attended.present);
-        return add(hidden, attended.y);
+        return graph.scope(RESIDUAL, () => add(hidden, attended.y));
       });
       hidden = graph.scope('mlp', () => {
         const normed = norm(hidden, `${path}.post_attention_layernorm.weight`);
         const linear = linearOf(parts, `${path}.mlp`);
-        return add(
-          hidden,
-          linear('down_proj', swiGlu(linear('gate_proj', normed), linear('up_proj', normed))),
-        );
+        const y = linear('down_proj', swiGlu(linear('gate_proj', normed), linear('up_proj', normed)));
+        return graph.scope(RESIDUAL, () => add(hidden, y));
       });
     });
   }
   return { hidden: graph.scope('norm', () => norm(hidden, 'model.norm.weight')), present };
 }
 
+/** Name of the matrix [vocabularySize, hiddenSize] that gives the scores. */
+export function headName({ tiedEmbedding }: ModelConfiguration): string {
+  return tiedEmbedding ? 'model.embed_tokens.weight' : 'lm_head.weight';
+}
+
 /** Scores over the vocabulary, [rows, vocabularySize], of hidden states [rows, hiddenSize]. */
 export function head({ graph, configuration, weights }: DecoderParts, hidden: Value): Value {
-  const name = configuration.tiedEmbedding ? 'model.embed_tokens.weight' : 'lm_head.weight';
   return graph.scope('head', () =>
-    weights.product(hidden, name, [configuration.vocabularySize, configuration.hiddenSize]),
+    weights.product(hidden, headName(configuration), [
+      configuration.vocabularySize,
+      configuration.hiddenSize,
+    ]),
   );
 }
 

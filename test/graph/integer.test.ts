@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+
+import * as b from '../../core/graph/build.ts';
+import { gradients } from '../../core/graph/gradient.ts';
+import { Graph } from '../../core/graph/graph.ts';
+import { FrozenWeights } from '../../core/model/frozen-weights.ts';
+import { integerWeights } from '../../core/model/integer-weights.ts';
+import { rotateBlocks, rotationBlock, rotationMatrix } from '../../core/model/rotation.ts';
+import { f32, operand, run } from './evaluate.ts';
+
+const [rows, into, out] = [7, 96, 40];
+const numbers = (count: number, seed: number) =>
+  Array.from({ length: count }, (_, index) => Math.sin(seed + 1.7 * index) + Math.cos(seed * index));
+/** Activations as decoders have them: one channel far larger than the others. */
+const x = numbers(rows * into, 1).map((value, at) => (at % into === 5 ? 60 * value : value));
+const weights = Float32Array.from(numbers(into * out, 2));
+const dy = numbers(rows * out, 3);
+
+function product(
+  a: readonly number[],
+  c: ArrayLike<number>,
+  [n, k, m]: readonly number[],
+  transposed: boolean,
+) {
+  return Array.from({ length: n * m }, (_, at) => {
+    const [row, column] = [Math.floor(at / m), at % m];
+    let sum = 0;
+    for (let inner = 0; inner < k; inner++) {
+      sum += a[row * k + inner] * c[transposed ? column * k + inner : inner * m + column];
+    }
+    return sum;
+  });
+}
+
+function relativeError(found: readonly number[], expected: readonly number[]): number {
+  const norm = (values: readonly number[]) => Math.hypot(...values);
+  return norm(found.map((value, at) => value - expected[at])) / norm(expected);
+}
+
+/** Rounding to 1/127 of the largest puts some 0.7 % of noise on each factor. */
+describe('a product in eight bits', () => {
+  it('and its gradient are those of float32 to the rounding, though one channel is large', async () => {
+    const graph = new Graph();
+    const input = graph.input('x', 'float32', ['rows', into]);
+    const y = new FrozenWeights(graph, () => 'codes').product(input, 'w', [out, into]);
+    const upstream = graph.input('dy', 'float32', ['rows', out]);
+    graph.output('y', y);
+    const [dx] = gradients(b.reduceSum(b.mul(y, upstream), [0, 1]), [input]);
+    graph.output('dx', dx);
+    const { forward, backward } = integerWeights(weights, [out, into]);
+    const u8 = operand('uint8');
+    const operands: Record<string, ReturnType<typeof f32>> = {
+      x: f32([rows, into], x),
+      dy: f32([rows, out], dy),
+      'w.forward': u8([into, out], [...forward.values]),
+      'w.forward-columns': f32([out], [...forward.columns]),
+      'w.backward': u8([out, into], [...backward.values]),
+      'w.backward-columns': f32([into], [...backward.columns]),
+    };
+    const results = await run(
+      graph,
+      graph.inputs.map(({ name }) => operands[name]),
+    );
+    expect(relativeError(results.y, product(x, weights, [rows, into, out], true))).toBeLessThan(0.015);
+    expect(relativeError(results.dx, product(dy, weights, [rows, out, into], false))).toBeLessThan(0.015);
+  });
+
+  it('does not overflow where all codes are as large as they can be', async () => {
+    const graph = new Graph();
+    const input = graph.input('x', 'float32', ['rows', 64]);
+    const y = new FrozenWeights(graph, () => 'codes').product(input, 'w', [8, 64]);
+    graph.output('y', y);
+    // Rows of R: rotated back, every element is the same.
+    const row = rotationMatrix(64).filter((_, at) => at % 64 === 0);
+    const { forward, backward } = integerWeights(Float32Array.from(Array(8).fill(row).flat()), [8, 64]);
+    const operands: Record<string, ReturnType<typeof f32>> = {
+      x: f32([2, 64], [...row, ...row]),
+      'w.forward': operand('uint8')([64, 8], [...forward.values]),
+      'w.forward-columns': f32([8], [...forward.columns]),
+      'w.backward': operand('uint8')([8, 64], [...backward.values]),
+      'w.backward-columns': f32([64], [...backward.columns]),
+    };
+    const results = await run(
+      graph,
+      graph.inputs.map(({ name }) => operands[name]),
+    );
+    for (const value of results.y) expect(value).toBeCloseTo(1, 4);
+  });
+});
+
+describe('the rotation', () => {
+  it.each([1, 2, 8, 64])('of blocks of %i keeps products and is what the matrix says', (block) => {
+    const vector = Float32Array.from(numbers(block, 4));
+    const rotated = vector.slice();
+    rotateBlocks(rotated, block);
+    const expected = product([...vector], rotationMatrix(block), [1, block, block], false);
+    expect(relativeError([...rotated], expected)).toBeLessThan(1e-6);
+    expect(Math.hypot(...rotated)).toBeCloseTo(Math.hypot(...vector), 5);
+  });
+
+  it('takes the largest power of two that divides the channels, up to 64', () => {
+    expect([576, 1536, 96, 40, 7].map(rotationBlock)).toEqual([64, 64, 32, 8, 1]);
+  });
+});
