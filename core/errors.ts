@@ -51,6 +51,14 @@ const rows = {
     hint: 'Train an adapter instead, or all weights with --objective sft and --precision f32.',
     exit: 2,
   },
+  'checkpoint.none': {
+    hint: 'Name the folder of --checkpoints before, or leave out --resume to begin anew.',
+  },
+  'checkpoint.damaged': { hint: 'Leave out --resume and name a new folder to begin anew.' },
+  'checkpoint.other-training': {
+    hint: 'Repeat the command with the same data and options, or begin anew in another folder.',
+  },
+  'checkpoint.folder-used': { hint: 'Go on with --resume, or name another folder.', exit: 2 },
   'template.none': { hint: 'Choose --template alpaca or vicuna.' },
   'engine.precision-unavailable': { hint: 'Choose --precision f32, or a model file with four-bit weights.' },
   'engine.out-of-memory': {

@@ -5,13 +5,14 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { isErrorCode, TributaryError } from '../errors.ts';
 import { programPath } from '../programs.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
-import type { Observer } from './observer.ts';
+import type { Notice, Observer } from './observer.ts';
 
 interface Pending {
   // What belongs to a call of one name is typed where the call is made; here calls of all names lie together.
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: Error) => void;
   readonly report: (report: unknown) => void;
+  readonly notice: (notice: Notice) => void;
 }
 
 /** Runs a trainer in a process of its own. The caller never blocks; a crash rejects what was asked. */
@@ -37,8 +38,8 @@ export class TrainerProcess {
 
   /**
    * Asks the process; one call of `train`, `evaluate` or `generate` at a time.
-   * @throws TributaryError what the trainer threw, `training.stopped` when the signal aborts, or `engine.crashed`
-   * when the process ended meanwhile
+   * @throws TributaryError what the trainer threw, `training.stopped` when a signal aborts, or `engine.crashed` when
+   * the process ended meanwhile
    */
   call<Name extends CallName>(
     name: Name,
@@ -46,20 +47,27 @@ export class TrainerProcess {
     observer: Observer<Calls[Name]['report']> = {},
   ): Promise<Calls[Name]['answer']> {
     if (this.#ended) return Promise.reject(this.#ended);
-    if (observer.signal?.aborted) {
+    const { signal, finish } = observer;
+    if (signal?.aborted || finish?.aborted) {
       return Promise.reject(new TributaryError('training.stopped', 'The work was stopped before its start.'));
     }
     const id = this.#calls++;
-    const abort = () => this.#send({ type: 'abort', id });
+    const stop = () => this.#send({ type: 'abort', id, save: false });
+    const save = () => this.#send({ type: 'abort', id, save: true });
     return new Promise<Calls[Name]['answer']>((resolve, reject) => {
       this.#pending.set(id, {
         resolve: (answer) => resolve(answer as Calls[Name]['answer']),
         reject,
         report: (report) => observer.report?.(report as Calls[Name]['report']),
+        notice: (notice) => observer.notice?.(notice),
       });
       this.#send({ type: 'call', id, name, question } as ToTrainer);
-      observer.signal?.addEventListener('abort', abort, { once: true });
-    }).finally(() => observer.signal?.removeEventListener('abort', abort));
+      signal?.addEventListener('abort', stop, { once: true });
+      finish?.addEventListener('abort', save, { once: true });
+    }).finally(() => {
+      signal?.removeEventListener('abort', stop);
+      finish?.removeEventListener('abort', save);
+    });
   }
 
   /** Ends the process and waits for its end. */
@@ -80,6 +88,10 @@ export class TrainerProcess {
     if (!pending) return;
     if (message.type === 'report') {
       pending.report(message.report);
+      return;
+    }
+    if (message.type === 'notice') {
+      pending.notice(message.notice);
       return;
     }
     this.#pending.delete(message.id);

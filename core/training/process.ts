@@ -2,7 +2,7 @@
 
 import { toTributaryError } from '../errors.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
-import type { Observer } from './observer.ts';
+import type { Notice, Observer } from './observer.ts';
 import { Trainer } from './trainer.ts';
 
 let trainer: Trainer | null = null;
@@ -63,7 +63,7 @@ const handlers: Handlers = {
   memory: () => process.resourceUsage().maxRSS * 1024,
 };
 
-const running = new Map<number, AbortController>();
+const running = new Map<number, { readonly stop: AbortController; readonly finish: AbortController }>();
 
 // Without its parent nobody needs the work.
 function end(): void {
@@ -76,12 +76,14 @@ function send(message: FromTrainer): void {
 
 async function answer(message: Extract<ToTrainer, { type: 'call' }>): Promise<void> {
   const { id, name, question } = message;
-  const controller = new AbortController();
-  running.set(id, controller);
+  const controllers = { stop: new AbortController(), finish: new AbortController() };
+  running.set(id, controllers);
   try {
     const observer = {
-      signal: controller.signal,
+      signal: controllers.stop.signal,
+      finish: controllers.finish.signal,
       report: (report: Calls[CallName]['report']) => send({ type: 'report', id, report }),
+      notice: (notice: Notice) => send({ type: 'notice', id, notice }),
     };
     // The union of calls keeps each question beside its own name.
     const handler = handlers[name] as (
@@ -98,7 +100,7 @@ async function answer(message: Extract<ToTrainer, { type: 'call' }>): Promise<vo
 }
 
 process.on('message', (message: ToTrainer) => {
-  if (message.type === 'abort') running.get(message.id)?.abort();
+  if (message.type === 'abort') running.get(message.id)?.[message.save ? 'finish' : 'stop'].abort();
   else void answer(message);
 });
 process.on('disconnect', end);

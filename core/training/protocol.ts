@@ -5,6 +5,7 @@ import type { NamedTensors } from '../model/tensor.ts';
 import type { ModelIdentity } from '../model/open.ts';
 import type { Device } from '../engine/engine.ts';
 import type { Precision } from '../engine/base-weights.ts';
+import type { Notice } from './observer.ts';
 import type {
   EvaluateRequest,
   EvaluateResult,
@@ -74,9 +75,11 @@ export type ToTrainer =
   | {
       [Name in CallName]: { type: 'call'; id: number; name: Name; question: Calls[Name]['question'] };
     }[CallName]
-  | { type: 'abort'; id: number };
+  /** Ends a call; with `save`, a training finishes its step and leaves a checkpoint where it makes any. */
+  | { type: 'abort'; id: number; save: boolean };
 
 export type FromTrainer =
   | { type: 'answer'; id: number; answer: Calls[CallName]['answer'] }
   | { type: 'report'; id: number; report: Calls[CallName]['report'] }
+  | { type: 'notice'; id: number; notice: Notice }
   | { type: 'error'; id: number; code: string; message: string; hint: string };

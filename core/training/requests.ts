@@ -3,6 +3,7 @@
 import type { RequestedDevice } from '../engine/devices.ts';
 import type { SamplingOptions } from '../engine/sampling.ts';
 import type { Trainable } from '../model/lora.ts';
+import type { CheckpointOptions } from './checkpoints.ts';
 import type { ControlVariates, ControlVariatesAfter } from './control-variates.ts';
 import type { Example, Message, PreferenceExample } from './examples.ts';
 import type { OptimizerOptions } from './optimizers/table.ts';
@@ -58,6 +59,8 @@ export interface TrainRequest extends TextOptions {
   readonly proximal?: { readonly mu: number };
   /** SCAFFOLD: corrects every step, and the result says how the site's control variate changes. */
   readonly controlVariates?: ControlVariates;
+  /** None are made unless it is said where. They decide nothing about the numbers. */
+  readonly checkpoints?: CheckpointOptions;
 }
 
 /** One optimizer step. The loss is before the step, with the proximal term if there is one; the norm before clipping. */

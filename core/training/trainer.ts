@@ -12,8 +12,11 @@ import { readAdapter, writeAdapter } from '../model/adapter.ts';
 import { initialAdapter, type LoraConfiguration } from '../model/lora.ts';
 import { writeModelFolder } from '../model/model-folder.ts';
 import { openModel, type OpenModel } from '../model/open.ts';
+import { readSafetensors } from '../model/safetensors.ts';
 import type { NamedTensors } from '../model/tensor.ts';
+import { openCheckpoints, type Checkpoints } from './checkpoints.ts';
 import { evaluate } from './evaluation.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { fullWeights } from './full-weights.ts';
 import { generate } from './generation.ts';
 import { dpoObjective } from './objectives/dpo.ts';
@@ -148,7 +151,7 @@ export class Trainer {
 
   /**
    * Trains the adapter in place, or all weights where the model was opened for that.
-   * @throws TributaryError `training.stopped` when the signal aborts, `training.not-finite`, `data.all-truncated`,
+   * @throws TributaryError `checkpoint.*`, `training.stopped` when a signal aborts, `training.*`, `data.all-truncated`,
    * `model.context-length`, `template.none`, `engine.out-of-memory`
    */
   async train(request: TrainRequest, observer: Observer<StepReport> = {}): Promise<TrainResult> {
@@ -179,7 +182,15 @@ export class Trainer {
     }
     const gradients = (this.#gradients ??= gradientsOf(parameters));
     const objective = sftObjective({ ...this.#parts(), adapter: null }, request);
-    return trainSteps(objective, { options: request, parameters, gradients }, observer);
+    const checkpoints = this.#checkpoints(request, {
+      adapter: null,
+      reference: null,
+      tensors: parameters.tensors,
+      write: (folder) => this.saveModel(folder),
+      read: (folder) => readSafetensors(join(folder, 'model.safetensors')),
+      observer,
+    });
+    return trainSteps(objective, { options: request, parameters, gradients, checkpoints }, observer);
   }
 
   async #trainPart(
@@ -191,11 +202,17 @@ export class Trainer {
     request: TrainRequest,
     observer: Observer<StepReport>,
   ): Promise<TrainResult> {
-    const work = { options: request, parameters, gradients, engine: this.#engine };
-    if (request.objective !== 'dpo') {
-      return trainSteps(sftObjective({ ...this.#parts(), adapter }, request), work, observer);
-    }
-    const reference = this.#referenceScores();
+    const reference = request.objective === 'dpo' ? this.#referenceScores() : null;
+    const checkpoints = this.#checkpoints(request, {
+      adapter,
+      reference,
+      tensors: adapter.parameters.tensors,
+      write: (folder) => this.saveAdapter(folder),
+      read: (folder) => readAdapter(folder, this.#model).tensors,
+      observer,
+    });
+    const work = { options: request, parameters, gradients, engine: this.#engine, checkpoints };
+    if (!reference) return trainSteps(sftObjective({ ...this.#parts(), adapter }, request), work, observer);
     try {
       const objective = dpoObjective({ ...this.#parts(), adapter, reference }, request);
       return await trainSteps(objective, work, observer);
@@ -241,6 +258,33 @@ export class Trainer {
     this.setAdapter(null);
     await this.#engine.release();
     this.#model.close();
+  }
+
+  /** The checkpoints, if any are asked for, of a training that starts from the tensors as they are now. */
+  #checkpoints(
+    request: TrainRequest,
+    training: {
+      adapter: TrainedAdapter | null;
+      reference: Reference | null;
+      /** Trained in place; those that stay as they are may be among them. */
+      tensors: NamedTensors;
+      write: (folder: string) => Promise<void>;
+      read: (folder: string) => NamedTensors;
+      observer: Observer<StepReport>;
+    },
+  ): Checkpoints | undefined {
+    if (!request.checkpoints) return undefined;
+    const { adapter, reference, tensors, write, read, observer } = training;
+    const [model, engine] = [this.#model, this.#engine];
+    return openCheckpoints(request.checkpoints, {
+      fingerprint: fingerprintOf({ request, model, engine, adapter, reference, tensors }),
+      write,
+      read: (folder) => {
+        const saved = read(folder);
+        for (const [name, { data }] of tensors) data.set(saved.get(name)?.data ?? []);
+      },
+      notice: (notice) => observer.notice?.(notice),
+    });
   }
 
   #parts(): { model: OpenModel; engine: Engine; adapter: TrainedAdapter | null } {

@@ -2,10 +2,12 @@
 
 import { emptyParameters, type Parameters } from '../engine/parameters.ts';
 import { TributaryError } from '../errors.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { clippingFactor, globalNorm } from './clipping.ts';
 import { driftCorrection } from './control-variates.ts';
 import type { BatchCounts, BatchResult, Objective } from './objectives/objective.ts';
 import { stopIfAborted, type Observer } from './observer.ts';
+import type { OptimizerState } from './optimizers/optimizer.ts';
 import { makeOptimizer } from './optimizers/table.ts';
 import { sumMetrics, type PreferenceMetrics } from './preference.ts';
 import { addProximalTerm } from './proximal.ts';
@@ -21,15 +23,22 @@ export type StepOptions = Pick<
 /**
  * Changes `parameters` in place, by steps with fresh moments, as each client-round of OpenFedLLM does.
  * @param gradients room for the gradients, of the parameters' names and shapes
- * @param engine what the objective computes with, if steps shall go on where memory runs out or a device is lost
- * @throws TributaryError `training.stopped` when the signal aborts, `training.not-finite`
+ * @param work `engine` is what the objective computes with, if steps shall go on where memory runs out or a device is
+ * lost; `checkpoints`, if there are to be any, say where the training goes on
+ * @throws TributaryError `training.stopped` when a signal aborts, `training.not-finite`, `checkpoint.*`
  */
 export async function trainSteps<Batch extends BatchCounts>(
   given: Objective<Batch>,
-  work: { options: StepOptions; parameters: Parameters; gradients: Parameters; engine?: Reopenable },
+  work: {
+    options: StepOptions;
+    parameters: Parameters;
+    gradients: Parameters;
+    engine?: Reopenable;
+    checkpoints?: Checkpoints;
+  },
   observer: Observer<StepReport>,
 ): Promise<TrainResult> {
-  const { options, gradients } = work;
+  const { options, gradients, checkpoints } = work;
   const notes: string[] = [];
   const objective = work.engine ? recovering(given, work.engine, (sentence) => notes.push(sentence)) : given;
   const { learningRate, weightDecay, proximal } = options;
@@ -37,11 +46,14 @@ export async function trainSteps<Batch extends BatchCounts>(
   const { flat } = work.parameters;
   const center = proximal && flat.slice();
   const drift = options.controlVariates && driftCorrection(work.parameters, options.controlVariates);
-  const state = optimizer.init([flat]);
   const sumGradients = gradientSummer(objective, gradients);
-  const reports: StepReport[] = [];
-  for (let step = 0; step < objective.steps; step++) {
+  // Last, for it may move the parameters on from where the training started.
+  const earlier = await checkpoints?.begin();
+  const state = earlier?.state ?? optimizer.init([flat]);
+  const reports: StepReport[] = [...(earlier?.reports ?? [])];
+  for (let step = state.step; step < objective.steps; step++) {
     stopIfAborted(observer.signal);
+    if (observer.finish?.aborted) throw await stopped({ reports, state }, objective.steps, checkpoints);
     const started = performance.now();
     const batches = objective.batches(step);
     const { loss: taskLoss, preference } = await sumGradients(batches);
@@ -70,9 +82,25 @@ export async function trainSteps<Batch extends BatchCounts>(
     };
     reports.push(report);
     observer.report?.(report);
+    if (checkpoints?.due(state.step)) await checkpoints.save({ reports, state });
   }
   const controlVariates = drift?.finish(objective.steps, learningRate);
   return { ...summarize(reports, objective.skipped), ...(controlVariates && { controlVariates }) };
+}
+
+/** Makes a checkpoint of a training that is to end here, and the error that says so. */
+async function stopped(
+  progress: { reports: readonly StepReport[]; state: OptimizerState },
+  steps: number,
+  checkpoints: Checkpoints | undefined,
+): Promise<TributaryError> {
+  const { step } = progress.state;
+  const what = `The training was stopped after step ${step} of ${steps}`;
+  if (!checkpoints || step === 0) return new TributaryError('training.stopped', `${what}.`);
+  const path = await checkpoints.save(progress);
+  return new TributaryError('training.stopped', `${what}; its checkpoint is ${path}.`, {
+    hint: 'Repeat the command with --resume to go on from there.',
+  });
 }
 
 /**

@@ -5,6 +5,8 @@ import { formatSeconds } from './format.ts';
 export interface Progress {
   /** Shows how much of `total` is done. 100 % is shown by {@link Progress.finish} alone, when the work is checked. */
   update(done: number, total: number, detail?: string): void;
+  /** Prints a line of its own; the bar goes on below it. */
+  note(text: string): void;
   /** Ends the bar with a closing line. */
   finish(text: string): void;
 }
@@ -31,7 +33,7 @@ export function startProgress(
     now = Date.now,
   }: { silent: boolean; stream?: ProgressStream; now?: () => number },
 ): Progress {
-  if (silent) return { update: () => undefined, finish: () => undefined };
+  if (silent) return { update: () => undefined, note: () => undefined, finish: () => undefined };
   const started = now();
   let painted = stream.isTTY ? -Infinity : started;
   let reported = 0;
@@ -39,6 +41,9 @@ export function startProgress(
     const elapsed = (now() - started) / 1000;
     const left = share > 0 && elapsed >= 1 ? `, ${formatSeconds((elapsed * (1 - share)) / share)} left` : '';
     return `${Math.min(99, Math.floor(share * 100))} %${detail && `, ${detail}`}${left}`;
+  };
+  const print = (text: string): void => {
+    stream.write(`${stream.isTTY ? '\r\x1b[K' : ''}${text}\n`);
   };
   return {
     update: (done, total, detail = '') => {
@@ -58,8 +63,7 @@ export function startProgress(
       painted = now();
       stream.write(`${label}: ${describe(share, detail)}\n`);
     },
-    finish: (text) => {
-      stream.write(`${stream.isTTY ? '\r\x1b[K' : ''}${text}\n`);
-    },
+    note: print,
+    finish: print,
   };
 }

@@ -27,8 +27,10 @@ export function adamW({
     update({ parameters, gradients, gradientScale = 1, state, learningRate }) {
       state.step++;
       const keep = 1 - learningRate * weightDecay;
-      const stepSize = learningRate / (1 - beta1 ** state.step);
+      // p ← p·(1 − lr·wd) − lr·(m/(1−β1^t)) / (√v/√(1−β2^t) + ε), with one division for each number instead of two
       const rootCorrection = Math.sqrt(1 - beta2 ** state.step);
+      const stepSize = (learningRate * rootCorrection) / (1 - beta1 ** state.step);
+      const stability = epsilon * rootCorrection;
       for (const [tensor, parameter] of parameters.entries()) {
         const gradient = gradients[tensor];
         const first = state.moments.first[tensor];
@@ -39,8 +41,7 @@ export function adamW({
           const v = beta2 * second[i] + (1 - beta2) * g * g;
           first[i] = m;
           second[i] = v;
-          // p ← p·(1 − lr·wd) − lr·(m/(1−β1^t)) / (√v/√(1−β2^t) + ε)
-          parameter[i] = parameter[i] * keep - (stepSize * m) / (Math.sqrt(v) / rootCorrection + epsilon);
+          parameter[i] = parameter[i] * keep - (stepSize * m) / (Math.sqrt(v) + stability);
         }
       }
     },

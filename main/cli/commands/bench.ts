@@ -7,8 +7,8 @@ import { Random } from '../../../core/random.ts';
 import { readJsonl } from '../../../core/training/examples.ts';
 import type { TokenExample } from '../../../core/training/tokens.ts';
 import { runs } from '../command.ts';
+import { trainAndReport, trainingOptions, withTrainingOptions } from '../training-run.ts';
 import { register as registerGenerate } from './bench-generate.ts';
-import { trainAndReport, trainingOptions, withTrainingOptions } from './train.ts';
 
 export function register(program: Command): void {
   const bench = program.command('bench').description('measure this machine');

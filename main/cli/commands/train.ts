@@ -2,83 +2,12 @@
 
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { makeWritableFolder } from '../../../core/files.ts';
-import type { LoraConfiguration } from '../../../core/model/lora.ts';
+import { parseDuration } from '../../../core/federation/duration.ts';
+import type { CheckpointOptions } from '../../../core/training/checkpoints.ts';
 import { readJsonl } from '../../../core/training/examples.ts';
-import { fullTrainingBytes } from '../../../core/training/full-weights.ts';
-import type { StepReport, TrainRequest, TrainResult } from '../../../core/training/requests.ts';
-import { runs, wholeNumber } from '../command.ts';
-import type { CommandContext } from '../command.ts';
-import { formatBytes } from '../format.ts';
 import { preferenceOf, preferenceOptions, withPreferenceOptions } from '../preference-options.ts';
-import {
-  announceDevice,
-  engineOptions,
-  peakMemory,
-  template,
-  withEngineOptions,
-  withTrainer,
-} from '../training.ts';
-import type { EngineOptions } from '../training.ts';
-
-const positive = z.coerce.number().positive();
-
-/** 0, 1, 2, 3 and 7 of `0-3,7`. */
-function layerNumbers(text: string): number[] {
-  const layers = text.split(',').flatMap((part) => {
-    const [first, last = first] = part.split('-').map(Number);
-    return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
-  });
-  return [...new Set(layers)].sort((a, b) => a - b);
-}
-
-/** Options that shape the training itself, shared with `bench train`. */
-export const trainingOptions = engineOptions.extend({
-  steps: wholeNumber(1),
-  batch: wholeNumber(1),
-  microBatch: wholeNumber(1).optional(),
-  maxLength: wholeNumber(8),
-  rank: wholeNumber(1),
-  alpha: positive,
-  targets: z
-    .string()
-    .transform((text): LoraConfiguration['targets'] => (text === 'all-linear' ? text : text.split(','))),
-  layers: z
-    .string()
-    .regex(/^\d+(-\d+)?(,\d+(-\d+)?)*$/, 'expected numbers and ranges such as 0-3,7')
-    .transform(layerNumbers)
-    .optional(),
-  rsLora: z.boolean().default(false),
-  dropout: z.coerce.number().min(0).lt(1),
-  trainable: z.enum(['both', 'A', 'B']),
-  lr: positive,
-  weightDecay: z.coerce.number().min(0),
-  maxGradientNorm: positive,
-  template,
-  seed: wholeNumber(0),
-});
-export type TrainingOptions = z.output<typeof trainingOptions>;
-
-/** Declares the options of {@link trainingOptions}. */
-export function withTrainingOptions(command: Command): Command {
-  return withEngineOptions(command)
-    .option('--steps <number>', 'optimizer steps', '20')
-    .option('--batch <number>', 'examples in a step', '4')
-    .option('--micro-batch <number>', 'examples computed at once; the whole step without it')
-    .option('--max-length <tokens>', 'longest example; longer ones are cut', '512')
-    .option('--rank <number>', 'rank of the LoRA matrices', '8')
-    .option('--alpha <number>', 'LoRA alpha; updates are scaled by alpha / rank', '16')
-    .option('--targets <names>', 'linears with an adapter, by comma, or all-linear', 'all-linear')
-    .option('--layers <numbers>', 'layers with an adapter, such as 0-3,7; all without it')
-    .option('--rs-lora', 'scale updates by alpha / √rank (rank-stabilised LoRA)')
-    .option('--dropout <rate>', "share of the adapter's inputs that each step leaves out", '0')
-    .option('--trainable <matrices>', 'both, or A or B alone: B alone is FFA-LoRA', 'both')
-    .option('--lr <number>', 'learning rate, constant', '5e-4')
-    .option('--weight-decay <number>', 'weight decay of AdamW', '0')
-    .option('--max-gradient-norm <number>', 'gradients are scaled down to this global norm', '1')
-    .option('--template <name>', 'chat, alpaca or vicuna', 'chat')
-    .option('--seed <number>', 'seed of the adapter and of the order of examples', '0');
-}
+import { runs, wholeNumber } from '../command.ts';
+import { trainAndReport, trainingOptions, withTrainingOptions } from '../training-run.ts';
 
 export function register(program: Command): void {
   const command = program.command('train').description('train an adapter on a file, at this site alone');
@@ -94,8 +23,25 @@ export function register(program: Command): void {
     )
     .option('--skip-bad', 'leave broken lines out and count them')
     .option('--out <folder>', 'write the adapter there, as a PEFT folder, or the model with --full')
+    .option('--checkpoints <folder>', 'keep checkpoints there: what crashes or is interrupted can go on')
+    .option(
+      '--checkpoint-every <steps or time>',
+      'steps, or a time such as 5m, between two checkpoints',
+      '5m',
+    )
+    .option('--keep-checkpoints <number>', 'how many of the newest are kept', '2')
+    .option('--resume', 'go on from the newest checkpoint, with the same data and options')
     .action(train);
 }
+
+/** Steps or seconds between two checkpoints. */
+const interval = z.string().transform((text, context) => {
+  if (/^[1-9]\d*$/.test(text)) return { everySteps: Number(text) };
+  const everySeconds = parseDuration(text);
+  if (everySeconds !== null) return { everySeconds };
+  context.addIssue({ code: 'custom', message: 'expected steps, such as 10, or a time, such as 5m' });
+  return z.NEVER;
+});
 
 const options = trainingOptions
   .extend(preferenceOptions.shape)
@@ -107,6 +53,10 @@ const options = trainingOptions
     reference: z.enum(['base', 'adapter']).optional(),
     skipBad: z.boolean().default(false),
     out: z.string().optional(),
+    checkpoints: z.string().optional(),
+    checkpointEvery: interval,
+    keepCheckpoints: wholeNumber(1),
+    resume: z.boolean().default(false),
   })
   .refine(({ reference, adapter }) => reference !== 'adapter' || adapter !== undefined, {
     path: ['reference'],
@@ -123,6 +73,10 @@ const options = trainingOptions
   .refine(({ dpoLoss, labelSmoothing }) => dpoLoss === 'sigmoid' || labelSmoothing === 0, {
     path: ['labelSmoothing'],
     message: 'ipo takes none',
+  })
+  .refine(({ resume, checkpoints }) => !resume || checkpoints !== undefined, {
+    path: ['resume'],
+    message: 'it needs the folder of --checkpoints',
   });
 
 const train = runs(options, async (input, context) => {
@@ -139,6 +93,7 @@ const train = runs(options, async (input, context) => {
       start,
       reference: input.reference === 'base' ? null : start,
       out: input.out,
+      checkpoints: checkpointsOf(input),
       full: input.full,
     },
     context,
@@ -146,125 +101,13 @@ const train = runs(options, async (input, context) => {
   context.output.result({ ...result, skippedLines: skipped.length });
 });
 
-/**
- * Trains with progress and returns the fields of the result; `start` is an adapter to go on from, `reference` one that
- * pairs are compared with.
- */
-export async function trainAndReport(
-  work: {
-    readonly input: TrainingOptions;
-    readonly data: Pick<TrainRequest, 'examples' | 'tokens' | 'objective' | 'dpo'>;
-    readonly start: { folder: string } | null;
-    readonly reference?: { folder: string } | null;
-    readonly out: string | undefined;
-    /** Trains all weights instead of an adapter. */
-    readonly full?: boolean;
-  },
-  { output, progress, interruption }: CommandContext,
-): Promise<Record<string, unknown>> {
-  const { input, data, start, reference, out, full = false } = work;
-  const signal = interruption();
-  if (out !== undefined) await makeWritableFolder(out);
-  const trains = full ? ('weights' as const) : ('adapter' as const);
-  return withTrainer({ ...engineOf(input), trains }, async (trainer, opened) => {
-    announceDevice(output, input.device, opened);
-    if (full) {
-      const bytes = formatBytes(fullTrainingBytes(opened.identity.parameters));
-      const what = `All ${opened.identity.parameters} parameters are trained`;
-      output.line(`${what}: ${bytes} for weights, gradients and moments, and what a step takes besides.`);
-    } else if (start) await trainer.call('loadAdapter', start);
-    else await trainer.call('startAdapter', { configuration: adapterOf(input), seed: input.seed });
-    if (reference) await trainer.call('loadReference', reference);
-    let secondsToFirstStep = 0;
-    const bar = progress('Training');
-    const trained = await trainer.call(
-      'train',
-      { ...requestOf(input), ...data },
-      {
-        signal,
-        report: (step) => {
-          if (step.step === 1) secondsToFirstStep = performance.now() / 1000;
-          output.event('step', stepFields(step));
-          const accuracy = step.preference && `, accuracy ${step.preference.accuracy.toFixed(2)}`;
-          for (const note of step.notes ?? []) {
-            output.event('note', { step: step.step, text: note });
-            output.line(note);
-          }
-          bar.update(step.step, step.steps, `loss ${step.loss.toFixed(4)}${accuracy ?? ''}`);
-        },
-      },
-    );
-    if (out !== undefined) await trainer.call(full ? 'saveModel' : 'saveAdapter', { folder: out });
-    const peakRssBytes = await peakMemory(trainer);
-    const tokensPerSecond = medianSpeed(trained);
-    bar.finish(
-      `Loss ${trained.steps[0].loss.toFixed(4)} → ${trained.steps.at(-1)?.loss.toFixed(4)} in ${trained.steps.length} ` +
-        `steps, ${tokensPerSecond.toFixed(0)} tokens/s, ${formatBytes(peakRssBytes)} at most (${opened.precision}, ${opened.device}).`,
-    );
-    if (trained.skipped > 0)
-      output.line(`Left out, for their answers lie beyond the longest length: ${trained.skipped}.`);
-    if (out !== undefined) output.line(`The ${full ? 'model' : 'adapter'} lies in ${out}.`);
-    return {
-      model: opened.identity,
-      steps: trained.steps.map(stepFields),
-      tokensPerSecond,
-      tokensPerSecondBest: Math.max(...trained.steps.map(({ tokens, seconds }) => tokens / seconds)),
-      tokens: trained.tokens,
-      supervisedTokens: trained.supervisedTokens,
-      paddingShare: trained.paddingShare,
-      skipped: trained.skipped,
-      peakRssBytes,
-      precision: opened.precision,
-      device: opened.device,
-      secondsToFirstStep,
-      ...(out !== undefined && (full ? { folder: out } : { adapter: out })),
-    };
-  });
-}
-
-/** What is told of a step; of pairs also the accuracy and the margin of the rewards. */
-function stepFields({ step, loss, gradientNorm, preference }: StepReport): Record<string, number> {
-  const { accuracy, margin } = preference ?? {};
-  return {
-    step,
-    loss,
-    gradNorm: gradientNorm,
-    ...(accuracy !== undefined && margin !== undefined && { accuracy, margin }),
-  };
-}
-
-/** Real tokens a second of the median step; the first step, which opens the session, counts only when alone. */
-function medianSpeed({ steps }: TrainResult): number {
-  const speeds = (steps.length > 1 ? steps.slice(1) : steps).map(({ tokens, seconds }) => tokens / seconds);
-  return speeds.sort((a, b) => a - b)[Math.floor(speeds.length / 2)];
-}
-
-function adapterOf({ rank, alpha, targets, layers, rsLora, dropout }: TrainingOptions): LoraConfiguration {
-  return {
-    rank,
-    alpha,
-    targets,
-    ...(layers && { layers }),
-    ...(rsLora && { rankStabilized: true }),
-    ...(dropout > 0 && { dropout }),
-  };
-}
-
-function engineOf({ model, precision, device, threads }: TrainingOptions): EngineOptions {
-  return { model, precision, device, threads };
-}
-
-function requestOf(input: TrainingOptions): Omit<TrainRequest, 'examples'> {
-  return {
-    template: input.template,
-    maxLength: input.maxLength,
-    batchSize: input.batch,
-    microBatchSize: input.microBatch,
-    steps: input.steps,
-    learningRate: input.lr,
-    weightDecay: input.weightDecay,
-    maxGradientNorm: input.maxGradientNorm,
-    trainable: input.trainable,
-    seedParts: [input.seed],
-  };
+function checkpointsOf({
+  checkpoints: folder,
+  checkpointEvery,
+  keepCheckpoints: keep,
+  resume,
+}: z.output<typeof options>): CheckpointOptions | undefined {
+  return folder === undefined
+    ? undefined
+    : { folder, ...checkpointEvery, keep, start: resume ? 'resume' : 'new' };
 }
