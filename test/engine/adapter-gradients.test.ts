@@ -108,6 +108,23 @@ describe('dropout', () => {
     expect(gradients.flat).toEqual(first.flat);
   });
 
+  it.each(['light', 'layers'] as const)(
+    'is the same where results are computed again: %s',
+    async (recompute) => {
+      const again = new Engine(openTiny().weights, {
+        precision: 'f32',
+        device: 'cpu',
+        threads: 1,
+        recompute,
+        cache: temporaryFolder(),
+      });
+      const gradients = room(dropping);
+      await again.lossAndGradients(batch, { ...withDropout, gradients, dropout: draw });
+      await again.release();
+      expect(distance(gradients.flat, (await gradientsAt([5, 0])).flat)).toBeLessThan(1e-5);
+    },
+  );
+
   it('acts in training alone, and a rate of zero adds nothing', async () => {
     const gradients = room(lora);
     const loss = await engine.lossAndGradients(batch, { ...plain, gradients });
