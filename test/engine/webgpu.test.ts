@@ -42,7 +42,7 @@ describe.skipIf(!present)(`WebGPU${note}`, () => {
   let reports: WebGpuReport[] = [];
   beforeAll(async () => {
     reports = await check();
-  }, 600_000);
+  }, 1_800_000);
 
   it.each([
     'training at f32',
