@@ -8,6 +8,7 @@ import type { DropoutDraw } from './dropout.ts';
 import { lossFeeds } from './feeds.ts';
 import { actingRate } from './graphs/dropout.ts';
 import { lossGraph } from './graphs/loss.ts';
+import { sizesOf } from './memory.ts';
 import type { Parameters } from './parameters.ts';
 import { float32, type EngineAdapter, type Sessions } from './sessions.ts';
 
@@ -35,11 +36,15 @@ export async function lossAndGradients(
   const names = [...gradients.tensors.keys()];
   const draw = dropout && dropoutDraw(adapter?.configuration, dropout);
   const kind = `gradients ${draw ? draw.rate : 0} of ${names.join(' ')}`;
-  const program = await sessions.program(kind, adapter?.configuration ?? null, (plan) =>
-    lossGraph({ ...plan, dropping: draw !== undefined }, names),
-  );
   const count = batch.targets.places.length;
   if (count === 0) throw new Error('no token of the batch is supervised');
+  const program = await sessions.trainingProgram({
+    kind,
+    adapter: adapter?.configuration ?? null,
+    build: (plan) => lossGraph({ ...plan, dropping: draw !== undefined }, names),
+    sizes: sizesOf(batch),
+    trained: gradients.flat.length,
+  });
   const feeds = {
     ...lossFeeds(batch, weights ?? 1 / count, sessions.configuration.slidingWindow),
     ...sessions.feeds(program, batch.length, adapter),

@@ -4,6 +4,7 @@ import type { Shape } from '../graph/dimension.ts';
 import type { DataType, Graph, Node, Value } from '../graph/graph.ts';
 import { emittedNodes } from '../graph/onnx.ts';
 import type { Operator } from '../graph/operators/attributes.ts';
+import type { EngineBatch } from './batch.ts';
 
 /** Sizes of the named axes. */
 export type Sizes = Readonly<Record<string, number>>;
@@ -36,6 +37,11 @@ const IN_PLACE: ReadonlySet<Operator> = new Set([
   'Softmax',
   'PickAdd',
 ]);
+
+/** The sizes of a batch's axes, as the graphs of a loss name them. */
+export function sizesOf({ batch, length, targets }: EngineBatch): Record<string, number> {
+  return { batch, length, rows: targets.places.length, positions: Math.max(length, 512) };
+}
 
 /** Elements of a tensor once the named axes have sizes. */
 export function elementsOf(shape: Shape, sizes: Sizes): number {
@@ -90,16 +96,15 @@ export function executionOrder(graph: Graph): Node[] {
 
 /**
  * The most that intermediate results take at one time, in bytes: each from the node that makes it to its last reader.
- * @param working bytes that a node takes for itself while it runs
  */
-export function peakBytes(graph: Graph, sizes: Sizes, working: (node: Node) => number = () => 0): number {
+export function peakBytes(graph: Graph, sizes: Sizes): number {
   const order = executionOrder(graph);
   const storage = (value: Value): Value =>
     value.producer && VIEWS.has(value.producer.operator) ? storage(value.producer.inputs[0]) : value;
   const readers = new Map<Value, number>();
   const count = (value: Value, by: number) =>
     readers.set(storage(value), (readers.get(storage(value)) ?? 0) + by);
-  for (const node of order) for (const input of new Set(node.inputs)) count(input, 1);
+  for (const node of order) for (const input of readInputs(node)) count(input, 1);
   for (const { value } of graph.outputs) count(value, 1);
   const held = new Map<Value, number>();
   let now = 0;
@@ -114,9 +119,9 @@ export function peakBytes(graph: Graph, sizes: Sizes, working: (node: Node) => n
       if (reused) held.delete(reused);
       else now += bytes;
       held.set(output, bytes);
-      most = Math.max(most, now + working(node));
+      most = Math.max(most, now + workingBytes(node, sizes));
     }
-    for (const input of new Set(node.inputs)) {
+    for (const input of readInputs(node)) {
       count(input, -1);
       const kept = storage(input);
       if (readers.get(kept) === 0 && held.has(kept)) {
@@ -126,4 +131,45 @@ export function peakBytes(graph: Graph, sizes: Sizes, working: (node: Node) => n
     }
   }
   return most;
+}
+
+/** What the emitted nodes read: a product of codes does not read what they are codes of. */
+function readInputs(node: Node): Set<Value> {
+  return new Set(node.operator === 'IntegerProduct' ? node.inputs.slice(1) : node.inputs);
+}
+
+/** What a composite takes beside its result while it runs. */
+function workingBytes(node: Node, sizes: Sizes): number {
+  switch (node.operator) {
+    case 'VocabularyLoss': {
+      const { rows } = (node as Node<'VocabularyLoss'>).attributes;
+      const [hidden, weight] = node.inputs;
+      const scores =
+        Math.min(rows, elementsOf([hidden.shape[0]], sizes)) * elementsOf([weight.shape[0]], sizes);
+      return 2 * 4 * scores;
+    }
+    case 'IntegerProduct':
+    case 'QuantizeRows':
+    case 'SwiGlu':
+      return 4 * elementsOf(node.output.shape, sizes);
+    default:
+      return 0;
+  }
+}
+
+/** What the arena takes for the results it has to hold, whose gaps between them do not always fit; measured. */
+const GAPS = 1.3;
+
+/** Node and ONNX Runtime themselves, and the objects of a session for each node of its graph; measured. */
+const PROCESS = 130 * 2 ** 20;
+const NODE = 14 * 2 ** 10;
+
+/**
+ * What a training step takes of its process at the most, in bytes: what the graph is fed (weights, adapter, batch), the
+ * gradients and two moments of what is trained, the graph itself and its intermediate results.
+ * @param trained number of elements that are trained
+ */
+export function stepBytes({ graph }: { readonly graph: Graph }, sizes: Sizes, trained: number): number {
+  const fed = graph.inputs.reduce((sum, input) => sum + bytesOf(input, sizes), 0);
+  return PROCESS + NODE * graph.nodes.length + fed + 3 * 4 * trained + GAPS * peakBytes(graph, sizes);
 }

@@ -6,6 +6,7 @@ import type { EngineBatch } from './batch.ts';
 import { lossFeeds } from './feeds.ts';
 import { gradientOutputs } from './gradients.ts';
 import { preferenceGraph, type PreferenceLoss } from './graphs/preference.ts';
+import { sizesOf } from './memory.ts';
 import type { Parameters } from './parameters.ts';
 import { float32, type EngineAdapter, type Sessions } from './sessions.ts';
 
@@ -30,10 +31,14 @@ export async function preferenceGradients(
   const { beta, labelSmoothing, loss } = objective;
   const names = [...adapter.gradients.tensors.keys()];
   const kind = `preference ${loss} ${beta} ${labelSmoothing} of ${names.join(' ')}`;
-  const program = await sessions.program(kind, adapter.configuration, (plan) =>
-    preferenceGraph(plan, objective, names),
-  );
   const pairs = reference.length;
+  const program = await sessions.trainingProgram({
+    kind,
+    adapter: adapter.configuration,
+    build: (plan) => preferenceGraph(plan, objective, names),
+    sizes: { ...sizesOf(batch), pairs },
+    trained: adapter.gradients.flat.length,
+  });
   const feeds = {
     ...lossFeeds(batch, 0, sessions.configuration.slidingWindow),
     ...sessions.feeds(program, batch.length, adapter),

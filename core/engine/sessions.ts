@@ -13,9 +13,11 @@ import { BaseWeights, type Precision } from './base-weights.ts';
 import { DecodingWeights } from './decoding-weights.ts';
 import type { Device } from './devices.ts';
 import { DropoutFeeds } from './dropout.ts';
+import { Fit } from './fit.ts';
 import { openGraph, type GraphSession, type SessionOptions } from './graph-session.ts';
 import type { GraphPlan, ModelGraph } from './graphs/parts.ts';
 import type { Recompute } from './graphs/recompute.ts';
+import type { Sizes } from './memory.ts';
 
 export type { Device } from './devices.ts';
 
@@ -23,8 +25,10 @@ export interface EngineOptions extends Omit<SessionOptions, 'threads'> {
   readonly precision: Precision;
   /** Threads inside one operator, default all cores; results repeat bit for bit with the same number. */
   readonly threads?: number;
-  /** What a backward pass computes again rather than keeps; default nothing. */
+  /** What a backward pass computes again rather than keeps; default what the memory limit demands. */
   readonly recompute?: Recompute;
+  /** Bytes that a training step may take of this process; default no limit. */
+  readonly memoryLimit?: number;
   /** Cache folder of this model alone, for prepared weights. */
   readonly cache: string;
 }
@@ -41,15 +45,17 @@ export interface Program {
   readonly session: GraphSession;
 }
 
+type GraphBuilder = (plan: GraphPlan) => ModelGraph;
+
 /** Owns the base weights, which all sessions borrow, and one session per kind of graph and adapter shape. */
 export class Sessions {
   readonly precision: Precision;
   readonly threads: number;
-  readonly recompute: Recompute;
   readonly configuration: ModelConfiguration;
   readonly dropout = new DropoutFeeds();
   readonly decodingWeights: DecodingWeights;
   readonly #weights: BaseWeights;
+  readonly #fit: Fit;
   #options: SessionOptions;
   readonly #programs = new Map<string, Promise<Program>>();
   #rotary: { count: number; cos: Tensor; sin: Tensor } | null = null;
@@ -58,7 +64,7 @@ export class Sessions {
   constructor(store: WeightStore, options: EngineOptions) {
     this.precision = options.precision;
     this.threads = options.threads ?? availableParallelism();
-    this.recompute = options.recompute ?? 'none';
+    this.#fit = new Fit(options);
     this.configuration = store.configuration;
     this.#options = { device: options.device, threads: this.threads, profile: options.profile };
     this.decodingWeights = new DecodingWeights(store, options.cache);
@@ -82,29 +88,50 @@ export class Sessions {
    * The session of a kind of graph for adapters of this shape, opened at first use.
    * @param kind names what `build` makes; equal kinds must build equal graphs
    */
-  program(
-    kind: string,
-    adapter: LoraConfiguration | null,
-    build: (plan: GraphPlan) => ModelGraph,
-  ): Promise<Program> {
+  program(kind: string, adapter: LoraConfiguration | null, build: GraphBuilder): Promise<Program> {
     const key = programKey(kind, this.configuration, adapter);
+    return this.#program(key, () => build(this.#plan(adapter, 'none')));
+  }
+
+  /**
+   * The session of a graph with a backward pass, which computes as little again as a batch of these sizes allows.
+   * @param trained number of elements whose gradients it gives
+   * @throws TributaryError `engine.out-of-memory` when the batch does not fit into the memory limit at all
+   */
+  trainingProgram(question: {
+    readonly kind: string;
+    readonly adapter: LoraConfiguration | null;
+    readonly build: GraphBuilder;
+    readonly sizes: Sizes;
+    readonly trained: number;
+  }): Promise<Program> {
+    const { kind, adapter, build } = question;
+    const key = programKey(kind, this.configuration, adapter);
+    const model = (recompute: Recompute) => build(this.#plan(adapter, recompute));
+    const chosen = this.#fit.choose({ ...question, key, model });
+    return this.#program(`${chosen.recompute} ${key}`, () => chosen.model ?? model(chosen.recompute));
+  }
+
+  #program(key: string, build: () => ModelGraph): Promise<Program> {
     const known = this.#programs.get(key);
     if (known) return known;
-    const packing = (tensor: string) => this.#weights.packing(tensor);
-    const plan = {
-      configuration: this.configuration,
-      packing,
-      adapter,
-      recompute: this.recompute,
-      ...(this.device === 'cpu' && { scoreRows: scoreRows(this.configuration) }),
-    };
-    const program = this.#open(build(plan)).catch((error: unknown) => {
+    const program = this.#open(build()).catch((error: unknown) => {
       // The next use tries again: the disk may have room by then.
       this.#programs.delete(key);
       throw error;
     });
     this.#programs.set(key, program);
     return program;
+  }
+
+  #plan(adapter: LoraConfiguration | null, recompute: Recompute): GraphPlan {
+    return {
+      configuration: this.configuration,
+      packing: (tensor) => this.#weights.packing(tensor),
+      adapter,
+      recompute,
+      ...(this.device === 'cpu' && { scoreRows: scoreRows(this.configuration) }),
+    };
   }
 
   /** Feeds that do not depend on the batch: weights, rotary tables for `length` positions, adapter. */
@@ -148,7 +175,7 @@ export class Sessions {
     }
     const isExternal = model.weights.some((input) => this.#weights.isExternal(input));
     const external = isExternal ? await this.#weights.external() : null;
-    return { model, session: await openGraph(model.graph, external, this.#options) };
+    return { model, session: await openGraph(model.graph, external, { ...this.#options, prepacked: false }) };
   }
 
   #rotaryFeeds(length: number): { cos: Tensor; sin: Tensor } {

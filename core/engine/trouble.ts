@@ -1,5 +1,7 @@
 /** @file What ONNX Runtime's errors mean where trying again in another way may help. */
 
+import { TributaryError } from '../errors.ts';
+
 /** `out-of-memory`: a smaller batch may fit. `device-lost`: the device was reset or taken out; sessions must be opened anew. */
 export type Trouble = 'out-of-memory' | 'device-lost';
 
@@ -12,6 +14,7 @@ const MEMORY =
 
 /** What an error of a computation means, or null when it means something else. */
 export function troubleOf(error: unknown): Trouble | null {
+  if (error instanceof TributaryError) return error.code === 'engine.out-of-memory' ? 'out-of-memory' : null;
   const message = error instanceof Error ? error.message : String(error);
   if (LOST.test(message)) return 'device-lost';
   return MEMORY.test(message) ? 'out-of-memory' : null;

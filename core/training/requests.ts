@@ -1,6 +1,7 @@
 /** @file What a trainer is asked and what it answers. */
 
 import type { RequestedDevice } from '../engine/devices.ts';
+import type { Recompute } from '../engine/graphs/recompute.ts';
 import type { SamplingOptions } from '../engine/sampling.ts';
 import type { Trainable } from '../model/lora.ts';
 import type { CheckpointOptions } from './checkpoints.ts';
@@ -20,6 +21,10 @@ export interface TrainerOptions {
   readonly device: RequestedDevice;
   /** Threads inside one operator; default all cores. */
   readonly threads?: number;
+  /** What a backward pass computes again rather than keeps; default what the memory limit demands. */
+  readonly recompute?: Recompute;
+  /** Bytes that a step may take of the training process; default no limit. */
+  readonly memoryLimit?: number;
   /** What is trained: an adapter by default, or all weights of the model, which then are float32. */
   readonly trains?: 'adapter' | 'weights';
 }

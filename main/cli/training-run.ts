@@ -15,7 +15,15 @@ import { wholeNumber } from './command.ts';
 import type { CommandContext } from './command.ts';
 import { formatBytes } from './format.ts';
 import type { Output } from './output.ts';
-import { announceDevice, engineOptions, peakMemory, template, withEngineOptions } from './training.ts';
+import {
+  announceDevice,
+  engineOptions,
+  memoryOptions,
+  peakMemory,
+  template,
+  withEngineOptions,
+  withMemoryOptions,
+} from './training.ts';
 import type { EngineOptions } from './training.ts';
 
 const positive = z.coerce.number().positive();
@@ -30,7 +38,7 @@ function layerNumbers(text: string): number[] {
 }
 
 /** Options that shape the training itself, shared with `bench train`. */
-export const trainingOptions = engineOptions.extend({
+export const trainingOptions = engineOptions.extend(memoryOptions.shape).extend({
   steps: wholeNumber(1),
   batch: wholeNumber(1),
   microBatch: wholeNumber(1).optional(),
@@ -61,7 +69,7 @@ export type TrainingOptions = z.output<typeof trainingOptions>;
 
 /** Declares the options of {@link trainingOptions}. */
 export function withTrainingOptions(command: Command): Command {
-  return withEngineOptions(command)
+  return withMemoryOptions(withEngineOptions(command))
     .option('--steps <number>', 'optimizer steps', '20')
     .option('--batch <number>', 'examples in a step', '4')
     .option('--micro-batch <number>', 'examples computed at once; the whole step without it')
@@ -224,8 +232,9 @@ function adapterOf({ rank, alpha, targets, layers, rsLora, dropout }: TrainingOp
   };
 }
 
-function engineOf({ model, precision, device, threads }: TrainingOptions): EngineOptions {
-  return { model, precision, device, threads };
+function engineOf(input: TrainingOptions): EngineOptions & z.output<typeof memoryOptions> {
+  const { model, precision, device, threads, recompute, memoryLimit } = input;
+  return { model, precision, device, threads, recompute, memoryLimit };
 }
 
 function requestOf(input: TrainingOptions): Omit<TrainRequest, 'examples'> {

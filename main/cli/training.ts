@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { PRECISIONS } from '../../core/engine/base-weights.ts';
 import { DEVICES } from '../../core/engine/devices.ts';
+import { RECOMPUTES } from '../../core/engine/graphs/recompute.ts';
 import { TrainerProcess } from '../../core/training/client.ts';
 import type { Calls } from '../../core/training/protocol.ts';
 import type { TrainerOptions } from '../../core/training/requests.ts';
@@ -18,6 +19,15 @@ export const engineOptions = z.object({
   device: z.enum(['auto', ...DEVICES]),
   threads: wholeNumber(1).optional(),
 });
+/** How much memory a training step may take. */
+export const memoryOptions = z.object({
+  recompute: z.enum(RECOMPUTES).optional(),
+  memoryLimit: z
+    .string()
+    .regex(/^\d+(\.\d+)?\s*[kMGT]?B?$/, 'a size such as 900MB or 1.5GB')
+    .transform(bytes)
+    .optional(),
+});
 export type EngineOptions = z.output<typeof engineOptions>;
 
 export const template = z.enum(TEMPLATE_NAMES);
@@ -29,6 +39,24 @@ export function withEngineOptions(command: Command): Command {
     .option('--precision <name>', 'auto, f32, int8 or int4: how the frozen weights are computed with', 'auto')
     .option('--device <name>', `where to compute: auto, ${DEVICES.join(', ')}`, 'auto')
     .option('--threads <number>', 'threads of the engine; all cores without it');
+}
+
+/** Declares the options of {@link memoryOptions}. */
+export function withMemoryOptions(command: Command): Command {
+  return command
+    .option(
+      '--memory-limit <size>',
+      'what the training process may take, such as 1.5GB; slower where it must be',
+    )
+    .option(
+      '--recompute <name>',
+      `${RECOMPUTES.join(', ')}: what the backward pass computes again; by the limit`,
+    );
+}
+
+function bytes(size: string): number {
+  const [, digits, unit] = /^([\d.]+)\s*([kMGT]?)/.exec(size) ?? [];
+  return Math.floor(Number(digits) * 1000 ** ['', 'k', 'M', 'G', 'T'].indexOf(unit));
 }
 
 /** Largest memory so far of the training process and this one together, in bytes. */

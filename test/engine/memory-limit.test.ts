@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { paddedBatch } from '../../core/engine/batch.ts';
+import { Engine } from '../../core/engine/engine.ts';
+import { lossGraph } from '../../core/engine/graphs/loss.ts';
+import { RECOMPUTES, type Recompute } from '../../core/engine/graphs/recompute.ts';
+import { elementsOf, peakBytes, sizesOf, stepBytes } from '../../core/engine/memory.ts';
+import { emptyParameters } from '../../core/engine/parameters.ts';
+import * as b from '../../core/graph/build.ts';
+import { Graph } from '../../core/graph/graph.ts';
+import { initialAdapter, loraShapes } from '../../core/model/lora.ts';
+import { openTiny, TINY_CONFIGURATION } from '../../core/model/tiny.ts';
+import { temporaryFolder } from '../model/fixtures.ts';
+
+const lora = { rank: 4, alpha: 8, targets: 'all-linear' as const };
+const shapes = loraShapes(TINY_CONFIGURATION, lora);
+const ids = Int32Array.from({ length: 96 }, (_, at) => 40 + ((7 * at) % 80));
+const batch = paddedBatch(
+  [
+    { ids, labels: ids },
+    { ids, labels: ids },
+  ],
+  0,
+);
+
+function graphOf(recompute: Recompute): Graph {
+  const plan = { configuration: TINY_CONFIGURATION, packing: () => 'float32' as const, adapter: lora };
+  const names = shapes.map(({ name }) => name);
+  return lossGraph({ ...plan, recompute, scoreRows: 16 }, names).graph;
+}
+const trained = shapes.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0);
+const estimate = (recompute: Recompute) => stepBytes({ graph: graphOf(recompute) }, sizesOf(batch), trained);
+
+async function gradientsWithin(options: { memoryLimit?: number; recompute?: Recompute }) {
+  const engine = new Engine(openTiny().weights, {
+    precision: 'f32',
+    device: 'cpu',
+    threads: 1,
+    cache: temporaryFolder(),
+    ...options,
+  });
+  const gradients = emptyParameters(shapes);
+  const parameters = initialAdapter(TINY_CONFIGURATION, lora, 1);
+  try {
+    await engine.lossAndGradients(batch, { configuration: lora, parameters, gradients });
+  } finally {
+    await engine.release();
+  }
+  return gradients.flat;
+}
+
+describe('the most that intermediate results take', () => {
+  it('counts each from its maker to its last reader, and views and results in place not at all', () => {
+    const graph = new Graph();
+    const x = graph.input('x', 'float32', ['rows', 10]);
+    const first = b.gemm(x, graph.input('w', 'float32', [10, 20]));
+    const second = b.reshape(b.exp(first), ['rows', 4, 5]);
+    const third = b.reduceSum(second, [2]);
+    graph.output('y', b.exp(third));
+    // 20 numbers a row, exp in place, then 4 beside them.
+    expect(peakBytes(graph, { rows: 7 })).toBe(4 * 7 * 24);
+  });
+
+  it('reads products and sums of named sizes', () => {
+    expect(elementsOf(['2*batch', '(length+past)'], { batch: 3, length: 5, past: 2 })).toBe(42);
+    expect(() => elementsOf(['batch'], {})).toThrow('batch');
+  });
+
+  it('is the smaller the more is computed again', () => {
+    const [none, light, layers] = RECOMPUTES.map((mode) => peakBytes(graphOf(mode), sizesOf(batch)));
+    expect(light).toBeLessThan(none);
+    expect(layers).toBeLessThan(light);
+  });
+});
+
+describe('a memory limit', () => {
+  it('makes a step compute again what does not fit, with the same gradients bit for bit', async () => {
+    const plain = await gradientsWithin({});
+    for (const recompute of RECOMPUTES) {
+      expect(await gradientsWithin({ recompute })).toEqual(plain);
+      expect(await gradientsWithin({ memoryLimit: estimate(recompute) + 1 })).toEqual(plain);
+    }
+  });
+
+  it('refuses a batch that does not fit at all, as what may be divided', async () => {
+    const memoryLimit = Math.min(...RECOMPUTES.map(estimate)) - 1;
+    await expect(gradientsWithin({ memoryLimit })).rejects.toMatchObject({ code: 'engine.out-of-memory' });
+  });
+});
