@@ -3,6 +3,7 @@
 import { toTributaryError } from '../errors.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
 import type { Notice, Observer } from './observer.ts';
+import type { StepReport } from './requests.ts';
 import { Trainer } from './trainer.ts';
 
 let trainer: Trainer | null = null;
@@ -10,6 +11,19 @@ let trainer: Trainer | null = null;
 function open(): Trainer {
   if (!trainer) throw new Error('no model is open');
   return trainer;
+}
+
+/** Steps after which garbage is collected: left to itself, it grows by some tens of megabytes before it is. */
+const STEPS_OF_GARBAGE = 32;
+
+function collectingGarbage(observer: Observer<StepReport>): Observer<StepReport> {
+  return {
+    ...observer,
+    report: (step) => {
+      observer.report?.(step);
+      if (step.step % STEPS_OF_GARBAGE === 0) globalThis.gc?.();
+    },
+  };
 }
 
 type Handlers = {
@@ -56,7 +70,7 @@ const handlers: Handlers = {
     return null;
   },
   adapter: () => open().adapter,
-  train: (request, observer) => open().train(request, observer),
+  train: (request, observer) => open().train(request, collectingGarbage(observer)),
   evaluate: (request, observer) => open().evaluate(request, observer),
   evaluatePreferences: (request, observer) => open().evaluatePreferences(request, observer),
   generate: (request, observer) => open().generate(request, observer),
