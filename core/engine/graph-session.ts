@@ -44,8 +44,9 @@ export async function openGraph(
 ): Promise<GraphSession> {
   const options: InferenceSession.SessionOptions = {
     executionProviders: [PROVIDERS[device]],
-    // Fusions beyond this level unpack or repack weights, or use operators that other devices lack.
-    graphOptimizationLevel: fused ? 'extended' : 'basic',
+    // The graph is written as it is to run: ONNX Runtime's rewriting would take seconds to find nothing to gain, keep
+    // results for longer, unpack weights, or use operators that other devices lack.
+    graphOptimizationLevel: fused ? 'extended' : 'disabled',
     intraOpNumThreads: threads,
     // A pattern is planned for one shape; with batches of many lengths it only costs memory.
     enableMemPattern: false,

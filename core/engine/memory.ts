@@ -157,9 +157,6 @@ function workingBytes(node: Node, sizes: Sizes): number {
   }
 }
 
-/** What the arena takes for the results it has to hold, whose gaps between them do not always fit; measured. */
-const GAPS = 1.3;
-
 /** Node and ONNX Runtime themselves, and the objects of a session for each node of its graph; measured. */
 const PROCESS = 130 * 2 ** 20;
 const NODE = 14 * 2 ** 10;
@@ -171,5 +168,5 @@ const NODE = 14 * 2 ** 10;
  */
 export function stepBytes({ graph }: { readonly graph: Graph }, sizes: Sizes, trained: number): number {
   const fed = graph.inputs.reduce((sum, input) => sum + bytesOf(input, sizes), 0);
-  return PROCESS + NODE * graph.nodes.length + fed + 3 * 4 * trained + GAPS * peakBytes(graph, sizes);
+  return PROCESS + NODE * graph.nodes.length + fed + 3 * 4 * trained + peakBytes(graph, sizes);
 }

@@ -39,6 +39,8 @@ export class FrozenWeights {
   readonly #graph: Graph;
   readonly #packing: (tensor: string) => Packing;
   readonly #declared = new Map<string, Value>();
+  /** By their size: to look the constant up by its elements would take long. */
+  readonly #rotations = new Map<number, Value>();
 
   constructor(graph: Graph, packing: (tensor: string) => Packing) {
     this.#graph = graph;
@@ -90,7 +92,9 @@ export class FrozenWeights {
   /** x with its blocks of channels rotated, as those of the codes of W are. */
   #rotated(x: Value, channels: number): Value {
     const block = rotationBlock(channels);
-    const rotation = this.#graph.constant('float32', [block, block], rotationMatrix(block));
+    const rotation =
+      this.#rotations.get(block) ?? this.#graph.constant('float32', [block, block], rotationMatrix(block));
+    this.#rotations.set(block, rotation);
     const rows = product([x.shape[0], channels / block]);
     return reshape(gemm(reshape(x, [rows, block]), rotation), x.shape);
   }

@@ -1,20 +1,24 @@
 /**
- * @file Training beside PyTorch and PEFT in one run: `node test/bench/train.js PYTHON SCRIPT [ROUNDS]`, where SCRIPT
- * prints a line of JSON as `pytorch_step.py` does. Both do a LoRA step of SmolLM2-135M (rank 8, all linears, 4 × 128
- * tokens, half of them supervised). They take turns, so that a noisy machine disturbs both.
+ * @file Training beside PyTorch and PEFT in one run: `node test/bench/train.js PYTHON SCRIPT [ROUNDS] [RESULT] [ROWS]`,
+ * where SCRIPT prints a line of JSON as `pytorch_step.py` does and RESULT is a JSON file to write. Both do a LoRA step
+ * of SmolLM2-135M (rank 8, all linears): 4 × 128 tokens, half of them supervised, or, with ROWS, the rows of that JSON
+ * Lines file, 4 a step and 512 tokens at the most, of which only the real tokens count. They take turns, so that a
+ * noisy machine disturbs both.
  */
 
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 
-const [python, script, rounds = '3'] = process.argv.slice(2);
+const [python, script, rounds = '3', file, rows] = process.argv.slice(2);
 if (python === undefined || script === undefined) {
   console.error(
     'usage.invalid: Name a Python with torch and peft, and the script to run. See the head of this file.',
   );
   process.exit(2);
 }
-const shape = { batch: 4, length: 128, steps: 6 };
+const shape = { batch: 4, length: rows === undefined ? 128 : 512, steps: rows === undefined ? 6 : 12 };
 const tributary = join(import.meta.dirname, '..', '..', 'main', 'cli', 'bin.js');
 
 const lastLine = (file, words) =>
@@ -25,20 +29,24 @@ const lastLine = (file, words) =>
       .at(-1),
   );
 
-const ours = (precision) => () => {
-  const words = ['bench', 'train', '--model', 'smollm2-135m-instruct', '--json', '--precision', precision];
-  const sizes = ['--batch', shape.batch, '--max-length', shape.length, '--steps', shape.steps].map(String);
-  const result = lastLine(process.execPath, [tributary, ...words, ...sizes]);
-  return {
-    best: result.tokensPerSecondBest,
-    median: result.tokensPerSecond,
-    peak: result.peakRssBytes,
-    first: result.secondsToFirstStep,
+const ours =
+  (precision, ...more) =>
+  () => {
+    const words = ['bench', 'train', '--model', 'smollm2-135m-instruct', '--json', '--precision', precision];
+    const sizes = ['--batch', shape.batch, '--max-length', shape.length, '--steps', shape.steps].map(String);
+    const data = rows === undefined ? [] : ['--data', rows];
+    const result = lastLine(process.execPath, [tributary, ...words, ...sizes, ...data, ...more]);
+    return {
+      best: result.tokensPerSecondBest,
+      median: result.tokensPerSecond,
+      peak: result.peakRssBytes,
+      first: result.secondsToFirstStep,
+    };
   };
-};
 const theirs = (dtype) => () => {
   const sizes = ['--batch', shape.batch, '--length', shape.length, '--steps', shape.steps].map(String);
-  const result = lastLine(python, [script, ...sizes, '--dtype', dtype]);
+  const data = rows === undefined ? [] : ['--rows', rows];
+  const result = lastLine(python, [script, ...sizes, '--dtype', dtype, ...data]);
   return {
     best: result.tokensPerSecondBest,
     median: result.tokensPerSecondMedian,
@@ -47,21 +55,46 @@ const theirs = (dtype) => () => {
   };
 };
 
-const runs = { 'tributary f32': ours('f32'), 'tributary int4': ours('int4'), 'pytorch f32': theirs('f32') };
+const reference = 'pytorch f32';
+const runs = {
+  'tributary f32': ours('f32'),
+  'tributary int8': ours('int8'),
+  'tributary int8, layers recomputed': ours('int8', '--recompute', 'layers'),
+  [reference]: theirs('f32'),
+};
 const results = Object.fromEntries(Object.keys(runs).map((name) => [name, []]));
 for (let round = 0; round < Number(rounds); round++) {
   for (const [name, run] of Object.entries(runs)) results[name].push(run());
 }
 const middle = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-const table = Object.fromEntries(
+const summary = Object.fromEntries(
   Object.entries(results).map(([name, measured]) => [
     name,
     {
-      'tokens/s best': Math.round(Math.max(...measured.map(({ best }) => best))),
-      'tokens/s median': Math.round(middle(measured.map(({ median }) => median))),
-      'peak MB': Math.round(middle(measured.map(({ peak }) => peak)) / 1e6),
-      'first step s': Number(middle(measured.map(({ first }) => first)).toFixed(1)),
+      best: Math.max(...measured.map(({ best }) => best)),
+      median: middle(measured.map(({ median }) => median)),
+      peak: middle(measured.map(({ peak }) => peak)),
+      first: middle(measured.map(({ first }) => first)),
+    },
+  ]),
+);
+const table = Object.fromEntries(
+  Object.entries(summary).map(([name, { best, median, peak, first }]) => [
+    name,
+    {
+      'tokens/s best': Math.round(best),
+      'tokens/s median': Math.round(median),
+      'peak MB': Math.round(peak / 1e6),
+      'first step s': Number(first.toFixed(1)),
+      '× best': Number((best / summary[reference].best).toFixed(2)),
+      '× median': Number((median / summary[reference].median).toFixed(2)),
+      '× peak': Number((peak / summary[reference].peak).toFixed(2)),
+      '× first': Number((first / summary[reference].first).toFixed(2)),
     },
   ]),
 );
 console.table(table);
+if (file !== undefined) {
+  const machine = { processor: cpus()[0]?.model, cores: cpus().length };
+  writeFileSync(file, `${JSON.stringify({ machine, shape, rows, results, summary }, null, 2)}\n`);
+}
