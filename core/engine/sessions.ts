@@ -198,7 +198,8 @@ const SCORES = 6 * 2 ** 20;
 /** Fewer rows than that would leave a matrix product too thin to be fast. */
 const THINNEST = 16;
 
-function scoreRows({ vocabularySize }: ModelConfiguration): number {
+/** For how many rows scores lie in memory at once. */
+export function scoreRows({ vocabularySize }: ModelConfiguration): number {
   return Math.max(THINNEST, Math.floor(SCORES / vocabularySize));
 }
 
