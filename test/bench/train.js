@@ -8,8 +8,8 @@
 
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { cpus, homedir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 
 const [python, script, rounds = '3', file, rows] = process.argv.slice(2);
 if (python === undefined || script === undefined) {
@@ -19,6 +19,8 @@ if (python === undefined || script === undefined) {
   process.exit(2);
 }
 const shape = { batch: 4, length: rows === undefined ? 128 : 512, steps: rows === undefined ? 6 : 12 };
+const home = process.env.TRIBUTARY_HOME ?? join(homedir(), '.tributary');
+const model = join(home, 'models', 'SmolLM2-135M-Instruct.Q4_1.gguf');
 const tributary = join(import.meta.dirname, '..', '..', 'main', 'cli', 'bin.js');
 
 const lastLine = (file, words) =>
@@ -45,7 +47,7 @@ const ours =
   };
 const theirs = (dtype) => () => {
   const sizes = ['--batch', shape.batch, '--length', shape.length, '--steps', shape.steps].map(String);
-  const data = rows === undefined ? [] : ['--rows', rows];
+  const data = rows === undefined ? [] : ['--rows', rows, '--gguf', dirname(model), basename(model)];
   const result = lastLine(python, [script, ...sizes, '--dtype', dtype, ...data]);
   return {
     best: result.tokensPerSecondBest,

@@ -58,7 +58,8 @@ it('trains on pairs, goes on with the adapter as its own reference, and measures
   const evaluation = ['evaluate', ...model, '--task', data, '--adapter', second];
   expect(await run(...evaluation)).toBe(0);
   expect(await run(...evaluation, '--reference', second)).toBe(0);
-  const [against, itself] = messages().map(({ metrics }) => metrics);
+  const results = messages().filter(({ type }) => type === 'result');
+  const [against, itself] = results.map(({ metrics }) => metrics);
   expect(against).toMatchObject({ accuracy: { value: 1, low: 1, high: 1 } });
   expect(itself).toMatchObject({ margin: { value: expect.closeTo(0, 4) as number } });
   rmSync(second, { recursive: true });
