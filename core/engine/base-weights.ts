@@ -5,13 +5,14 @@ import { Tensor } from 'onnxruntime-node';
 import { TributaryError } from '../errors.ts';
 import type { ExternalData } from '../graph/onnx.ts';
 import { packedForm } from '../model/blocks.ts';
+import { EMBEDDING } from '../model/configuration.ts';
 import { INTEGER_PARTS, type Packing, type WeightInput } from '../model/frozen-weights.ts';
 import { integerWeights } from '../model/integer-weights.ts';
 import { linears } from '../model/lora.ts';
 import { elementCount } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import type { Device } from './devices.ts';
-import { bytesOf, preparedFile, type PreparedEntry } from './prepared-file.ts';
+import { bytesOf, PreparedFile, type Preparation, type PreparedEntry } from './prepared-file.ts';
 
 /**
  * How the frozen weights lie in memory and are multiplied by:
@@ -29,10 +30,9 @@ export type Precision = (typeof PRECISIONS)[number];
  */
 export class BaseWeights {
   readonly #store: WeightStore;
-  readonly #folder: string;
   readonly #packings: ReadonlyMap<string, Packing>;
   readonly #tensors = new Map<string, Tensor>();
-  #external: Promise<ExternalData> | null = null;
+  readonly #file: PreparedFile;
 
   /**
    * @param folder cache of this model alone, made when needed
@@ -41,7 +41,7 @@ export class BaseWeights {
    */
   constructor(store: WeightStore, options: { precision: Precision; device: Device; folder: string }) {
     this.#store = store;
-    this.#folder = options.folder;
+    this.#file = new PreparedFile(options.folder, () => this.#prepare());
     this.#packings = new Map(packings(store, options));
     if (options.precision === 'int8' && options.device !== 'cpu') {
       throw new TributaryError(
@@ -68,12 +68,8 @@ export class BaseWeights {
   }
 
   /** The file of packed values, written at first use, and the folder in which a graph that reads it must lie. */
-  async external(): Promise<{ data: ExternalData; folder: string }> {
-    this.#external ??= this.#prepare().catch((error: unknown) => {
-      this.#external = null;
-      throw error;
-    });
-    return { data: await this.#external, folder: this.#folder };
+  external(): Promise<{ data: ExternalData; folder: string }> {
+    return this.#file.external();
   }
 
   /** Tensors for those inputs that are fed. */
@@ -110,13 +106,13 @@ export class BaseWeights {
       : [scale, [`${tensor}.values`, new Tensor('int8', packed.values, [...packed.shape])]];
   }
 
-  #prepare(): Promise<ExternalData> {
+  #prepare(): Preparation {
     const packed = [...this.#packings].filter(([, packing]) => packing === 'codes' || packing === 'int4');
     const kind = packed.some(([, packing]) => packing === 'codes') ? 'int8' : 'int4';
     const entries = packed.map(([tensor]) =>
       kind === 'int8' ? this.#codes(tensor) : this.#fourBits(tensor),
     );
-    return preparedFile(this.#folder, { kind, layout: LAYOUT }, entries);
+    return { content: { kind, layout: LAYOUT }, entries };
   }
 
   #fourBits(tensor: string): PreparedEntry {
@@ -161,8 +157,7 @@ function packings(
   return store.names.map((name) => {
     const { format, shape } = store.describe(name);
     const form = shape.length === 2 ? packedForm(format) : null;
-    const isEmbedding = name === 'model.embed_tokens.weight';
     const chosenByRow = device === 'webgpu' ? [] : ['int8'];
-    return [name, form === null || (isEmbedding && !chosenByRow.includes(form)) ? 'float32' : form];
+    return [name, form === null || (name === EMBEDDING && !chosenByRow.includes(form)) ? 'float32' : form];
   });
 }

@@ -1,17 +1,13 @@
 /** @file The weights as token-by-token generation on the CPU reads them: prepared once, in a file of the cache. */
 
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-
-import { writeFileAtomically } from '../files.ts';
 import type { DataType } from '../graph/graph.ts';
 import type { ExternalData } from '../graph/onnx.ts';
 import { BLOCK, packedForm } from '../model/blocks.ts';
-import type { ModelConfiguration } from '../model/configuration.ts';
+import { EMBEDDING, headName, type ModelConfiguration } from '../model/configuration.ts';
 import { linears, type Linear } from '../model/lora.ts';
 import { elementCount } from '../model/tensor.ts';
 import type { Int4Matrix, Int8Matrix, WeightStore } from '../model/weights.ts';
+import { bytesOf, PreparedFile, type Preparation } from './prepared-file.ts';
 
 /** Linears with the same input, whose outputs lie side by side. */
 export interface LinearGroup {
@@ -39,16 +35,7 @@ interface Entry {
 
 /** Raised when what the parts hold changes, so that files of before are not read. */
 const LAYOUT = 1;
-/** Ranges of a file that start here can be mapped into memory. */
-const PAGE = 4096;
 const BYTES: Partial<Record<DataType, number>> = { float32: 4, uint8: 1, int8: 1 };
-
-export const EMBEDDING = 'model.embed_tokens.weight';
-
-/** Name of the matrix [vocabularySize, hiddenSize] that gives the scores. */
-export function headTensor({ tiedEmbedding }: ModelConfiguration): string {
-  return tiedEmbedding ? EMBEDDING : 'lm_head.weight';
-}
 
 /** The linears of each layer: q, k and v together, o, gate and up together, down. */
 export function linearGroups(configuration: ModelConfiguration): LinearGroup[] {
@@ -68,13 +55,12 @@ export function linearGroups(configuration: ModelConfiguration): LinearGroup[] {
 /** What generation reads of one model, and the file that holds it. */
 export class DecodingWeights {
   readonly #store: WeightStore;
-  readonly #folder: string;
-  #external: Promise<ExternalData> | null = null;
+  readonly #file: PreparedFile;
 
   /** @param folder cache of this model alone, made when needed */
   constructor(store: WeightStore, folder: string) {
     this.#store = store;
-    this.#folder = folder;
+    this.#file = new PreparedFile(folder, () => this.#prepare());
   }
 
   /** The form that these matrices can have one below the other. */
@@ -97,33 +83,21 @@ export class DecodingWeights {
   }
 
   /** The file, written at first use, and its folder. */
-  async external(): Promise<{ data: ExternalData; folder: string }> {
-    this.#external ??= this.#write().catch((error: unknown) => {
-      this.#external = null;
-      throw error;
-    });
-    return { data: await this.#external, folder: this.#folder };
+  external(): Promise<{ data: ExternalData; folder: string }> {
+    return this.#file.external();
   }
 
-  async #write(): Promise<ExternalData> {
+  #prepare(): Preparation {
     const entries = this.#entries();
-    const parts = entries.flatMap((entry) => entry.parts);
-    const ranges = new Map<string, { offset: number; length: number }>();
-    let size = 0;
-    for (const { name, dataType, shape } of parts) {
-      const length = elementCount(shape) * (BYTES[dataType] ?? 0);
-      ranges.set(name, { offset: size, length });
-      size = padded(size + length);
-    }
     const formats = this.#store.names.map((name) => [name, this.#store.describe(name).format]);
-    const content = createHash('sha256').update(JSON.stringify([LAYOUT, formats, parts]));
-    const location = `decoding-${content.digest('hex').slice(0, 32)}.bin`;
-    const path = join(this.#folder, location);
-    if (!existsSync(path) || statSync(path).size !== size) {
-      mkdirSync(this.#folder, { recursive: true });
-      await writeFileAtomically(path, contents(entries));
-    }
-    return { location, ranges };
+    const parts = entries.flatMap((entry) => entry.parts);
+    return {
+      content: { kind: 'decoding', layout: LAYOUT, formats, parts },
+      entries: entries.map((entry) => ({
+        parts: entry.parts.map((part) => ({ name: part.name, length: lengthOf(part) })),
+        make: () => entry.read(),
+      })),
+    };
   }
 
   #entries(): Entry[] {
@@ -134,7 +108,7 @@ export class DecodingWeights {
         if (this.form(tensors) !== null) return [{ name, tensors }];
         return members.map(({ module }) => ({ name: module, tensors: [`${module}.weight`] }));
       }),
-      { name: 'head', tensors: [headTensor(configuration)] },
+      { name: 'head', tensors: [headName(configuration)] },
     ].flatMap(({ name, tensors }) => {
       const form = this.form(tensors);
       return form ? [{ name, tensors, form, columns: this.shape(tensors[0])[1] }] : [];
@@ -222,23 +196,9 @@ export class DecodingWeights {
   }
 }
 
-/** The parts one after the other, each beginning at a page. */
-function* contents(entries: readonly Entry[]): Iterable<Uint8Array> {
-  for (const entry of entries) {
-    for (const bytes of entry.read()) {
-      yield bytes;
-      const rest = padded(bytes.length) - bytes.length;
-      if (rest > 0) yield new Uint8Array(rest);
-    }
-  }
-}
-
-function padded(size: number): number {
-  return Math.ceil(size / PAGE) * PAGE;
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Int8Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+/** Bytes of a part. */
+function lengthOf({ dataType, shape }: Part): number {
+  return elementCount(shape) * (BYTES[dataType] ?? 0);
 }
 
 /** d · q + m = d · (q − 8) + (m + 8 d) */

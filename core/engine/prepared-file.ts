@@ -18,15 +18,35 @@ export interface PreparedEntry {
 /** Ranges of a file that start here can be mapped into memory. */
 const PAGE = 4096;
 
-/**
- * Finds the file in `folder` or writes it, an entry after the other.
- * @param content all that decides the file's bytes beside its parts: another one is another file
- */
-export async function preparedFile(
-  folder: string,
-  content: { readonly kind: string; readonly [key: string]: unknown },
-  entries: readonly PreparedEntry[],
-): Promise<ExternalData> {
+/** What a file holds. */
+export interface Preparation {
+  /** All that decides the file's bytes beside its parts: another content is another file. */
+  readonly content: { readonly kind: string; readonly [key: string]: unknown };
+  readonly entries: readonly PreparedEntry[];
+}
+
+/** A file in a folder of the cache that is found or written at first use; after a failure the next use tries again. */
+export class PreparedFile {
+  readonly #folder: string;
+  readonly #prepare: () => Preparation;
+  #data: Promise<ExternalData> | null = null;
+
+  constructor(folder: string, prepare: () => Preparation) {
+    this.#folder = folder;
+    this.#prepare = prepare;
+  }
+
+  /** Where each part lies, and the folder in which a graph that reads them must lie too. */
+  async external(): Promise<{ data: ExternalData; folder: string }> {
+    this.#data ??= write(this.#folder, this.#prepare()).catch((error: unknown) => {
+      this.#data = null;
+      throw error;
+    });
+    return { data: await this.#data, folder: this.#folder };
+  }
+}
+
+async function write(folder: string, { content, entries }: Preparation): Promise<ExternalData> {
   const ranges = new Map<string, { offset: number; length: number }>();
   let size = 0;
   for (const { name, length } of entries.flatMap(({ parts }) => parts)) {

@@ -36,3 +36,11 @@ export interface ModelConfiguration {
   /** A token attends to this many tokens, itself included, and to none before them; absent: to all. */
   readonly slidingWindow?: number;
 }
+
+/** Name of the token embedding [vocabularySize, hiddenSize]. */
+export const EMBEDDING = 'model.embed_tokens.weight';
+
+/** Name of the matrix [vocabularySize, hiddenSize] that gives the scores. */
+export function headName({ tiedEmbedding }: Pick<ModelConfiguration, 'tiedEmbedding'>): string {
+  return tiedEmbedding ? EMBEDDING : 'lm_head.weight';
+}

@@ -8,7 +8,7 @@ import { TributaryError } from '../errors.ts';
 import { CATALOGUE, findInCatalogue, modelFolder } from './catalogue.ts';
 import { createChatTemplate } from './chat-template.ts';
 import type { ChatTemplate } from './chat-template.ts';
-import type { ModelConfiguration } from './configuration.ts';
+import { EMBEDDING, type ModelConfiguration } from './configuration.ts';
 import { rememberedSha256 } from './digest.ts';
 import { acceptHash, firstUses } from './first-use.ts';
 import { openGgufWeights } from './gguf-weights.ts';
@@ -191,7 +191,7 @@ function checkWeights(weights: WeightStore, path: string): void {
   const { configuration } = weights;
   const { hiddenSize, vocabularySize, layers } = configuration;
   const expected: [string, readonly number[]][] = [
-    ['model.embed_tokens.weight', [vocabularySize, hiddenSize]],
+    [EMBEDDING, [vocabularySize, hiddenSize]],
     ['model.norm.weight', [hiddenSize]],
   ];
   if (!configuration.tiedEmbedding) expected.push(['lm_head.weight', [vocabularySize, hiddenSize]]);

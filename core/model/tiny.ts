@@ -5,7 +5,7 @@ import { TributaryError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { BLOCK } from './blocks.ts';
 import { createChatTemplate } from './chat-template.ts';
-import type { ModelConfiguration } from './configuration.ts';
+import { EMBEDDING, type ModelConfiguration } from './configuration.ts';
 import { linears } from './lora.ts';
 import { filesOfBytes } from './model-folder.ts';
 import type { OpenModel } from './open.ts';
@@ -106,12 +106,11 @@ function createTensors(configuration: ModelConfiguration): Map<string, TinyTenso
     const data = new Float32Array(hiddenSize).fill(1);
     tensors.set(name, { format: 'F32', shape: [hiddenSize], packed: null, data });
   };
-  const embedding = 'model.embed_tokens.weight';
   const shape = [vocabularySize, hiddenSize] as const;
-  tensors.set(embedding, {
+  tensors.set(EMBEDDING, {
     format: 'Q8_0',
     shape,
-    packed: randomInt8(embedding, shape, 1 / Math.sqrt(hiddenSize)),
+    packed: randomInt8(EMBEDDING, shape, 1 / Math.sqrt(hiddenSize)),
   });
   for (const { module, shape } of linears(configuration)) {
     const name = `${module}.weight`;

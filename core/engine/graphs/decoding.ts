@@ -17,15 +17,9 @@ import type { Dimension } from '../../graph/dimension.ts';
 import { Graph, type Value } from '../../graph/graph.ts';
 import type { Activations } from '../../graph/operators/attributes.ts';
 import { BLOCK } from '../../model/blocks.ts';
-import type { ModelConfiguration } from '../../model/configuration.ts';
+import { EMBEDDING, headName, type ModelConfiguration } from '../../model/configuration.ts';
 import type { WeightInput } from '../../model/frozen-weights.ts';
-import {
-  EMBEDDING,
-  headTensor,
-  linearGroups,
-  type DecodingWeights,
-  type LinearGroup,
-} from '../decoding-weights.ts';
+import { linearGroups, type DecodingWeights, type LinearGroup } from '../decoding-weights.ts';
 import type { ModelGraph } from './parts.ts';
 
 export interface DecodingPlan {
@@ -77,7 +71,7 @@ export function decodingGraph(plan: DecodingPlan): ModelGraph {
   const last = gather(norm(hidden, 'model.norm.weight'), row);
   const shape = [vocabularySize, hiddenSize] as const;
   const logits = graph.scope('head', () =>
-    matrices.product('head', [headTensor(configuration)], { x: last, shape }),
+    matrices.product('head', [headName(configuration)], { x: last, shape }),
   );
   graph.output('logits', logits);
   return {

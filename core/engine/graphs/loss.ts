@@ -3,7 +3,8 @@
 import { crossEntropy, gather, mul, reduceSum, vocabularyLoss } from '../../graph/build.ts';
 import { gradients } from '../../graph/gradient.ts';
 import { Graph, type Value } from '../../graph/graph.ts';
-import { decoder, head, headName } from '../../model/architectures/decoder.ts';
+import { decoder, head } from '../../model/architectures/decoder.ts';
+import { headName } from '../../model/configuration.ts';
 import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './parts.ts';
 import { segmentsOf } from './recompute.ts';
 

@@ -15,7 +15,7 @@ import {
 } from '../../graph/build.ts';
 import { product } from '../../graph/dimension.ts';
 import type { Value } from '../../graph/graph.ts';
-import type { ModelConfiguration } from '../configuration.ts';
+import { EMBEDDING, headName } from '../configuration.ts';
 import { linearOf, type LinearParts } from './linear.ts';
 
 /** What differs between one decoder graph and another. */
@@ -52,7 +52,7 @@ export function decoder(
   const { hiddenSize, layers, rmsNormEpsilon, vocabularySize } = configuration;
   const tokens = product(inputs.ids.shape);
   let hidden = graph.scope('embedding', () =>
-    weights.rows('model.embed_tokens.weight', reshape(inputs.ids, [tokens]), [vocabularySize, hiddenSize]),
+    weights.rows(EMBEDDING, reshape(inputs.ids, [tokens]), [vocabularySize, hiddenSize]),
   );
   const present: KeysAndValues[] = [];
   const norm = (x: Value, name: string) => rmsNorm(x, weights.tensor(name, [hiddenSize]), rmsNormEpsilon);
@@ -74,11 +74,6 @@ export function decoder(
     });
   }
   return { hidden: graph.scope('norm', () => norm(hidden, 'model.norm.weight')), present };
-}
-
-/** Name of the matrix [vocabularySize, hiddenSize] that gives the scores. */
-export function headName({ tiedEmbedding }: ModelConfiguration): string {
-  return tiedEmbedding ? 'model.embed_tokens.weight' : 'lm_head.weight';
 }
 
 /** Scores over the vocabulary, [rows, vocabularySize], of hidden states [rows, hiddenSize]. */
