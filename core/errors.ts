@@ -60,7 +60,9 @@ const rows = {
   },
   'checkpoint.folder-used': { hint: 'Go on with --resume, or name another folder.', exit: 2 },
   'template.none': { hint: 'Choose --template alpaca or vicuna.' },
-  'engine.precision-unavailable': { hint: 'Choose --precision f32, or a model file with four-bit weights.' },
+  'engine.precision-unavailable': {
+    hint: 'Choose --precision f32; int4 needs a model file with four-bit weights, and int8 the CPU.',
+  },
   'engine.out-of-memory': {
     hint: 'Shorten the examples (--max-length), lower the memory limit (--memory-limit), or choose a smaller model.',
   },

@@ -2,7 +2,7 @@
 
 import type { Shape } from '../graph/dimension.ts';
 import type { DataType, Graph, Node, Value } from '../graph/graph.ts';
-import { emittedNodes } from '../graph/onnx.ts';
+import { neededNodes } from '../graph/onnx.ts';
 import type { Operator } from '../graph/operators/attributes.ts';
 import type { EngineBatch } from './batch.ts';
 
@@ -69,16 +69,17 @@ export function bytesOf({ shape, dataType }: Pick<Value, 'shape' | 'dataType'>, 
 }
 
 /**
- * The order in which ONNX Runtime runs a graph: depth first from the nodes that nobody reads, the last of them first,
- * each node after its inputs.
+ * The order in which ONNX Runtime runs a graph: depth first from its outputs, the last of them first, each node after
+ * its inputs.
  */
 export function executionOrder(graph: Graph): Node[] {
-  const nodes = emittedNodes(graph);
+  const nodes = neededNodes(graph);
   const index = new Map(nodes.map((node, at) => [node, at]));
-  const read = new Set(nodes.flatMap((node) => node.inputs));
   const order: Node[] = [];
   const visited = new Set<Node>();
-  const stack = nodes.filter(({ output }) => !read.has(output)).map((node) => ({ node, leave: false }));
+  const stack = graph.outputs.flatMap(({ value: { producer } }) =>
+    producer ? [{ node: producer, leave: false }] : [],
+  );
   for (let top = stack.pop(); top; top = stack.pop()) {
     if (top.leave) {
       order.push(top.node);

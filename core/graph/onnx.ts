@@ -40,7 +40,7 @@ export interface OnnxModel {
  * at every run. Nodes that no output needs are left out.
  */
 export function toOnnx(graph: Graph, external?: ExternalData): OnnxModel {
-  const used = emittedNodes(graph);
+  const used = neededNodes(graph);
   const shapes = new Map<string, Shape>();
   const model = new ProtobufWriter();
   model.int(1, IR_VERSION).string(2, 'tributary');
@@ -48,6 +48,8 @@ export function toOnnx(graph: Graph, external?: ExternalData): OnnxModel {
     proto.string(2, 'tributary');
     const constants = new ConstantWriter(proto);
     for (const node of used) emitNode(node, { proto, constants, shapes });
+    // ONNX Runtime begins with the last node that no other one reads: of gradients, those of the last layer have to
+    // come last, or what they need would lie in memory until the end.
     for (const { name, value } of graph.outputs) {
       proto.message(1, (identity) =>
         identity.string(1, value.name).string(2, name).string(3, `/outputs/${name}`).string(4, 'Identity'),
@@ -87,18 +89,6 @@ export function neededNodes(graph: Graph): Node[] {
     return true;
   });
   return nodes.reverse();
-}
-
-/**
- * The needed nodes as they are written. ONNX Runtime runs a graph depth first from the nodes that no other one reads,
- * beginning with the last of these: a backward pass has to begin with the gradients that can be had first, or what
- * all of them need would lie in memory until its end.
- */
-export function emittedNodes(graph: Graph): Node[] {
-  const needed = neededNodes(graph);
-  const read = new Set(needed.flatMap((node) => node.inputs));
-  const isLast = (node: Node) => !read.has(node.output);
-  return [...needed.filter((node) => !isLast(node)), ...needed.filter(isLast).reverse()];
 }
 
 interface Destination {

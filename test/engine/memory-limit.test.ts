@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { paddedBatch } from '../../core/engine/batch.ts';
 import { Engine } from '../../core/engine/engine.ts';
@@ -31,7 +33,7 @@ function graphOf(recompute: Recompute, rows = scoreRows(TINY_CONFIGURATION)): Gr
 const trained = shapes.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0);
 const estimate = (recompute: Recompute) => stepBytes({ graph: graphOf(recompute) }, sizesOf(batch), trained);
 
-async function gradientsWithin(options: { memoryLimit?: number; recompute?: Recompute }) {
+async function gradientsWithin(options: { memoryLimit?: number; recompute?: Recompute; profile?: string }) {
   const engine = new Engine(openTiny().weights, {
     precision: 'f32',
     device: 'cpu',
@@ -70,6 +72,36 @@ describe('the most that intermediate results take', () => {
     const [none, light, layers] = RECOMPUTES.map((mode) => peakBytes(graphOf(mode, 16), sizesOf(batch)));
     expect(light).toBeLessThan(none);
     expect(layers).toBeLessThan(light);
+  });
+});
+
+interface ProfileEvent {
+  readonly cat: string;
+  readonly name: string;
+  readonly ts: number;
+}
+
+/** Names of the nodes in the order in which ONNX Runtime ran them. */
+async function recordedOrder(recompute: Recompute): Promise<string[]> {
+  const folder = temporaryFolder();
+  await gradientsWithin({ recompute, profile: join(folder, 'record') });
+  const [file] = readdirSync(folder);
+  const events = JSON.parse(readFileSync(join(folder, file), 'utf8')) as ProfileEvent[];
+  const kernels = events.filter(({ cat, name }) => cat === 'Node' && name.endsWith('_kernel_time'));
+  return kernels.sort((a, b) => a.ts - b.ts).map(({ name }) => name);
+}
+
+describe('the backward pass', () => {
+  it('gives the gradients of a layer before it comes to the one below, so that nothing waits for the end', async () => {
+    const order = await recordedOrder('layers');
+    const first = (layer: number) =>
+      order.findIndex((name) => name.startsWith(`/recomputed/layers.${layer}/`));
+    const last = (layer: number) =>
+      order.findLastIndex((name) => name.startsWith(`/gradient/layers.${layer}/`));
+    expect(first(0)).toBeGreaterThan(0);
+    for (let layer = 1; layer < TINY_CONFIGURATION.layers; layer++) {
+      expect(last(layer)).toBeLessThan(first(layer - 1));
+    }
   });
 });
 
