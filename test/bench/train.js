@@ -63,6 +63,7 @@ const runs = {
   'tributary int8': ours('int8'),
   'tributary int8, layers recomputed': ours('int8', '--recompute', 'layers'),
   [reference]: theirs('f32'),
+  'pytorch bf16': theirs('bf16'),
 };
 const results = Object.fromEntries(Object.keys(runs).map((name) => [name, []]));
 for (let round = 0; round < Number(rounds); round++) {
