@@ -1,7 +1,7 @@
 /** @file What changes over the rounds of a run: the learning rate, and which matrices are trained. */
 
 import type { Trainable } from '../model/lora.ts';
-import type { ADAPTER_VARIANTS } from './plan.ts';
+import type { ADAPTER_VARIANTS } from './plan-schema.ts';
 
 /**
  * Cosine from `learningRate` in round 0 towards `minLearningRate`, constant within a round:
