@@ -1,0 +1,43 @@
+/** @file `tributary hub invite`, `sites` and `revoke`: who belongs to the federation. */
+
+import { z } from 'zod';
+import { askHub } from '../../../../core/hub/ask.ts';
+import { runs } from '../../command.ts';
+import { formatTable } from '../../format.ts';
+import { duration } from '../../options.ts';
+import { folder } from './folder.ts';
+import type { AddCommand } from './folder.ts';
+
+export function register(command: AddCommand): void {
+  command('invite', 'make an invitation, which admits one site once')
+    .option('--site <name>', 'name the site must take')
+    .option('--expires <duration>', 'how long the invitation is valid', '7d')
+    .action(invite);
+  command('sites', 'the members').action(sites);
+  command('revoke', 'end a membership').argument('<site>', 'name of the site').action(revoke);
+}
+
+const invite = runs(
+  folder.extend({ site: z.string().optional(), expires: duration }),
+  async (input, { output }) => {
+    const made = await askHub(input.dir, 'invite', { site: input.site, seconds: input.expires });
+    output.line(made.invitation);
+    output.result(made);
+  },
+);
+
+const sites = runs(folder, async ({ dir }, { output }) => {
+  const answer = await askHub(dir, 'sites', {});
+  const rows = answer.sites.map(({ name, connected, joined, revoked }) => [
+    name,
+    revoked === null ? (connected ? 'here' : 'away') : 'revoked',
+    new Date(joined * 1000).toISOString().slice(0, 10),
+  ]);
+  for (const line of formatTable(['site', 'state', 'joined'], rows)) output.line(line);
+  output.result(answer);
+});
+
+const revoke = runs(folder.extend({ site: z.string() }), async ({ dir, site }, { output }) => {
+  output.result(await askHub(dir, 'revoke', { site }));
+  output.line(`${site} is no longer a member.`);
+});

@@ -1,0 +1,70 @@
+/** @file `tributary hub init`, `start` and `stop`: the hub as a process. */
+
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { z } from 'zod';
+import { hubUrlShape } from '../../../../core/federation/invitation.ts';
+import { askHub } from '../../../../core/hub/ask.ts';
+import { initHub, requireHub } from '../../../../core/hub/folder.ts';
+import { startHub } from '../../../../core/hub/hub.ts';
+import { runs } from '../../command.ts';
+import { collect, logLevel, port } from '../../options.ts';
+import { describeEvent } from './events.ts';
+import { folder } from './folder.ts';
+import type { AddCommand } from './folder.ts';
+
+export function register(command: AddCommand): void {
+  command('init', 'make a hub: its keys and its database')
+    .requiredOption('--name <name>', 'name of the federation')
+    .option('--url <url>', 'address that invitations carry, such as wss://… (repeatable)', collect)
+    .action(init);
+  command('start', 'run the hub until SIGTERM')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <number>', 'port; 0 takes a free one and keeps it', '0')
+    .option('--log-level <level>', 'what hub.log records', 'info')
+    .action(start);
+  command('stop', 'stop the running hub').action(stop);
+}
+
+const init = runs(
+  folder.extend({ name: z.string().min(1), url: z.array(hubUrlShape).default([]) }),
+  async (input, { output }) => {
+    const made = await initHub({ folder: input.dir, name: input.name, urls: input.url });
+    output.line(
+      `The hub of ${input.name} is ready in ${input.dir}. Its fingerprint, to compare with the sites:`,
+    );
+    output.line(made.fingerprint);
+    output.result(made);
+  },
+);
+
+const startOptions = folder.extend({ host: z.string(), port, logLevel });
+
+const start = runs(startOptions, async ({ dir, host, port, logLevel: level }, { output, interruption }) => {
+  const interrupted = interruption();
+  requireHub(dir);
+  const log = pino({ level }, pino.destination({ dest: join(dir, 'hub.log'), sync: true, mode: 0o600 }));
+  const hub = await startHub({
+    folder: dir,
+    host,
+    port,
+    log,
+    onEvent: (event) => {
+      const { type, ...fields } = event;
+      output.event(type, fields);
+      output.line(describeEvent(event));
+    },
+  });
+  const onInterrupt = (): void => void hub.stop();
+  interrupted.addEventListener('abort', onInterrupt);
+  if (interrupted.aborted) onInterrupt();
+  await hub.stopped;
+  output.line('The hub has stopped.');
+  output.result({ stopped: true });
+});
+
+const stop = runs(folder, async ({ dir }, { output }) => {
+  const answer = await askHub(dir, 'stop', {});
+  output.line(answer.stopped ? 'The hub is stopping.' : 'No hub is running there.');
+  output.result(answer);
+});
