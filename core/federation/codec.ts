@@ -35,16 +35,32 @@ export function toWire(state: StateTensors): NamedTensors {
   );
 }
 
+/** The parts of an update by name: `weights`, and what else the strategy sums. */
+export type UpdateParts = Readonly<Record<string, NamedTensors>>;
+
+/** What a tensor of a part is called in the blob of an update. PEFT's names hold no colon. */
+function nameIn(part: string, tensor: string): string {
+  return part === 'weights' ? tensor : `${part}:${tensor}`;
+}
+
+/** The blob of an update. An update of nothing but weights is the same bytes as `encodeTensors` gives. */
+export function encodeUpdate(parts: UpdateParts): Uint8Array {
+  const entries = Object.entries(parts).flatMap(([part, tensors]) =>
+    [...tensors].map(([name, tensor]) => [nameIn(part, name), tensor] as const),
+  );
+  return encodeTensors(new Map(entries));
+}
+
 /**
- * Reads an update and holds it against the base of its round: the same tensors with the same shapes, in float32,
- * and nothing but finite numbers. Returns it in the base's order. Throws TributaryError `update.damaged`,
- * `update.tensor-mismatch` or `update.not-finite`.
+ * Reads an update and holds each of its parts against the base of its round: the same tensors with the same shapes,
+ * in float32, and nothing but finite numbers. Returns them in the base's order. Throws TributaryError
+ * `update.damaged`, `update.tensor-mismatch` or `update.not-finite`.
  */
-export function readUpdate(path: string, base: Shapes): NamedTensors {
+export function readUpdate(path: string, base: Shapes, parts: readonly string[]): UpdateParts {
   let file: SafetensorsFile | undefined;
   try {
     file = openSafetensors(path);
-    return readAgainst(file, base);
+    return readAgainst(file, base, parts);
   } catch (thrown) {
     const error = toTributaryError(thrown);
     if (error.code.startsWith('update.') || !error.code.startsWith('model.')) throw thrown;
@@ -57,14 +73,19 @@ export function readUpdate(path: string, base: Shapes): NamedTensors {
   }
 }
 
-function readAgainst(file: SafetensorsFile, base: Shapes): NamedTensors {
-  const mismatch = (what: string): TributaryError => new TributaryError('update.tensor-mismatch', what);
+function readAgainst(file: SafetensorsFile, base: Shapes, parts: readonly string[]): UpdateParts {
+  const expected = new Set(parts.flatMap((part) => [...base.keys()].map((name) => nameIn(part, name))));
   for (const name of file.entries.keys()) {
-    if (!base.has(name))
+    if (!expected.has(name))
       throw mismatch(`The update holds ${shorten(name)}, which the adapter of this run lacks.`);
   }
-  const update = new Map<string, Tensor>();
-  for (const [name, { shape }] of base) {
+  return Object.fromEntries(parts.map((part) => [part, readPart(file, base, part)]));
+}
+
+function readPart(file: SafetensorsFile, base: Shapes, part: string): NamedTensors {
+  const tensors = new Map<string, Tensor>();
+  for (const [tensor, { shape }] of base) {
+    const name = nameIn(part, tensor);
     const entry = file.entries.get(name);
     if (entry === undefined) throw mismatch(`The update lacks ${name}.`);
     if (entry.format !== 'F32')
@@ -82,9 +103,13 @@ function readAgainst(file: SafetensorsFile, base: Shapes): NamedTensors {
         `${name} holds ${data[at]} at position ${at} in the update.`,
       );
     }
-    update.set(name, { shape, data });
+    tensors.set(tensor, { shape, data });
   }
-  return update;
+  return tensors;
+}
+
+function mismatch(what: string): TributaryError {
+  return new TributaryError('update.tensor-mismatch', what);
 }
 
 /** Position of the first NaN or infinity, or −1. A loop, because it sees every number of every update. */

@@ -122,6 +122,8 @@ const table = {
       rounds: z.int().min(1).max(1_000_000),
       learningRate: z.number().positive(),
       base: blobReferenceShape,
+      // SCAFFOLD's control variate of the hub; absent while it is all zeros, as before the first round.
+      control: blobReferenceShape.optional(),
       secondsLeft: z.number().min(0),
     }),
   },

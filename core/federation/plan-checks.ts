@@ -44,15 +44,6 @@ export function checkPlan(plan: PlanRequest | Plan): void {
   }
   if (mode !== 'inspected') throw unsupported('federation.mode', mode, ['inspected']);
   if (codec !== 'f32') throw unsupported('federation.codec', codec, ['f32']);
-  if (STRATEGIES[strategy.name].client !== 'plain') {
-    throw unsupported('federation.strategy.name', strategy.name, supportedStrategies());
-  }
-}
-
-function supportedStrategies(): string[] {
-  return Object.entries(STRATEGIES)
-    .filter(([, definition]) => definition.client === 'plain')
-    .map(([name]) => name);
 }
 
 function unsupported(field: string, found: string, supported: readonly string[]): TributaryError {

@@ -14,7 +14,7 @@ import {
 import type { Plan } from '../federation/plan.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
-import { STRATEGIES } from '../federation/strategies/table.ts';
+import { clientOf, partsOf, STRATEGIES } from '../federation/strategies/table.ts';
 import { toTributaryError } from '../errors.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { Contribution, RoundRecord } from './records.ts';
@@ -22,6 +22,8 @@ import type { Contribution, RoundRecord } from './records.ts';
 export interface RoundStart {
   /** Float32 adapter that the sites train from. */
   readonly base: BlobReference;
+  /** The control variate that sites receive with it, in float32; null while it is zero and where there is none. */
+  readonly control: BlobReference | null;
   /** Float64 blobs: `weights` and the strategy's moments. */
   readonly state: Readonly<Record<string, string>>;
 }
@@ -33,7 +35,8 @@ export async function writeInitialState(
   adapter: NamedTensors,
 ): Promise<RoundStart> {
   const state = initialState(strategyOf(plan), toState(adapter));
-  return { base: await blobs.put(encodeTensors(adapter)), state: await writeState(blobs, state) };
+  const base = await blobs.put(encodeTensors(adapter));
+  return { base, control: null, state: await writeState(blobs, state) };
 }
 
 export interface CloseOptions {
@@ -60,6 +63,7 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
   const strategy = strategyOf(plan);
   await blobs.describe(round.base.hash);
   const base = readTensors(blobs.path(round.base.hash));
+  const parts = partsOf(plan.federation.strategy);
   const accumulator = createAccumulator(strategy, base);
   let lossSum = 0;
   let examplesSum = 0;
@@ -69,7 +73,7 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
     const weight = examples ?? 0;
     try {
       await blobs.describe(hash);
-      accumulator.add({ parts: { weights: readUpdate(blobs.path(hash), base) }, examples: weight });
+      accumulator.add({ parts: readUpdate(blobs.path(hash), base, parts), examples: weight });
     } catch (thrown) {
       const { code, message } = toTributaryError(thrown);
       if (!/^(blob|update)\./.test(code)) throw thrown;
@@ -81,8 +85,10 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
   const state = await readState(blobs, round.state);
   accumulator.finish(state, { first: round.number === 0, members });
   const aggregate = await blobs.put(encodeTensors(toWire(state.weights)));
+  const isSteered = clientOf(plan.federation.strategy) === 'control-variates';
+  const control = isSteered ? await blobs.put(encodeTensors(toWire(state.moments.c))) : null;
   return {
-    start: { base: aggregate, state: await writeState(blobs, state) },
+    start: { base: aggregate, control, state: await writeState(blobs, state) },
     loss: lossSum / examplesSum,
   };
 }

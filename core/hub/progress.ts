@@ -138,6 +138,7 @@ function finishRound(
       cohort: round.cohort,
       loss,
     });
+    if (start.control !== null) runs.putControl(run.id, round.number + 1, start.control);
     runs.setClosed(round, { aggregate: start.base, loss, ledgerIndex: entry.index });
     for (const site of sites) runs.addTraffic(round, outbox.takeTraffic(site));
     if (isLast) {

@@ -38,14 +38,15 @@ export function roundStart(run: RunRecord, round: RoundRecord, seconds: number):
     rounds: federation.rounds,
     learningRate: learningRateOfRound(training, round.number, federation.rounds),
     base: round.base,
+    ...(round.control && { control: round.control }),
     secondsLeft: Math.max(0, federation.deadline - seconds),
   };
 }
 
 /** What the ledger says of a round that begins. */
 export function roundStartEntry(message: MessageOf<'round-start'>): Record<string, string | number> {
-  const { run, round, base, learningRate } = message;
-  return { run, round, base: base.hash, learningRate };
+  const { run, round, base, control, learningRate } = message;
+  return { run, round, base: base.hash, ...(control && { control: control.hash }), learningRate };
 }
 
 function identifier(name: string, number: number): string {

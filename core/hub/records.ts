@@ -36,6 +36,8 @@ export interface RoundRecord {
   readonly phase: RoundPhase;
   /** What the sites train from. */
   readonly base: BlobReference;
+  /** The hub's control variate as the sites receive it; null where it is zero or there is none. */
+  readonly control: BlobReference | null;
   /** Hashes of the float64 blobs before the round: `weights` and the strategy's moments. */
   readonly state: Readonly<Record<string, string>>;
   /** Seconds of the hub's uptime that the round has taken. */

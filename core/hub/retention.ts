@@ -8,8 +8,8 @@ import type { RunRecord } from './records.ts';
 const KEPT_ROUNDS = 3;
 
 /**
- * Hashes that a site of the run may fetch: the base of the round, what round 0 started from (a reference while pairs
- * are trained on), recent aggregates, the final adapter.
+ * Hashes that a site of the run may fetch: the base of the round with its control variate, what round 0 started from
+ * (a reference while pairs are trained on), recent aggregates, the final adapter.
  */
 export function publishedBlobs({ runs }: Pick<HubContext, 'runs'>, run: RunRecord): string[] {
   if (run.adapter !== null) return [run.adapter.hash];
@@ -17,7 +17,8 @@ export function publishedBlobs({ runs }: Pick<HubContext, 'runs'>, run: RunRecor
   const current = runs.currentRound(run.id);
   if (current === null) return [];
   const { start } = planOf(run).adapter;
-  const hashes = [current.base.hash, ...(start === undefined ? [] : [start.hash])];
+  const beside = [current.control, start].flatMap((blob) => (blob ? [blob.hash] : []));
+  const hashes = [current.base.hash, ...beside];
   for (let number = current.number - 1; number >= Math.max(0, current.number - KEPT_ROUNDS); number--) {
     const aggregate = runs.round(run.id, number)?.aggregate;
     if (aggregate) hashes.push(aggregate.hash);

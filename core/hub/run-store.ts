@@ -30,6 +30,8 @@ interface RoundRow {
   readonly phase: RoundPhase;
   readonly base_hash: string;
   readonly base_size: number;
+  readonly control_hash: string | null;
+  readonly control_size: number | null;
   readonly state: string;
   readonly seconds: number;
   readonly cohort: string | null;
@@ -64,6 +66,7 @@ function roundOf(row: RoundRow): RoundRecord {
     seconds,
     loss,
     base: { hash: row.base_hash, size: row.base_size },
+    control: reference(row.control_hash, row.control_size),
     state: stateShape.parse(JSON.parse(row.state)),
     cohort: row.cohort === null ? null : cohortShape.parse(JSON.parse(row.cohort)),
     aggregate: reference(row.aggregate_hash, row.aggregate_size),
@@ -73,7 +76,11 @@ function roundOf(row: RoundRow): RoundRecord {
 
 export type RunStore = ReturnType<typeof openRunStore>;
 
-/** Statements over the tables `run`, `answer`, `round`, `contribution`, `traffic`, `countersignature`, `offer`. */
+const ROUNDS = `SELECT round.*, control.hash AS control_hash, control.size AS control_size
+  FROM round LEFT JOIN broadcast AS control
+    ON control.run = round.run AND control.round = round.number AND control.part = 'control'`;
+
+/** Statements over the tables `run`, `answer`, `round`, `broadcast`, `contribution`, `traffic`, `countersignature`, `offer`. */
 export function openRunStore({ database }: Pick<Store, 'database'>) {
   const insertRun = database.prepare(
     `INSERT INTO run (id, number, plan, plan_hash, configuration, state)
@@ -100,13 +107,15 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
      VALUES (@run, @number, 'collecting', @hash, @size, @state)`,
   );
   const lastRound = database.prepare<[string], RoundRow>(
-    'SELECT * FROM round WHERE run = ? ORDER BY number DESC LIMIT 1',
+    `${ROUNDS} WHERE round.run = ? ORDER BY number DESC LIMIT 1`,
   );
   const oneRound = database.prepare<[string, number], RoundRow>(
-    'SELECT * FROM round WHERE run = ? AND number = ?',
+    `${ROUNDS} WHERE round.run = ? AND number = ?`,
   );
-  const everyRound = database.prepare<[string], RoundRow>(
-    'SELECT * FROM round WHERE run = ? ORDER BY number',
+  const everyRound = database.prepare<[string], RoundRow>(`${ROUNDS} WHERE round.run = ? ORDER BY number`);
+  const putBroadcast = database.prepare(
+    `INSERT INTO broadcast (run, round, part, hash, size) VALUES (@run, @round, @part, @hash, @size)
+     ON CONFLICT (run, round, part) DO UPDATE SET hash = excluded.hash, size = excluded.size`,
   );
   const setSeconds = database.prepare('UPDATE round SET seconds = ? WHERE run = ? AND number = ?');
   const setPhase = database.prepare('UPDATE round SET phase = ?, cohort = ? WHERE run = ? AND number = ?');
@@ -178,6 +187,10 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     insertRound(round: Pick<RoundRecord, 'run' | 'number' | 'base' | 'state'>) {
       const { run, number, base, state } = round;
       insertRound.run({ run, number, ...base, state: JSON.stringify(state) });
+    },
+    /** What the sites receive with the base of a round, which may begin later. */
+    putControl(run: string, round: number, control: BlobReference) {
+      putBroadcast.run({ run, round, part: 'control', ...control });
     },
     currentRound: (run: string) => mapOptional(lastRound.get(run), roundOf),
     round: (run: string, number: number) => mapOptional(oneRound.get(run, number), roundOf),

@@ -6,11 +6,12 @@ import { verify } from '../federation/identity.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import { updateStatement } from '../federation/statements.ts';
+import { partsOf } from '../federation/strategies/table.ts';
 import type { HubContext } from './context.ts';
-import { approvals } from './proposals.ts';
+import { approvals, planOf } from './proposals.ts';
 import type { Answer, RoundRecord, RunRecord } from './records.ts';
 
-/** An update is as long as its base, but for the order and spacing of its header. */
+/** Each part of an update is as long as its base, but for the order and spacing of its header. */
 const HEADER_BYTES = 65_536;
 
 /** What became of an update: counted, waiting for its blob, or answered with a refusal. */
@@ -48,7 +49,8 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
   }
   if (!blobs.has(blob.hash)) return 'waiting';
   try {
-    readUpdate(blobs.path(blob.hash), readShapes(blobs.path(round.base.hash)));
+    const parts = partsOf(planOf(run).federation.strategy);
+    readUpdate(blobs.path(blob.hash), readShapes(blobs.path(round.base.hash)), parts);
   } catch (thrown) {
     const error = toTributaryError(thrown);
     if (!error.code.startsWith('update.')) throw thrown;
@@ -152,7 +154,7 @@ export function acceptOffer(hub: HubContext, site: string, offer: BlobReference)
   if (open.length === 0) {
     throw new TributaryError('transfer.refused', `Nothing is expected of ${site} at the moment.`);
   }
-  const longest = Math.max(...open.map(({ round }) => round.base.size)) + HEADER_BYTES;
+  const longest = Math.max(...open.map(longestUpdate));
   if (offer.size > longest) {
     const what = `${offer.size} bytes were offered; an update has at most ${longest}.`;
     throw new TributaryError('transfer.too-large', what);
@@ -161,6 +163,10 @@ export function acceptOffer(hub: HubContext, site: string, offer: BlobReference)
   if (before?.hash === offer.hash) return;
   store.transition('offer', () => runs.putOffer(site, offer));
   hub.keep.add(offer.hash);
+}
+
+function longestUpdate({ run, round }: { run: RunRecord; round: RoundRecord }): number {
+  return partsOf(planOf(run).federation.strategy).length * (round.base.size + HEADER_BYTES);
 }
 
 /** Rounds that collect updates and lack the site's. */

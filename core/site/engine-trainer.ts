@@ -7,8 +7,8 @@ import { trainableMatrices } from '../federation/schedule.ts';
 import { findInCatalogue } from '../model/catalogue.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { TrainerProcess } from '../training/client.ts';
-import type { TrainResult } from '../training/requests.ts';
-import type { RoundResult, RoundTrainer } from './trainer.ts';
+import type { TrainRequest, TrainResult } from '../training/requests.ts';
+import type { RoundRequest, RoundResult, RoundTrainer } from './trainer.ts';
 
 export interface EngineTrainerOptions {
   /** Path of a model that is not in the catalogue, where the site has one. */
@@ -82,7 +82,18 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
   }
 
   return {
-    async train({ plan, round, base, reference, examples, learningRate, seedParts, signal, onStep }) {
+    async train({
+      plan,
+      round,
+      base,
+      reference,
+      controls,
+      examples,
+      learningRate,
+      seedParts,
+      signal,
+      onStep,
+    }) {
       const ready = await warmFor(plan);
       const { process } = ready;
       try {
@@ -90,7 +101,11 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
         await refer(ready, plan, reference);
         await process.call('setAdapter', { configuration: adapter, tensors: base });
         const trainable = trainableMatrices(adapter.variant, round);
-        const request = { ...training, objective, examples, learningRate, seedParts, trainable };
+        const request = {
+          ...training,
+          ...clientOptions(plan, controls),
+          ...{ objective, examples, learningRate, seedParts, trainable },
+        };
         const trained = await process.call('train', request, {
           signal,
           report: (step) => {
@@ -100,13 +115,14 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
         });
         const tensors = await process.call('adapter', null);
         if (!tensors) throw new Error('the training process has lost its adapter');
-        const { loss, supervisedTokens, skipped } = trained;
+        const { loss, supervisedTokens, skipped, controlVariates: after } = trained;
         return {
           adapter: tensors,
           loss,
           examples: examples.length - skipped,
           supervisedTokens,
           preference: meanPreference(trained),
+          ...(after && { controls: { site: after.client, change: after.change } }),
         };
       } catch (error) {
         if (error instanceof TributaryError && error.code === 'engine.crashed') await close();
@@ -115,6 +131,17 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
       }
     },
     close,
+  };
+}
+
+/** What the strategy of the plan asks of local training. */
+function clientOptions(
+  { federation: { strategy } }: Plan,
+  controls: RoundRequest['controls'],
+): Pick<TrainRequest, 'proximal' | 'controlVariates'> {
+  return {
+    ...(strategy.name === 'fedprox' && { proximal: { mu: strategy.mu } }),
+    ...(controls && { controlVariates: { server: controls.hub, client: controls.site } }),
   };
 }
 

@@ -6,16 +6,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toTributaryError } from '../errors.ts';
 import type { TributaryError } from '../errors.ts';
-import { encodeTensors, readTensors } from '../federation/codec.ts';
 import { sign } from '../federation/identity.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import { updateStatement } from '../federation/statements.ts';
 import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
 import type { Outbox, SiteContext } from './context.ts';
-import { readExamples } from './examples.ts';
-import { metricsThatMayLeave, passGate } from './policy.ts';
-import { checkRound, declineRun, planOf } from './proposals.ts';
+import { passGate } from './policy.ts';
+import { checkRound, declineRun } from './proposals.ts';
+import { trainRound } from './round-training.ts';
 import type { SiteRound, TrainedUpdate } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
@@ -83,13 +82,14 @@ export function createRounds(options: RoundsOptions): Rounds {
   let turn: Promise<void> = Promise.resolve();
 
   function begin(start: MessageOf<'round-start'>): void {
-    const { run, round, base, learningRate } = start;
+    const { run, round, base, control = null, learningRate } = start;
     const record = store.round(run, round);
     if (record?.phase === 'refused' && record.base.hash === base.hash) return;
     if (record?.base.hash !== base.hash) {
       store.transaction(() => {
-        store.beginRound({ run, round, base, learning_rate: learningRate });
-        store.ledger.append('round-start', { run, round, base: base.hash, learningRate });
+        store.beginRound({ run, round, base, control, learning_rate: learningRate });
+        const beside = control && { control: control.hash };
+        store.ledger.append('round-start', { run, round, base: base.hash, ...beside, learningRate });
       });
     }
     const abort = new AbortController();
@@ -144,65 +144,10 @@ export function createRounds(options: RoundsOptions): Rounds {
     const record = store.round(run, round);
     const kept = record?.phase !== 'training' && record?.blob ? record : null;
     const update =
-      kept?.blob && context.blobs.has(kept.blob.hash) ? updateOf(kept) : await train(work, signal);
+      kept?.blob && context.blobs.has(kept.blob.hash)
+        ? updateOf(kept)
+        : await trainRound({ ...options, start: work.start, signal, tell: reporter(work) });
     await deliver(work, update, signal);
-  }
-
-  async function train(work: Work, signal: AbortSignal): Promise<TrainedUpdate> {
-    const { run: id, round, base, learningRate } = work.start;
-    const run = store.run(id);
-    const membership = store.membership();
-    if (run === null || run.dataset === null || membership === null)
-      throw superseded('The run is not approved any more.');
-    const plan = planOf(run);
-    const { examples, skipped } = readExamples(context.vault, run.dataset, plan);
-    passGate(context.policies(), { kind: 'dataset', dataset: run.dataset, examples: examples.length });
-
-    const tell = reporter(work);
-    tell('fetching', { step: 0, steps: plan.training.steps, loss: null });
-    const reference = plan.objective === 'dpo' ? plan.adapter.start : undefined;
-    for (const blob of reference === undefined ? [base] : [base, reference]) {
-      await bulk.use((transfers) => transfers.fetch(blob), signal);
-    }
-    tell('training', { step: 0, steps: plan.training.steps, loss: null });
-    const trained = await options.trainer.train({
-      plan,
-      run: id,
-      round,
-      learningRate,
-      seedParts: [plan.seed, round, membership.site],
-      base: readTensors(context.blobs.path(base.hash)),
-      reference: reference === undefined ? null : readTensors(context.blobs.path(reference.hash)),
-      examples,
-      signal,
-      onStep: (step) => tell('training', step),
-    });
-    signal.throwIfAborted();
-
-    const blob = await context.blobs.put(encodeTensors(trained.adapter));
-    // The hub counts no more examples than were approved.
-    const counted = Math.max(1, Math.min(trained.examples, run.examples ?? trained.examples));
-    const { supervisedTokens, preference } = trained;
-    const measured = {
-      supervisedTokens,
-      skippedRows: skipped,
-      ...(preference && { preferenceAccuracy: preference.accuracy, preferenceMargin: preference.margin }),
-    };
-    const metrics = metricsThatMayLeave(context.policies(), measured);
-    const update = { blob, examples: counted, loss: trained.loss, metrics };
-    store.transaction(() => {
-      store.setTrained(id, round, update);
-      store.ledger.append('update', {
-        run: id,
-        round,
-        hash: blob.hash,
-        bytes: blob.size,
-        examples: counted,
-        loss: trained.loss,
-        metrics,
-      });
-    });
-    return update;
   }
 
   async function deliver(work: Work, update: TrainedUpdate, signal: AbortSignal): Promise<void> {
@@ -286,8 +231,9 @@ export function createRounds(options: RoundsOptions): Rounds {
       const counted = cohort.includes(store.membership()?.site ?? '');
       store.transaction(() => {
         store.setAggregate(run, round, aggregate);
-        // The acknowledgement was lost, or the round went on without us.
-        if (record.phase === 'sending') store.setPhase(run, round, counted ? 'committed' : 'late');
+        // The acknowledgement was lost, the hub lost the update, or the round went on without us.
+        if (record.phase === 'sending' || record.phase === 'committed')
+          store.setPhase(run, round, counted ? 'committed' : 'late');
       });
       const work = works.get(run);
       if (work?.start.round === round) work.abort.abort(superseded(`Round ${round} of ${run} has closed.`));

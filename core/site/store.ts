@@ -3,62 +3,15 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { openDatabase } from '../database.ts';
-import { exportLedger, LEDGER_TABLES, openLedger } from '../federation/ledger.ts';
+import { exportLedger, openLedger } from '../federation/ledger.ts';
 import type { Ledger } from '../federation/ledger.ts';
 import type { Identity } from '../federation/identity.ts';
 import { anyBytesShape } from '../federation/shapes.ts';
 import type { BlobReference } from '../federation/shapes.ts';
+import { MIGRATIONS } from './migrations/index.ts';
 
 /** Name of the database in a site's folder. */
 export const DATABASE_FILE = 'site.sqlite';
-
-const MIGRATIONS = [
-  `${LEDGER_TABLES}
-  CREATE TABLE membership (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    federation TEXT NOT NULL,
-    site TEXT NOT NULL,
-    urls TEXT NOT NULL,
-    x25519 BLOB NOT NULL,
-    ed25519 BLOB NOT NULL,
-    roster_version INTEGER NOT NULL
-  ) STRICT;
-  -- Which dataset a run may use; the run '*' stands for every run within the policy.
-  CREATE TABLE approval (
-    run TEXT PRIMARY KEY,
-    dataset TEXT NOT NULL
-  ) STRICT;
-  CREATE TABLE run (
-    run TEXT PRIMARY KEY,
-    plan TEXT NOT NULL,
-    plan_hash TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('proposed', 'approved', 'declined', 'completed', 'failed', 'cancelled')),
-    reason TEXT NOT NULL,
-    dataset TEXT,
-    examples INTEGER,
-    adapter TEXT,
-    saved INTEGER NOT NULL DEFAULT 0
-  ) STRICT;
-  CREATE TABLE round (
-    run TEXT NOT NULL REFERENCES run (run),
-    round INTEGER NOT NULL,
-    base TEXT NOT NULL,
-    learning_rate REAL NOT NULL,
-    phase TEXT NOT NULL CHECK (phase IN ('training', 'sending', 'committed', 'late', 'refused')),
-    blob TEXT,
-    examples INTEGER,
-    loss REAL,
-    metrics TEXT,
-    aggregate TEXT,
-    PRIMARY KEY (run, round)
-  ) STRICT;
-  CREATE TABLE traffic (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    sent INTEGER NOT NULL,
-    received INTEGER NOT NULL
-  ) STRICT;
-  INSERT INTO traffic VALUES (1, 0, 0);`,
-];
 
 const key = anyBytesShape;
 const reference = z.string().transform((text): BlobReference => {
@@ -91,6 +44,8 @@ const roundRow = z.object({
   run: z.string(),
   round: z.int(),
   base: reference,
+  /** The hub's control variate; null where it is zero or there is none. */
+  control: reference.nullable(),
   learning_rate: z.number(),
   phase: z.enum(['training', 'sending', 'committed', 'late', 'refused']),
   blob: reference.nullable(),
@@ -115,6 +70,12 @@ export interface TrainedUpdate {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
 }
+
+/** Blobs by name that a round leaves for the next one of the run. */
+export type Carried = Readonly<Record<string, BlobReference>>;
+
+/** Rounds that were closed keep what they carry for so long, for a hub that is restored from a backup. */
+const KEPT_ROUNDS = 3;
 
 /** Every function that writes is to be called within `transaction`, together with its ledger entry. */
 export interface SiteStore {
@@ -142,11 +103,16 @@ export interface SiteStore {
   isUpdate(hash: string): boolean;
   round(run: string, round: number): SiteRound | null;
   /** Begins a round; one that is known with another base begins anew. */
-  beginRound(round: Pick<SiteRound, 'run' | 'round' | 'base' | 'learning_rate'>): void;
-  setTrained(run: string, round: number, update: TrainedUpdate): void;
+  beginRound(round: Pick<SiteRound, 'run' | 'round' | 'base' | 'control' | 'learning_rate'>): void;
+  setTrained(run: string, round: number, update: TrainedUpdate, carried: Carried): void;
+  /** What the last round before this one that counted has left; empty before the first. */
+  carriedInto(run: string, round: number): Carried;
   setPhase(run: string, round: number, phase: SiteRound['phase']): void;
   setAggregate(run: string, round: number, aggregate: BlobReference): void;
-  /** Whether a blob is still of use: an adapter of a run that ended, base or update of a round under way. */
+  /**
+   * Whether a blob is still of use: an adapter of a run that ended, base or update of a round under way, what is
+   * carried into the next.
+   */
   needsBlob(hash: string): boolean;
   countTraffic(sent: number, received: number): void;
   /** Sealed bytes sent to the hub since this site exists. */
@@ -232,15 +198,31 @@ export function openSiteStore(folder: string, identity: Identity): SiteStore {
     round: (id, number) => get(roundRow, 'SELECT * FROM round WHERE run = ? AND round = ?', id, number),
     beginRound: (round) =>
       run(
-        `INSERT OR REPLACE INTO round (run, round, base, learning_rate, phase) VALUES (?, ?, ?, ?, 'training')`,
-        ...[round.run, round.round, spell(round.base), round.learning_rate],
+        `INSERT OR REPLACE INTO round (run, round, base, control, learning_rate, phase)
+         VALUES (?, ?, ?, ?, ?, 'training')`,
+        ...[round.run, round.round, spell(round.base), round.control && spell(round.control)],
+        round.learning_rate,
       ),
-    setTrained: (id, number, { blob, examples, loss, metrics }) =>
+    setTrained: (id, number, { blob, examples, loss, metrics }, carried) => {
       run(
         `UPDATE round SET phase = 'sending', blob = ?, examples = ?, loss = ?, metrics = ?
          WHERE run = ? AND round = ?`,
         ...[spell(blob), examples, loss, JSON.stringify(metrics), id, number],
-      ),
+      );
+      run('DELETE FROM carried WHERE run = ? AND round = ?', id, number);
+      for (const [name, state] of Object.entries(carried))
+        run('INSERT INTO carried VALUES (?, ?, ?, ?)', id, number, name, spell(state));
+    },
+    carriedInto: (id, number) => {
+      const rows = database
+        .prepare(
+          `SELECT name, blob FROM carried WHERE run = @id AND round = (
+             SELECT MAX(round) FROM round WHERE run = @id AND round < @number AND phase = 'committed')`,
+        )
+        .all({ id, number });
+      const blobs = z.array(z.object({ name: z.string(), blob: reference })).parse(rows);
+      return Object.fromEntries(blobs.map(({ name, blob }) => [name, blob]));
+    },
     setPhase: (id, number, phase) =>
       run('UPDATE round SET phase = ? WHERE run = ? AND round = ?', phase, id, number),
     setAggregate: (id, number, aggregate) =>
@@ -253,7 +235,14 @@ export function openSiteStore(folder: string, identity: Identity): SiteStore {
              OR state = 'approved' AND plan ->> '$.adapter.start.hash' = @hash
            UNION SELECT 1 FROM round JOIN run USING (run)
            WHERE state = 'approved' AND (
-             phase IN ('training', 'sending') AND base LIKE @blob OR phase = 'sending' AND blob LIKE @blob)`,
+             phase IN ('training', 'sending') AND (base LIKE @blob OR control LIKE @blob)
+             OR phase = 'sending' AND blob LIKE @blob)
+           UNION SELECT 1 FROM carried JOIN run USING (run)
+           WHERE state = 'approved' AND blob LIKE @blob AND round >= (
+             SELECT COALESCE(MIN(round), 0) FROM (
+               SELECT round FROM round AS counted
+               WHERE counted.run = carried.run AND phase = 'committed' AND aggregate IS NOT NULL
+               ORDER BY round DESC LIMIT ${KEPT_ROUNDS}))`,
         )
         .get({ blob: `${hash} %`, hash }) !== undefined,
 

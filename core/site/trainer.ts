@@ -16,6 +16,8 @@ export interface RoundRequest {
   readonly base: NamedTensors;
   /** For pairs: the adapter that is kept frozen as their reference, or null where that is the model without one. */
   readonly reference: NamedTensors | null;
+  /** SCAFFOLD's control variates, the hub's c and this site's c_k; null where the strategy has none. */
+  readonly controls: { readonly hub: NamedTensors; readonly site: NamedTensors } | null;
   /** Conversations or pairs, as the plan's objective needs. */
   readonly examples: readonly (Example | PreferenceExample)[];
   /** Ends the training early, with the signal's reason thrown. */
@@ -26,6 +28,8 @@ export interface RoundRequest {
 export interface RoundResult {
   /** The site's adapter: names and shapes of the base. */
   readonly adapter: NamedTensors;
+  /** With the request's control variates: c_k⁺ and Δc_k = c_k⁺ − c_k, as they were computed. */
+  readonly controls?: { readonly site: NamedTensors; readonly change: NamedTensors };
   /** Mean over the steps of the loss per supervised token. */
   readonly loss: number;
   /** Examples that can be trained on, the site's weight in the average. */

@@ -10,6 +10,7 @@ import {
   decodeState,
   encodeState,
   encodeTensors,
+  encodeUpdate,
   readTensors,
   readUpdate,
   toWire,
@@ -31,10 +32,10 @@ const base: NamedTensors = new Map([
 ]);
 
 /** What `readUpdate` throws for the tensors, or the code of nothing. */
-function refusal(bytes: Uint8Array): { code: string; message: string } {
+function refusal(bytes: Uint8Array, parts = ['weights']): { code: string; message: string } {
   writeFileSync(path, bytes);
   try {
-    readUpdate(path, base);
+    readUpdate(path, base, parts);
   } catch (error) {
     return toTributaryError(error);
   }
@@ -45,7 +46,7 @@ describe('float32 blobs', () => {
   it('come back bit for bit, in order', () => {
     writeFileSync(path, encodeTensors(base));
     expect([...readTensors(path)]).toEqual([...base]);
-    expect([...readUpdate(path, base)]).toEqual([...base]);
+    expect([...readUpdate(path, base, ['weights']).weights]).toEqual([...base]);
   });
 
   it('are the same bytes for the same tensors', () => {
@@ -54,7 +55,30 @@ describe('float32 blobs', () => {
 
   it('are taken in any order and returned in that of the base', () => {
     writeFileSync(path, encodeTensors(new Map([...base].reverse())));
-    expect([...readUpdate(path, base).keys()]).toEqual([...base.keys()]);
+    expect([...readUpdate(path, base, ['weights']).weights.keys()]).toEqual([...base.keys()]);
+  });
+});
+
+describe('an update of several parts', () => {
+  const parts = { weights: base, control: new Map([...base].reverse()) };
+
+  it('comes back part by part in the order of the base, and is a plain one where it has nothing but weights', () => {
+    writeFileSync(path, encodeUpdate(parts));
+    const read = readUpdate(path, base, ['weights', 'control']);
+    expect([...read.weights]).toEqual([...base]);
+    expect([...read.control]).toEqual([...base]);
+    expect(encodeUpdate({ weights: base })).toEqual(encodeTensors(base));
+  });
+
+  it('is refused where a part is missing, too much or not finite', () => {
+    const both = ['weights', 'control'];
+    expect(refusal(encodeUpdate({ weights: base }), both).message).toContain('lacks control:layers.0.lora_A');
+    expect(refusal(encodeUpdate(parts)).code).toBe('update.tensor-mismatch');
+    const broken = new Map(base).set('layers.0.lora_B.weight', tensor([3, 2], [0, NaN, 0, 0, 0, 0]));
+    expect(refusal(encodeUpdate({ ...parts, control: broken }), both)).toMatchObject({
+      code: 'update.not-finite',
+      message: expect.stringContaining('control:layers.0.lora_B.weight holds NaN') as string,
+    });
   });
 });
 

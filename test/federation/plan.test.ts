@@ -129,8 +129,6 @@ describe('readPlan', () => {
   it.each([
     [{ federation: { mode: 'private' } }, ['federation.mode', 'private', 'inspected']],
     [{ federation: { codec: 'int8' } }, ['federation.codec', 'int8', 'f32']],
-    [{ federation: { strategy: { name: 'scaffold' } } }, ['federation.strategy.name', 'scaffold', 'fedadam']],
-    [{ federation: { strategy: { name: 'fedprox' } } }, ['federation.strategy.name', 'fedprox', 'fedavg']],
   ])('refuses %j as not supported yet', (change, parts) => {
     const error = refusal({ name: 'x', model: 'tiny', ...change });
     expect(error.code).toBe('plan.unsupported');

@@ -84,11 +84,37 @@ export function makeTrainer(): FakeTrainer {
       );
       const preference =
         request.plan.objective === 'dpo' ? { accuracy: 0.75, margin: request.round + 0.5 } : undefined;
-      return { adapter, loss: 2, examples: request.examples.length, supervisedTokens: 99, preference };
+      const controls = request.controls && controlsAfter(request, adapter);
+      return {
+        adapter,
+        ...(controls && { controls }),
+        loss: 2,
+        examples: request.examples.length,
+        supervisedTokens: 99,
+        preference,
+      };
     },
     close: () => Promise.resolve(),
   };
   return trainer;
+}
+
+/** Option II of SCAFFOLD for what a fake training has made of the base. */
+function controlsAfter({ base, controls, learningRate }: RoundRequest, adapter: NamedTensors) {
+  const after = (name: string, index: number): number => {
+    const moved = (base.get(name)?.data[index] ?? 0) - (adapter.get(name)?.data[index] ?? 0);
+    const [hub, site] = [controls?.hub.get(name)?.data[index], controls?.site.get(name)?.data[index]];
+    return moved / (2 * learningRate) - ((hub ?? NaN) - (site ?? NaN));
+  };
+  const each = (value: (name: string, index: number) => number): NamedTensors =>
+    new Map(
+      [...base].map(([name, { shape, data }]) => [
+        name,
+        { shape, data: data.map((_, index) => value(name, index)) },
+      ]),
+    );
+  const before = (name: string, index: number) => controls?.site.get(name)?.data[index] ?? NaN;
+  return { site: each(after), change: each((name, index) => after(name, index) - before(name, index)) };
 }
 
 /** A folder of a site with rows in its vault, joined with the hub. */

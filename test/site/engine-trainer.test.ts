@@ -30,6 +30,7 @@ function round(changes: Partial<RoundRequest> = {}): RoundRequest {
     seedParts: [0, 0, 'north'],
     base,
     reference: null,
+    controls: null,
     examples: ['a', 'b', 'c'].map((content) => ({
       kind: 'conversation',
       messages: [

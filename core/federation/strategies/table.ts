@@ -11,6 +11,16 @@ import { scaffold } from './scaffold.ts';
 
 export const STRATEGIES = { fedavg, fedprox, scaffold, fedavgm, fedadagrad, fedyogi, fedadam };
 
+/** What a site does in a round of a plan's strategy besides plain local training. */
+export function clientOf({ name }: { readonly name: keyof typeof STRATEGIES }) {
+  return STRATEGIES[name].client;
+}
+
+/** Parts of an update under a plan's strategy, `weights` first. */
+export function partsOf(strategy: { readonly name: keyof typeof STRATEGIES }): string[] {
+  return Object.keys(STRATEGIES[strategy.name].create(strategy).parts);
+}
+
 /** `federation.strategy` of a plan. */
 export const strategySchema = z.discriminatedUnion('name', [
   fedavg.schema,

@@ -2,5 +2,6 @@
 
 import type { Migration } from '../../database.ts';
 import { first } from './0001-first.ts';
+import { broadcasts } from './0002-broadcasts.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first];
+export const MIGRATIONS: readonly Migration[] = [first, broadcasts];

@@ -1,0 +1,7 @@
+/** @file The steps of a site's database in order; a released step never changes. */
+
+import type { Migration } from '../../database.ts';
+import { first } from './0001-first.ts';
+import { carried } from './0002-carried.ts';
+
+export const MIGRATIONS: readonly Migration[] = [first, carried];
