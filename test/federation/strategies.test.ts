@@ -70,6 +70,34 @@ it('leaves the first moment untouched by β1 in the first round', () => {
   expect(afterRound('fedavgm', [1], [{ values: [3], examples: 7 }])).toEqual([3]);
 });
 
+describe('the second moment', () => {
+  /** v of the only weight after differences 1 and then 3. */
+  function secondMoment(name: 'fedadam' | 'fedyogi' | 'fedadagrad', choice: object): number {
+    const strategy = STRATEGIES[name].create({ name, ...choice });
+    const tensor = (value: number): StateTensors =>
+      new Map([['w', { shape: [1], data: Float64Array.of(value) }]]);
+    const state = initialState(strategy, tensor(0));
+    for (const [round, difference] of [1, 3].entries()) {
+      const accumulator = createAccumulator(strategy, tensor(0));
+      accumulator.add({ parts: { weights: tensor(difference) }, examples: 1 });
+      accumulator.finish(state, { first: round === 0, members: 1 });
+    }
+    return state.moments.v.get('w')?.data[0] ?? NaN;
+  }
+  const options = { tau: 0.5, beta2: 0.75 };
+  const [m, v0] = [0.5 * 1 + 0.5 * 3, 0.25];
+
+  it('follows the squared momentum unless the plan says the squared difference', () => {
+    const adam = (square: number) => 0.75 * (0.75 * v0 + 0.25 * 1) + 0.25 * square;
+    expect(secondMoment('fedadam', { ...options, beta1: 0.5 })).toBe(adam(m ** 2));
+    expect(secondMoment('fedadam', { ...options, beta1: 0.5, secondMoment: 'difference' })).toBe(adam(9));
+    const yogi = (square: number) => v0 + 0.25 * 1 + 0.25 * square;
+    expect(secondMoment('fedyogi', { ...options, beta1: 0.5 })).toBe(yogi(m ** 2));
+    expect(secondMoment('fedyogi', { ...options, beta1: 0.5, secondMoment: 'difference' })).toBe(yogi(9));
+    expect(secondMoment('fedadagrad', { tau: 0.5 })).toBe(v0 + 1 + 9);
+  });
+});
+
 it('says which tensor an update lacks', () => {
   const strategy = STRATEGIES.fedavg.create({ name: 'fedavg' });
   const accumulator = createAccumulator(strategy, new Map([['w', { data: new Float64Array(1) }]]));

@@ -1,4 +1,7 @@
-/** @file FedAdagrad (Reddi et al., 2021, arXiv 2003.00295): every site counts the same, v ← v + m². */
+/**
+ * @file FedAdagrad (Reddi et al., 2021, arXiv 2003.00295) without momentum: m ← Δ, v ← v + m², so that its second
+ * moment follows Δ² as in the paper. Every site counts the same.
+ */
 
 import { z } from 'zod';
 import { etaShape, tauShape } from './parameters.ts';

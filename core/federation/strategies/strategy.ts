@@ -79,6 +79,15 @@ export function setMomentum(momentum: Float64Array, part: PartSum): void {
   for (let i = 0; i < momentum.length; i++) momentum[i] = part.sum[i] / part.totalWeight;
 }
 
+/** What the second moment of FedYogi and FedAdam follows, element by element: m² or Δ². */
+export function squares(
+  kind: 'momentum' | 'difference',
+  { momentum, part }: { momentum: Float64Array; part: PartSum },
+): (index: number) => number {
+  if (kind === 'momentum') return (i) => momentum[i] ** 2;
+  return (i) => (part.sum[i] / part.totalWeight) ** 2;
+}
+
 /** w ← w + η·m / (√v + τ). */
 export function adaptiveStep(
   weights: Float64Array,
