@@ -18,6 +18,7 @@ const mayImport = {
   evaluation: ['training', 'engine', 'model'],
   hub: ['federation', 'model'],
   site: ['federation', 'training', 'vault', 'engine', 'model'],
+  simulation: ['hub', 'site', 'evaluation', 'federation', 'training', 'model', 'graph'],
 };
 const rooms = readdirSync(new URL('core', import.meta.url), { withFileTypes: true }).flatMap((entry) =>
   entry.isDirectory() ? [entry.name] : [],

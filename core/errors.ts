@@ -137,6 +137,17 @@ const rows = {
   'plan.unsupported': { hint: 'Choose one of the values named above.', exit: 2 },
   'plan.hash-mismatch': { hint: 'Ask the coordinator to propose the run again.' },
 
+  'simulation.too-few-rows': {
+    hint: 'Choose fewer --sites, another --partition, or data with more rows.',
+    exit: 2,
+  },
+  'simulation.too-few-sites': { hint: 'Raise --sites, or lower federation.minSites in the plan.', exit: 2 },
+  'simulation.bad-strategy': {
+    hint: 'Export { name, client, create } as the file’s default, as in resources/strategies/slow-average.ts.',
+    exit: 2,
+  },
+  'simulation.no-label': { hint: 'Name with --by a field that every row has, or leave it out.', exit: 2 },
+
   'run.unknown': { hint: 'See the names with `tributary hub runs`.' },
   'run.not-open': { hint: 'Nothing has to be done: the run has gone on or has ended.' },
   'run.no-adapter': { hint: 'Only a run that has completed has one.', retryable: true },

@@ -1,6 +1,10 @@
-/** @file A writer for Protocol Buffers' wire format, as much as ONNX needs (protobuf.dev/programming-guides/encoding). */
+/**
+ * @file A writer for Protocol Buffers' wire format, as much as ONNX and TensorBoard need
+ * (protobuf.dev/programming-guides/encoding).
+ */
 
 const VARINT = 0;
+const FIXED_64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED_32 = 5;
 
@@ -20,6 +24,13 @@ export class ProtobufWriter {
     this.#varint(BigInt((field << 3) | FIXED_32));
     this.#reserve(4);
     this.#length = this.#buffer.writeFloatLE(value, this.#length);
+    return this;
+  }
+
+  double(field: number, value: number): this {
+    this.#varint(BigInt((field << 3) | FIXED_64));
+    this.#reserve(8);
+    this.#length = this.#buffer.writeDoubleLE(value, this.#length);
     return this;
   }
 

@@ -33,8 +33,9 @@ export async function writeInitialState(
   blobs: BlobStore,
   plan: Plan,
   adapter: NamedTensors,
+  strategy: Strategy = strategyOf(plan),
 ): Promise<RoundStart> {
-  const state = initialState(strategyOf(plan), toState(adapter));
+  const state = initialState(strategy, toState(adapter));
   const base = await blobs.put(encodeTensors(adapter));
   return { base, control: null, state: await writeState(blobs, state) };
 }
@@ -47,6 +48,8 @@ export interface CloseOptions {
   readonly contributions: readonly Contribution[];
   /** Sites of the run, in this cohort or not. */
   readonly members: number;
+  /** In place of the plan's, for what a simulation tries; it sums the same parts. */
+  readonly strategy?: Strategy;
 }
 
 /** The next round's start with the loss of this one, or the update that can no longer be read. */
@@ -60,7 +63,7 @@ export type CloseResult =
  */
 export async function computeAggregate(options: CloseOptions): Promise<CloseResult> {
   const { blobs, plan, round, contributions, members } = options;
-  const strategy = strategyOf(plan);
+  const { strategy = strategyOf(plan) } = options;
   await blobs.describe(round.base.hash);
   const base = readTensors(blobs.path(round.base.hash));
   const parts = partsOf(plan.federation.strategy);

@@ -28,14 +28,20 @@ interface Warm {
   readonly process: TrainerProcess;
   readonly key: string;
   /** The adapter, as its plan has it, that is kept as the reference of pairs; null: the model without one. */
-  reference: string | null;
+  reference: string | null | undefined;
+}
+
+/** A round trainer that lends its process for other work on the model between rounds. */
+export interface EngineTrainer extends RoundTrainer {
+  /** Gives the work the process with the plan's model open; whatever adapter and reference it sets stay set. */
+  lend<T>(plan: Plan, work: (process: TrainerProcess) => Promise<T>): Promise<T>;
 }
 
 /**
  * Trains rounds in a process of its own, which stays warm between rounds of one model. A crash of it fails the
  * round with `engine.crashed`; the next round starts a new one.
  */
-export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTrainer {
+export function createEngineTrainer(options: EngineTrainerOptions = {}): EngineTrainer {
   let warm: Warm | null = null;
 
   async function close(): Promise<void> {
@@ -127,6 +133,17 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): RoundTr
       } catch (error) {
         if (error instanceof TributaryError && error.code === 'engine.crashed') await close();
         if (signal.aborted) throw signal.reason;
+        throw error;
+      }
+    },
+    lend: async (plan, work) => {
+      const ready = await warmFor(plan);
+      // What it will be is not known here; the next round sets it again.
+      ready.reference = undefined;
+      try {
+        return await work(ready.process);
+      } catch (error) {
+        if (error instanceof TributaryError && error.code === 'engine.crashed') await close();
         throw error;
       }
     },

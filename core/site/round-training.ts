@@ -118,20 +118,32 @@ async function outcomeOf(
   { context }: RoundTraining,
   { trained, controls }: { trained: RoundResult; controls: RoundRequest['controls'] },
 ): Promise<{ parts: UpdateParts; carried: Carried }> {
-  if (controls === null) return { parts: { weights: trained.adapter }, carried: {} };
+  const { parts, control } = partsOfUpdate(trained, controls);
+  if (control === null) return { parts, carried: {} };
+  return { parts, carried: { control: await context.blobs.put(encodeTensors(control)) } };
+}
+
+/** What a site sends of a round, and the control variate that it carries into the next. */
+export function partsOfUpdate(
+  trained: RoundResult,
+  controls: RoundRequest['controls'],
+): { readonly parts: UpdateParts; readonly control: NamedTensors | null } {
+  if (controls === null) return { parts: { weights: trained.adapter }, control: null };
   if (trained.controls === undefined) throw new TypeError('The training gave no control variates.');
   // Where a matrix rests its control variate does too.
   const { site, change } = trained.controls;
-  const control = await context.blobs.put(encodeTensors(completed(site, controls.site)));
-  const parts = { weights: trained.adapter, control: completed(change, zerosLike(controls.site)) };
-  return { parts, carried: { control } };
+  return {
+    parts: { weights: trained.adapter, control: completed(change, zerosLike(controls.site)) },
+    control: completed(site, controls.site),
+  };
 }
 
 function completed(tensors: NamedTensors, all: NamedTensors): NamedTensors {
   return new Map([...all].map(([name, tensor]) => [name, tensors.get(name) ?? tensor]));
 }
 
-function zerosLike(tensors: NamedTensors): NamedTensors {
+/** Tensors of the same names and shapes. */
+export function zerosLike(tensors: NamedTensors): NamedTensors {
   return new Map(
     [...tensors].map(([name, { shape, data }]) => [name, { shape, data: new Float32Array(data.length) }]),
   );

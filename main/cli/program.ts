@@ -10,6 +10,7 @@ import { register as registerEvaluate } from './commands/evaluate.ts';
 import { register as registerGenerate } from './commands/generate.ts';
 import { register as registerHub } from './commands/hub.ts';
 import { register as registerModels } from './commands/models.ts';
+import { register as registerSimulate } from './commands/simulate.ts';
 import { register as registerSite } from './commands/site.ts';
 import { register as registerTokenize } from './commands/tokenize.ts';
 import { register as registerTrain } from './commands/train.ts';
@@ -24,6 +25,7 @@ const registrations = [
   registerGenerate,
   registerEvaluate,
   registerHub,
+  registerSimulate,
   registerSite,
   registerModels,
   registerTokenize,
