@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBlobStore } from '../federation/blobs.ts';
+import type { Strategy } from '../federation/strategies/strategy.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { EngineTrainer } from '../site/engine-trainer.ts';
 import { pooled, trainAlone } from './alone.ts';
@@ -49,6 +50,8 @@ export type CombinationResult = z.infer<typeof resultSchema>;
 export interface CombinationOptions {
   readonly federation: Federation;
   readonly kind: Kind;
+  /** In place of the plan's. */
+  readonly strategy?: Strategy;
   readonly engine: EngineTrainer;
   readonly signal: AbortSignal;
   readonly onRound?: (round: RoundOutcome) => void;
@@ -115,6 +118,7 @@ export async function runCombination(
         trainer: engine,
         blobs,
         start,
+        strategy: options.strategy,
         signal,
         onRound: options.onRound,
         onStep: ({ round }) =>

@@ -10,6 +10,7 @@ import { metricsOfCohort } from '../federation/metrics.ts';
 import type { Plan } from '../federation/plan.ts';
 import { learningRateOfRound } from '../federation/schedule.ts';
 import type { BlobReference } from '../federation/shapes.ts';
+import type { Strategy } from '../federation/strategies/strategy.ts';
 import { clientOf } from '../federation/strategies/table.ts';
 import { computeAggregate, writeInitialState } from '../hub/closing.ts';
 import type { RoundStart } from '../hub/closing.ts';
@@ -47,6 +48,8 @@ export interface FederatedOptions {
   readonly blobs: BlobStore;
   /** What round 0 starts from. */
   readonly start: NamedTensors;
+  /** In place of the plan's, which then only says what sites do. */
+  readonly strategy?: Strategy;
   readonly signal: AbortSignal;
   readonly onRound?: (round: RoundOutcome) => void;
   /** Told of every step of a site. */
@@ -65,7 +68,7 @@ export interface FederatedRun {
  * @throws TributaryError `simulation.too-few-sites` where the plan would never begin, what training throws, `disk.full`
  */
 export async function runFederated(options: FederatedOptions): Promise<FederatedRun> {
-  const { plan, blobs, onRound } = options;
+  const { plan, blobs, strategy, onRound } = options;
   const sites = [...options.sites].sort((a, b) => (a.name < b.name ? -1 : 1));
   const { minSites, rounds: count } = plan.federation;
   if (sites.length < minSites) {
@@ -76,7 +79,7 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
   }
   const rounds: RoundOutcome[] = [];
   const cohortRounds = new Map(sites.map(({ name }) => [name, 0]));
-  let start = await writeInitialState(blobs, plan, options.start);
+  let start = await writeInitialState(blobs, plan, options.start, strategy);
   /** Control variates by site, of those that have one. */
   const carried = new Map<string, BlobReference>();
   for (let number = 0; number < count; number++) {
@@ -93,6 +96,7 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
       round: { ...round, ...start, loss: null, aggregate: null, ledgerIndex: null },
       contributions,
       members: sites.length,
+      strategy,
     });
     if ('lost' in closed) throw new TributaryError('blob.damaged', closed.reason);
     for (const name of cohort) cohortRounds.set(name, (cohortRounds.get(name) ?? 0) + 1);

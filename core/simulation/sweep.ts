@@ -19,6 +19,7 @@ import type { CombinationResult, Kind } from './combination.ts';
 import { federationOf } from './experiment.ts';
 import type { Experiment, Federation } from './experiment.ts';
 import type { RoundOutcome } from './federated.ts';
+import type { LoadedStrategy } from './strategy-file.ts';
 
 /** What is compared: `base`, `local`, `centralised`, or the name of a strategy. */
 export type ModelName = string;
@@ -28,6 +29,8 @@ export interface SweepOptions {
   readonly seeds: readonly number[];
   /** Of which each seed gets one; the base model is always among them. */
   readonly models: readonly ModelName[];
+  /** Strategies that are not of the table, which `models` may name too. */
+  readonly custom?: readonly LoadedStrategy[];
   readonly engine: EngineTrainer;
   /** Of the engine: another number may give other last bits, so what one made is not taken for the other's. */
   readonly threads: number;
@@ -61,6 +64,7 @@ interface Job {
   readonly model: ModelName;
   readonly kind: Kind;
   readonly federation: Federation;
+  readonly custom: LoadedStrategy | null;
   readonly key: string;
 }
 
@@ -91,6 +95,7 @@ export async function runSweep(options: SweepOptions): Promise<Sweep> {
       const made = await runCombination({
         federation,
         kind,
+        strategy: job.custom?.create(),
         engine,
         signal,
         onRound: (round) => options.onRound?.(at, round),
@@ -128,30 +133,40 @@ function kindOf(model: ModelName): Kind {
 
 function jobOf({
   experiment,
+  custom = [],
   federation: { plan: pinned, ...rest },
   seed,
   model,
   threads,
-}: Pick<SweepOptions, 'experiment' | 'threads'> & {
+}: Pick<SweepOptions, 'experiment' | 'threads' | 'custom'> & {
   federation: Federation;
   seed: number;
   model: ModelName;
 }): Job {
   const kind = kindOf(model);
+  const own = custom.find(({ name }) => name === model) ?? null;
   const { strategy } = experiment.plan.federation;
-  const chosen =
-    kind !== 'federated' || model === strategy.name ? strategy : strategySchema.parse({ name: model });
+  const isPlanned = kind !== 'federated' || model === strategy.name;
+  const chosen = own?.planned ?? (isPlanned ? strategy : strategySchema.parse({ name: model }));
   const plan: Plan = { ...pinned, federation: { ...pinned.federation, strategy: chosen } };
   const federation = { plan, ...rest };
-  return { seed, model, kind, federation, key: keyOf({ kind, federation, threads }) };
+  return {
+    seed,
+    model,
+    kind,
+    federation,
+    custom: own,
+    key: keyOf({ kind, federation, custom: own, threads }),
+  };
 }
 
 /** Everything that decides the numbers of a combination, and nothing else. */
 function keyOf({
   kind,
   federation: { plan, sites, heldOut, start },
+  custom,
   threads,
-}: Pick<Job, 'kind' | 'federation'> & { threads: number }): string {
+}: Pick<Job, 'kind' | 'federation' | 'custom'> & { threads: number }): string {
   const { model, objective, training, federation, adapter, seed } = plan;
   const measured = { model, objective, text: [training.template, training.maxLength, training.precision] };
   const rows = sites.map(({ name, train }) => [
@@ -174,7 +189,7 @@ function keyOf({
       rows,
       initial: sha256(encodeTensors(start)),
     }),
-    ...(kind === 'federated' && { federation }),
+    ...(kind === 'federated' && { federation, custom: custom?.hash ?? null }),
   };
   // Through JSON, which leaves out fields that are undefined.
   return sha256(canonicalJson(JSON.parse(JSON.stringify(decides)) as Json));

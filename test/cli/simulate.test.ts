@@ -84,11 +84,21 @@ it('prints a table, and a second time from what is kept', { timeout: 120_000 }, 
   expect(captured.out.split('\n').filter((line) => line.startsWith('  '))).toEqual(first);
 });
 
+it('runs a strategy from a file of one’s own beside those of the table', { timeout: 120_000 }, async () => {
+  const file = join(import.meta.dirname, '../../resources/strategies/slow-average.ts');
+  expect(await simulate('--sites', '2', '--strategy', file, '--no-local', '--json')).toBe(0);
+  const result = JSON.parse(captured.out.trimEnd().split('\n').at(-1) ?? '') as {
+    readonly evaluation: { readonly strategies: Record<string, { readonly loss: number }> };
+  };
+  const { fedavg, 'slow-average': slow } = result.evaluation.strategies;
+  expect(slow.loss).not.toBe(fedavg.loss);
+});
+
 it.each([
   [['--sites', '3', '--partition', 'source'], 'usage.invalid: The data have 2 sources (north, south), not 3'],
   [['--sites', '9'], 'simulation.too-few-rows: 17 rows cannot be divided among 9 sites'],
   [['--sites', '1'], 'simulation.too-few-sites: The plan begins with 2 sites'],
-  [['--strategies', 'fedbest'], 'usage.invalid: --strategies names fedbest; known are fedavg'],
+  [['--strategies', 'fedbest'], 'usage.invalid: There is no strategy fedbest; known are fedavg'],
   [['--partition', 'dirichlet', '--by', 'label'], 'simulation.no-label: Row 1 has no field label'],
 ])('refuses %j', async (words, message) => {
   expect(await simulate(...words)).toBe(2);

@@ -1,22 +1,17 @@
 /** @file `tributary simulate`: a federation of virtual sites on this machine, and what it is worth. */
 
 import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { TributaryError } from '../../../core/errors.ts';
-import { STRATEGIES } from '../../../core/federation/strategies/table.ts';
 import { findInCatalogue } from '../../../core/model/catalogue.ts';
-import { readAdapter } from '../../../core/model/adapter.ts';
 import { PARTITIONS } from '../../../core/simulation/partitions/table.ts';
-import { writeReports } from '../../../core/simulation/reports/write.ts';
-import { readRows } from '../../../core/simulation/rows.ts';
-import { runSweep } from '../../../core/simulation/sweep.ts';
-import { createEngineTrainer } from '../../../core/site/engine-trainer.ts';
+import { simulate } from '../../../core/simulation/simulate.ts';
+import { loadStrategy } from '../../../core/simulation/strategy-file.ts';
 import { runs, wholeNumber } from '../command.ts';
 import { fetchWithProgress } from '../fetching.ts';
 import { formatSeconds } from '../format.ts';
+import { collect } from '../options.ts';
 import { readPlanFile } from '../plan-file.ts';
 import { report, resultOf } from '../simulation/report.ts';
 
@@ -39,6 +34,7 @@ const options = z.object({
   seed: seedNumber.optional(),
   seeds: seedList.optional(),
   strategies: list.optional(),
+  strategy: z.array(z.string()).optional(),
   centralised: z.boolean().optional(),
   local: z.boolean(),
   start: z.string().optional(),
@@ -64,6 +60,7 @@ export function register(program: Command): void {
     .option('--seed <number>', 'takes the place of the plan’s seed')
     .option('--seeds <list>', 'several seeds, such as 1,2,3; each is a federation of its own')
     .option('--strategies <list>', 'such as fedavg,scaffold,local; that of the plan and local without it')
+    .option('--strategy <file>', 'a strategy of your own, .js or .ts, beside the others; repeatable', collect)
     .option('--centralised', 'also train on all rows together, with as many steps as a site has')
     .option('--no-local', 'do not train each site alone')
     .option('--start <folder>', 'PEFT folder of the adapter that round 0 starts from')
@@ -73,84 +70,69 @@ export function register(program: Command): void {
       'results and adapters; what is finished there is not done again',
       'tributary-simulation',
     )
-    .action(simulate);
+    .action(run);
 }
 
-const simulate = runs(options, async (input, context) => {
+const run = runs(options, async (input, context) => {
   const { output } = context;
   const signal = context.interruption();
   const began = performance.now();
   const { plan, model, configuration } = await readPlanFile(input.plan);
   const entry = findInCatalogue(model.id);
   if (entry) await fetchWithProgress(entry, context);
-  const rows = await readRows(input.data, plan.objective);
-  const seeds = [...new Set(input.seeds ?? [input.seed ?? plan.seed])];
-  const models = modelsOf(input, plan.federation.strategy.name);
-  const threads = input.threads ?? availableParallelism();
-  const folder = resolve(input.out);
-  const path = typeof plan.model === 'string' && existsSync(plan.model) ? resolve(plan.model) : undefined;
-  const engine = createEngineTrainer({ threads, model: path, onNote: (note) => output.line(note) });
-  const isSource = input.partition === 'source';
-  const start = input.start && readAdapter(input.start, { identity: model, configuration });
+  const custom = await Promise.all((input.strategy ?? []).map(loadStrategy));
+  const seeds = input.seeds ?? [input.seed ?? plan.seed];
+  const planned = plan.federation.strategy.name;
+  const models = modelsOf(
+    input,
+    planned,
+    custom.map(({ name }) => name),
+  );
   const bar = context.progress('Simulating');
-  try {
-    const sweep = await runSweep({
-      experiment: {
-        plan,
-        model,
-        configuration,
-        rows,
-        partition: {
-          name: input.partition,
-          sites: input.sites ?? (isSource ? undefined : plan.federation.minSites),
-          alpha: input.alpha,
-          by: input.by,
-        },
-        heldOutShare: input.heldout,
-        ...(start && { start: start.tensors }),
-      },
-      seeds,
-      models,
-      engine,
-      threads,
-      folder,
-      signal,
-      onRound: ({ seed, model: name }, round) => {
-        output.event('round', { seed, strategy: name, ...round });
-        bar.note(
-          `${name}, seed ${seed}, round ${round.round + 1} of ${plan.federation.rounds}: ` +
-            `loss ${round.loss.toFixed(4)}, ${formatSeconds(round.seconds)}`,
-        );
-      },
-      onFinished: ({ seed, model: name, kept, result }) => {
-        output.event('finished', { seed, model: name, kept, seconds: result.seconds });
-      },
-      onProgress: (share, detail) => bar.update(share, 1, detail),
-    });
-    bar.finish(`Losses on ${sweep.federations[0].heldOut.length} held-out rows of all sites:`);
-    report(context, sweep, { models, seeds });
-    const files = await writeReports(folder, sweep);
-    output.line(`Results, adapters and event files for TensorBoard lie in ${folder}.`);
-    output.line(`Done in ${formatSeconds((performance.now() - began) / 1000)}.`);
-    output.result({ model, skippedRows: rows.skipped, ...resultOf(sweep, models), files, ledger: null });
-  } finally {
-    await engine.close();
-  }
+  const result = await simulate({
+    plan,
+    model,
+    configuration,
+    modelPath: typeof plan.model === 'string' && existsSync(plan.model) ? resolve(plan.model) : undefined,
+    data: input.data,
+    sites: input.sites,
+    partition: input.partition,
+    alpha: input.alpha,
+    by: input.by,
+    heldOutShare: input.heldout,
+    seeds,
+    models,
+    custom,
+    start: input.start,
+    threads: input.threads,
+    folder: resolve(input.out),
+    signal,
+    onNote: (note) => output.line(note),
+    onRound: ({ seed, model: name }, round) => {
+      output.event('round', { seed, strategy: name, ...round });
+      bar.note(
+        `${name}, seed ${seed}, round ${round.round + 1} of ${plan.federation.rounds}: ` +
+          `loss ${round.loss.toFixed(4)}, ${formatSeconds(round.seconds)}`,
+      );
+    },
+    onFinished: ({ seed, model: name, kept, result: { seconds } }) => {
+      output.event('finished', { seed, model: name, kept, seconds });
+    },
+    onProgress: (share, detail) => bar.update(share, 1, detail),
+  });
+  bar.finish(`Losses on ${result.federations[0].heldOut.length} held-out rows of all sites:`);
+  report(context, result, { models, seeds });
+  output.line(`Results, adapters and event files for TensorBoard lie in ${resolve(input.out)}.`);
+  output.line(`Done in ${formatSeconds((performance.now() - began) / 1000)}.`);
+  const { skippedRows, reports: files } = result;
+  output.result({ model, skippedRows, ...resultOf(result, models), files, ledger: null });
 });
 
 /** What each seed gets, in the order of the table. */
-function modelsOf(input: Input, planned: string): string[] {
+function modelsOf(input: Input, planned: string, custom: readonly string[]): string[] {
   const named = input.strategies ?? [planned];
-  const known = [...Object.keys(STRATEGIES), 'local', 'centralised'];
-  const unknown = named.filter((name) => !known.includes(name));
-  if (unknown.length > 0) {
-    throw new TributaryError(
-      'usage.invalid',
-      `--strategies names ${unknown.join(', ')}; known are ${known.join(', ')}.`,
-    );
-  }
-  const federated = named.filter((name) => name !== 'local' && name !== 'centralised');
   const hasLocal = input.local && (input.strategies === undefined || named.includes('local'));
   const hasCentralised = input.centralised === true || named.includes('centralised');
+  const federated = [...named.filter((name) => name !== 'local' && name !== 'centralised'), ...custom];
   return [...(hasLocal ? ['local'] : []), ...new Set(federated), ...(hasCentralised ? ['centralised'] : [])];
 }
