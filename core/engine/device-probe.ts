@@ -7,7 +7,7 @@ import { Tensor } from 'onnxruntime-node';
 import { matMul } from '../graph/build.ts';
 import { Graph } from '../graph/graph.ts';
 import { Random } from '../random.ts';
-import { DEVICES, type Device, type Probe } from './devices.ts';
+import { DEVICES, NO_GRAPHICS, type Device, type Probe } from './devices.ts';
 import { openGraph } from './graph-session.ts';
 
 const SIZE = 1024;
@@ -56,7 +56,7 @@ async function measure(device: Device): Promise<{ result: Float32Array; millisec
 /** What ONNX Runtime says, in short. */
 function problemOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  if (/No supported adapters/i.test(message)) return 'no graphics card with a driver was found';
+  if (/No supported adapters/i.test(message)) return NO_GRAPHICS;
   if (/Failed to load (shared )?library|backend not found/i.test(message))
     return 'its library is not installed';
   return message.split('\n')[0].slice(0, 200);

@@ -1,6 +1,7 @@
 /** @file Where graphs run: which devices there are, which can be used here, and which is chosen. */
 
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 
 import { z } from 'zod';
 
@@ -52,6 +53,9 @@ export async function probeDevices(
 ): Promise<Probe[]> {
   const found: Probe[] = [];
   let left = devices ?? (await offeredDevices());
+  if (!devices && !mayHaveGraphics(environment)) {
+    return left.map((device) => ({ device, problem: NO_GRAPHICS }));
+  }
   while (left.length > 0) {
     const { lines, end } = await runProbe(left, environment);
     const answers = lines.map((line) => probed.parse(JSON.parse(line)));
@@ -64,6 +68,21 @@ export async function probeDevices(
     }
   }
   return found;
+}
+
+/** What a device says that finds nothing to compute on. */
+export const NO_GRAPHICS = 'no graphics card with a driver was found';
+
+/** The files by which Linux shows a graphics card: of its own drivers, NVIDIA's, AMD's and those of WSL. */
+const GRAPHICS_FILES = ['/dev/dri', '/dev/nvidiactl', '/dev/kfd', '/dev/dxg'];
+
+/**
+ * Whether a graphics card could be here. Trying devices takes a second or two of every start, which a machine without
+ * a card need not spend; where it cannot be told, they are tried.
+ */
+function mayHaveGraphics({ VK_ICD_FILENAMES, VK_DRIVER_FILES }: NodeJS.ProcessEnv): boolean {
+  if (process.platform !== 'linux' || VK_ICD_FILENAMES || VK_DRIVER_FILES) return true;
+  return GRAPHICS_FILES.some((file) => existsSync(file));
 }
 
 /** Devices other than the CPU that this build of ONNX Runtime names; whether they work, a probe shows. */

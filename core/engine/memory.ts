@@ -149,6 +149,17 @@ function workingBytes(node: Node, sizes: Sizes): number {
         Math.min(rows, elementsOf([hidden.shape[0]], sizes)) * elementsOf([weight.shape[0]], sizes);
       return 2 * 4 * scores;
     }
+    case 'CausalAttention':
+    case 'CausalAttentionGradient': {
+      const isGradient = node.operator === 'CausalAttentionGradient';
+      const [query] = isGradient ? node.inputs.slice(1) : node.inputs;
+      const { rows } = (node as Node<'CausalAttention'>).attributes;
+      const [batch, groups, repeats, length] = query.shape;
+      const scores =
+        elementsOf([batch, groups, repeats, length], sizes) * Math.min(rows, elementsOf([length], sizes));
+      // Scores and what is made of them at one time, and the results, which grow by copies.
+      return 4 * (isGradient ? 4 : 2) * scores + 2 * bytesOf(node.output, sizes);
+    }
     case 'IntegerProduct':
     case 'QuantizeRows':
     case 'SwiGlu':

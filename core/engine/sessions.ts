@@ -130,7 +130,10 @@ export class Sessions {
       packing: (tensor) => this.#weights.packing(tensor),
       adapter,
       recompute,
-      ...(this.device === 'cpu' && { scoreRows: scoreRows(this.configuration) }),
+      ...(this.device === 'cpu' && {
+        scoreRows: scoreRows(this.configuration),
+        attentionRows: ATTENTION_ROWS,
+      }),
     };
   }
 
@@ -197,6 +200,9 @@ export class Sessions {
 const SCORES = 6 * 2 ** 20;
 /** Fewer rows than that would leave a matrix product too thin to be fast. */
 const THINNEST = 16;
+
+/** For so many places of a text attention's scores lie in memory at once, and those behind them are not computed. */
+export const ATTENTION_ROWS = 128;
 
 /** For how many rows scores lie in memory at once. */
 export function scoreRows({ vocabularySize }: ModelConfiguration): number {

@@ -185,6 +185,22 @@ export function vocabularyLoss(
   return attributes.differentiable ? slice(both, 1, { start: 0, end: 1 }) : both;
 }
 
+/** See `CausalAttention` among the operators. */
+export function causalAttention(
+  query: Value,
+  { keys, values, mask, rows }: { keys: Value; values: Value; mask: Value; rows: number },
+): Value {
+  return query.graph.apply('CausalAttention', [query, keys, values, mask], { rows });
+}
+
+export function causalAttentionGradient(
+  dy: Value,
+  inputs: readonly Value[],
+  attributes: Attributes['CausalAttentionGradient'],
+): Value {
+  return dy.graph.apply('CausalAttentionGradient', [dy, ...inputs], attributes);
+}
+
 /** x Wᵀ for weights packed in four bits: see `MatMulNBits` among the operators. */
 export function matMulNBits(
   x: Value,

@@ -63,11 +63,14 @@ const runs = {
   'tributary int8': ours('int8'),
   'tributary int8, layers recomputed': ours('int8', '--recompute', 'layers'),
   [reference]: theirs('f32'),
-  'pytorch bf16': theirs('bf16'),
 };
 const results = Object.fromEntries(Object.keys(runs).map((name) => [name, []]));
 for (let round = 0; round < Number(rounds); round++) {
-  for (const [name, run] of Object.entries(runs)) results[name].push(run());
+  for (const [name, run] of Object.entries(runs)) {
+    const measured = run();
+    results[name].push(measured);
+    console.error(name, measured);
+  }
 }
 const middle = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 const summary = Object.fromEntries(

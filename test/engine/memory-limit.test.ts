@@ -7,7 +7,7 @@ import { lossGraph } from '../../core/engine/graphs/loss.ts';
 import { RECOMPUTES, type Recompute } from '../../core/engine/graphs/recompute.ts';
 import { elementsOf, peakBytes, sizesOf, stepBytes } from '../../core/engine/memory.ts';
 import { emptyParameters } from '../../core/engine/parameters.ts';
-import { scoreRows } from '../../core/engine/sessions.ts';
+import { ATTENTION_ROWS, scoreRows } from '../../core/engine/sessions.ts';
 import * as b from '../../core/graph/build.ts';
 import { Graph } from '../../core/graph/graph.ts';
 import { initialAdapter, loraShapes } from '../../core/model/lora.ts';
@@ -28,7 +28,8 @@ const batch = paddedBatch(
 function graphOf(recompute: Recompute, rows = scoreRows(TINY_CONFIGURATION)): Graph {
   const plan = { configuration: TINY_CONFIGURATION, packing: () => 'float32' as const, adapter: lora };
   const names = shapes.map(({ name }) => name);
-  return lossGraph({ ...plan, recompute, scoreRows: rows }, names).graph;
+  const parts = { scoreRows: rows, attentionRows: ATTENTION_ROWS };
+  return lossGraph({ ...plan, recompute, ...parts }, names).graph;
 }
 const trained = shapes.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0);
 const estimate = (recompute: Recompute) => stepBytes({ graph: graphOf(recompute) }, sizesOf(batch), trained);

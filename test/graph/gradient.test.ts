@@ -23,6 +23,12 @@ const heads = f32(
   Array.from({ length: 16 }, (_, index) => Math.sin(3 * index)),
 );
 
+const wave = (shape: number[], step: number): Operand =>
+  f64(
+    shape,
+    Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, index) => Math.sin(step * (index + 1))),
+  );
+
 type Case = [name: string, build: (inputs: Value[]) => Value, operands: Operand[], parameters?: number[]];
 
 const cases: Case[] = [
@@ -91,6 +97,17 @@ const cases: Case[] = [
     'CrossEntropy far from the label',
     ([x, i]) => b.crossEntropy(x, i),
     [f64([1, 3], [60, -60, 0]), i64([1, 1], [1])],
+  ],
+  [
+    'CausalAttention in two blocks',
+    ([query, keys, values, mask]) => b.causalAttention(query, { keys, values, mask, rows: 2 }),
+    [
+      wave([2, 2, 2, 3, 2], 0.7),
+      wave([2, 2, 3, 2], 1.3),
+      wave([2, 2, 3, 2], 2.1),
+      f64([2, 1, 1, 3, 3], [0, 0, 0, -2, 0, 0, 0.5, -30, 0, 0, 9, 9, 0, 0, 9, -1, 0, 0]),
+    ],
+    [0, 1, 2],
   ],
   [
     'VocabularyLoss in two parts',

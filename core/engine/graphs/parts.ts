@@ -23,6 +23,8 @@ export interface GraphPlan {
   readonly recompute?: Recompute;
   /** For so many rows scores over the vocabulary lie in memory at once; default for all. */
   readonly scoreRows?: number;
+  /** For so many places of a text attention's scores lie in memory at once; default for all. */
+  readonly attentionRows?: number;
   /** Told of every branch of the adapter that was built. */
   readonly branchBuilt?: DecoderParts['branchBuilt'];
 }
@@ -55,7 +57,7 @@ export function decoderInputs(graph: Graph, { configuration }: GraphPlan, total 
 /** The decoder with its frozen weights, and the adapter's tensors as inputs of their own names. */
 export function decoderParts(
   graph: Graph,
-  { configuration, packing, adapter, dropping, branchBuilt }: GraphPlan,
+  { configuration, packing, adapter, dropping, attentionRows, branchBuilt }: GraphPlan,
 ): { parts: DecoderParts; parameters: Map<string, Value> } {
   const parameters = new Map<string, Value>();
   const branches = new Map<string, LowRankBranch>();
@@ -78,6 +80,7 @@ export function decoderParts(
     configuration,
     weights,
     adapter: (module) => branches.get(module) ?? null,
+    ...(attentionRows !== undefined && { attentionRows }),
     ...(branchBuilt && { branchBuilt }),
   };
   return { parts, parameters };

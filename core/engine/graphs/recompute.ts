@@ -28,8 +28,12 @@ function isResult({ name }: Node, layer: string): boolean {
   return name.startsWith(`${layer}/mlp/${RESIDUAL}/`);
 }
 
-/** Whether a node is part of a linear, what its branch drops apart, or adds to the stream of hidden states. */
-function isHeavy({ name }: Node): boolean {
+/**
+ * Whether a node is part of a linear, what its branch drops apart, adds to the stream of hidden states, or mixes values
+ * in blocks, which keeps nothing of its scores.
+ */
+function isHeavy({ name, operator }: Node): boolean {
+  if (operator === 'CausalAttention') return true;
   const isOfLinear = name.includes('_proj/') && !name.includes('_proj/dropout/');
   return isOfLinear || name.includes(`/${RESIDUAL}/`);
 }

@@ -83,6 +83,17 @@ export interface Attributes {
   RmsNorm: { epsilon: number };
   /** Inputs: x [batch, heads, length, size], positions (int64) [batch, length], cos and sin [positions, size/2]. Half-rotation RoPE (Su et al., 2021). */
   RotaryEmbedding: None;
+  /**
+   * Inputs: queries [batch, groups, repeats, length, size], keys and values [batch, groups, length, size], mask [batch, 1,
+   * 1, length, length]. softmax(queries · keysᵀ + mask) · values, of the queries' shape. So many
+   * `rows` of the length are computed at once, without the keys behind them, which the mask has to hide.
+   */
+  CausalAttention: { rows: number };
+  /**
+   * Inputs: the gradient in CausalAttention's result, then its inputs. The gradients in queries, keys and values side by
+   * side, [batch, groups, repeats + 2, length, size].
+   */
+  CausalAttentionGradient: { rows: number };
   /** Inputs: gate, up. gate · σ(gate) · up (Shazeer, 2020). */
   SwiGlu: None;
   /** Inputs: values (uint4 or int8) [rows, columns], scale [rows, columns/block]. */

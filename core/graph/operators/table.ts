@@ -1,5 +1,6 @@
 /** @file The one operator table. The mapped type is total: an operator without a rule does not compile. */
 
+import { attention } from './attention.ts';
 import type { Operator } from './attributes.ts';
 import { decoding } from './decoding.ts';
 import { elementwise } from './elementwise.ts';
@@ -18,6 +19,7 @@ export const operators: Rules<Operator> = {
   ...layout,
   ...reduction,
   ...transformer,
+  ...attention,
   ...vocabulary,
   ...decoding,
 };

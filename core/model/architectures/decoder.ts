@@ -2,6 +2,7 @@
 
 import {
   add,
+  causalAttention,
   concat,
   matMul,
   reshape,
@@ -19,7 +20,10 @@ import { EMBEDDING, headName } from '../configuration.ts';
 import { linearOf, type LinearParts } from './linear.ts';
 
 /** What differs between one decoder graph and another. */
-export type DecoderParts = LinearParts;
+export interface DecoderParts extends LinearParts {
+  /** For so many places of a text attention's scores lie in memory at once; without it for all. */
+  readonly attentionRows?: number;
+}
 
 export interface DecoderInputs {
   /** int32 [batch, length] */
@@ -92,6 +96,8 @@ export function head({ graph, configuration, weights }: DecoderParts, hidden: Va
  *
  *   q [b, g·r, n, d] ─ [b, g, r·n, d] ─┬ MatMul ─ [b, g, r, n, t] ─ Add(mask) ─ Softmax ─┬ MatMul ─ o_proj
  *   k [b, g, t, d] ─ transposed ───────┘                              v [b, g, t, d] ────┘
+ *
+ * Where a part of the queries is taken at a time, one operator does the same from q to v.
  */
 function attention(
   parts: DecoderParts,
@@ -119,11 +125,19 @@ function attention(
   const keys = past ? concat([past.keys, newKeys], 2) : newKeys;
   const values = past ? concat([past.values, newValues], 2) : newValues;
 
-  const grouped = [batch, keyValueHeads, product([repeats, length])] as const;
-  const scaled = scale(reshape(query, [...grouped, headSize]), 1 / Math.sqrt(headSize));
-  const scores = reshape(matMul(scaled, swapLastAxes(keys)), [batch, keyValueHeads, repeats, length, total]);
-  const shares = reshape(softmax(add(scores, inputs.mask)), [...grouped, total]);
-  const mixed = reshape(matMul(shares, values), [batch, attentionHeads, length, headSize]);
+  const mix = (): Value => {
+    const factor = 1 / Math.sqrt(headSize);
+    if (parts.attentionRows !== undefined && !past) {
+      const heads = scale(reshape(query, [batch, keyValueHeads, repeats, length, headSize]), factor);
+      return causalAttention(heads, { keys, values, mask: inputs.mask, rows: parts.attentionRows });
+    }
+    const grouped = [batch, keyValueHeads, product([repeats, length])] as const;
+    const scaled = scale(reshape(query, [...grouped, headSize]), factor);
+    const scores = matMul(scaled, swapLastAxes(keys));
+    const masked = add(reshape(scores, [batch, keyValueHeads, repeats, length, total]), inputs.mask);
+    return matMul(reshape(softmax(masked), [...grouped, total]), values);
+  };
+  const mixed = reshape(mix(), [batch, attentionHeads, length, headSize]);
   const merged = reshape(transpose(mixed, [0, 2, 1, 3]), [
     product([batch, length]),
     attentionHeads * headSize,
