@@ -16,6 +16,7 @@ export default defineConfig({
         'device-probe': 'core/engine/device-probe.ts',
         golden: 'test/golden/run.ts',
         interop: 'test/interop/peft.ts',
+        chaos: 'test/chaos/process.ts',
         'webgpu-check': 'test/engine/webgpu-check.ts',
       },
     },

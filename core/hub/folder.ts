@@ -23,13 +23,15 @@ export async function initHub(options: {
   name: string;
   /** What invitations carry; without any, the address the hub listens on. */
   urls?: readonly string[];
+  /** For crash tests. */
+  crashPoint?: CrashPoint;
 }): Promise<{ fingerprint: string }> {
   const { folder, name, urls = [] } = options;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const lock = acquireFolderLock(folder);
   try {
     const identity = await openIdentity(folder);
-    const store = openStore(folder, identity);
+    const store = openStore(folder, identity, options.crashPoint);
     try {
       if (store.setting('federation') !== null) {
         throw new TributaryError(

@@ -127,7 +127,7 @@ export function startAgent(options: AgentOptions): Agent {
     if (welcome.federation !== membership.federation || entry?.site !== membership.site) {
       throw new TributaryError('roster.bad-signature', 'The hub’s list of members does not hold this site.');
     }
-    store.transaction(() => store.sawRoster(welcome.roster.version));
+    store.transaction('see-roster', () => store.sawRoster(welcome.roster.version));
   }
 
   function onControl(connected: Connected): void {
@@ -199,7 +199,8 @@ export function startAgent(options: AgentOptions): Agent {
         `The hub shows two different entries ${index} of its ledger.`,
       );
     }
-    if (seen === null) store.transaction(() => store.ledger.append('countersign', { index, hash }));
+    if (seen === null)
+      store.transaction('countersign', () => store.ledger.append('countersign', { index, hash }));
     const signature = sign(context.identity.ed25519, countersignStatement({ index, hash }));
     outbox.send({ type: 'countersign', index, hash, signature });
   }
@@ -208,7 +209,7 @@ export function startAgent(options: AgentOptions): Agent {
     const run = store.run(id);
     rounds.abandon(id);
     if (run === null || run.state === state) return;
-    store.transaction(() => {
+    store.transaction('end-run', () => {
       store.setRun(id, state, why);
       if (adapter !== null) store.setAdapter(id, adapter);
       store.ledger.append('run-end', { run: id, state, reason: why, adapter: adapter?.hash ?? null });
@@ -225,7 +226,7 @@ export function startAgent(options: AgentOptions): Agent {
     const fetched = async (): Promise<void> => {
       await bulk.use((transfers) => transfers.fetch(adapter), signal);
       await options.saveAdapter?.(id, planOf(run), readTensors(blobs.path(adapter.hash)));
-      store.transaction(() => store.setSaved(id));
+      store.transaction('save-adapter', () => store.setSaved(id));
       await rounds.tidy();
       onChange();
     };

@@ -7,6 +7,7 @@ import { TributaryError } from '../errors.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
 import { answerOffice } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
+import type { SiteCrashPoint } from './store.ts';
 
 /** Seconds an answer may take: an import of many rows is the longest. */
 const TIMEOUT_SECONDS = 600;
@@ -19,6 +20,8 @@ export interface AskOptions {
   /** Name and version of this program. */
   readonly software: string;
   readonly machinePolicy?: string;
+  /** For crash tests, while no site runs. */
+  readonly crashPoint?: SiteCrashPoint;
 }
 
 /**
@@ -47,10 +50,15 @@ async function askRunning(options: AskOptions, command: OfficeCommand, request: 
 }
 
 async function askDirectly(options: AskOptions, command: OfficeCommand, request: object): Promise<unknown> {
-  const { folder, software, machinePolicy } = options;
+  const { folder, software, machinePolicy, crashPoint } = options;
   const lock = acquireFolderLock(folder);
   try {
-    const context = await openSiteFolder({ folder, log: pino({ level: 'silent' }), machinePolicy });
+    const context = await openSiteFolder({
+      folder,
+      log: pino({ level: 'silent' }),
+      machinePolicy,
+      crashPoint,
+    });
     try {
       return await answerOffice({ context, agent: null, software, stop: () => undefined }, command, request);
     } finally {

@@ -11,6 +11,7 @@ import { openVault } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
 import { readPolicy } from './policy.ts';
 import { DATABASE_FILE, openSiteStore } from './store.ts';
+import type { SiteCrashPoint } from './store.ts';
 
 export const POLICY_FILE = 'policy.json';
 
@@ -19,6 +20,8 @@ export interface SiteFolderOptions {
   readonly log: Logger;
   /** A policy of the machine's owner, which the site's own cannot widen. */
   readonly machinePolicy?: string;
+  /** Told of every persisted transition; for crash tests. */
+  readonly crashPoint?: SiteCrashPoint;
 }
 
 /** Opens all of it, making what is not there yet. The caller holds the folder's lock. */
@@ -26,12 +29,13 @@ export async function openSiteFolder({
   folder,
   log,
   machinePolicy,
+  crashPoint,
 }: SiteFolderOptions): Promise<SiteContext> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const identity = await openIdentity(folder);
   const policyFiles = [join(folder, POLICY_FILE), ...(machinePolicy === undefined ? [] : [machinePolicy])];
   const blobs = await openBlobStore(join(folder, 'blobs'));
-  const store = openSiteStore(folder, identity);
+  const store = openSiteStore(folder, identity, crashPoint);
   try {
     const vault = openVault(join(folder, 'vault.sqlite'));
     return { folder, identity, store, vault, blobs, log, policies: () => policyFiles.map(readPolicy) };

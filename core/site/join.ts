@@ -51,7 +51,7 @@ export async function joinFederation(options: JoinOptions): Promise<Joined> {
     throw new TributaryError('roster.bad-signature', 'The hub’s list of members does not hold this site.');
   }
   const { federation, site } = welcome;
-  store.transaction(() => {
+  store.transaction('join', () => {
     if (store.ledger.head() === null) {
       store.ledger.append('init', { role: 'site', ed25519: text(identity.ed25519.publicKey) });
     }

@@ -56,7 +56,7 @@ export const OFFICE = {
     const membership = store.membership();
     if (membership === null)
       throw new TributaryError('site.not-joined', 'The site belongs to no federation.');
-    store.transaction(() => store.leave());
+    store.transaction('leave', () => store.leave());
     return { federation: membership.federation };
   }),
 

@@ -26,7 +26,7 @@ export function answerProposal(context: SiteContext, proposal: MessageOf<'propos
   try {
     openPlan(plan, planHash);
     if (known === null) {
-      store.transaction(() => {
+      store.transaction('take-proposal', () => {
         store.putRun(run, plan, planHash);
         store.ledger.append('plan', { run, planHash, plan });
       });
@@ -72,7 +72,7 @@ export function approveRun(context: SiteContext, id: string, dataset: string): M
   passGate(policies, { kind: 'plan', plan });
   const { examples } = readExamples(context.vault, dataset, plan);
   passGate(policies, { kind: 'dataset', dataset, examples: examples.length });
-  store.transaction(() => {
+  store.transaction('approve', () => {
     store.approve(id, dataset);
     store.setApproved(id, dataset, examples.length);
     store.ledger.append('approval', {
@@ -88,7 +88,7 @@ export function approveRun(context: SiteContext, id: string, dataset: string): M
 /** Approves every plan within the policy, now and later, with one dataset. Throws `vault.unknown-dataset`. */
 export function approveStanding(context: SiteContext, dataset: string): void {
   context.vault.dataset(dataset);
-  context.store.transaction(() => {
+  context.store.transaction('approve-standing', () => {
     context.store.approve('*', dataset);
     context.store.ledger.append('approval', { run: '*', dataset });
   });
@@ -110,7 +110,7 @@ export function declineRun(
   const reason = reasonForHub(error);
   log.warn({ run, code }, error.message);
   const known = store.run(run);
-  store.transaction(() => {
+  store.transaction('decline', () => {
     const stands = known?.state === 'approved' && !withdraw;
     if (known !== null && !stands && !isOver(known)) store.setRun(run, 'declined', reason);
     if (known?.reason !== reason) store.ledger.append('refusal', { run, code, reason });

@@ -70,6 +70,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
 
   const { parts, carried } = await outcomeOf(work, { trained, controls });
   const blob = await blobs.put(encodeUpdate(parts));
+  store.crashPoint('update-written');
   // The hub counts no more examples than were approved.
   const counted = Math.max(1, Math.min(trained.examples, run.examples ?? trained.examples));
   const { supervisedTokens, preference } = trained;
@@ -80,7 +81,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   };
   const metrics = metricsThatMayLeave(context.policies(), measured);
   const update = { blob, examples: counted, loss: trained.loss, metrics };
-  store.transaction(() => {
+  store.transaction('keep-update', () => {
     store.setTrained(id, round, update, carried);
     store.ledger.append('update', {
       run: id,

@@ -86,7 +86,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     const record = store.round(run, round);
     if (record?.phase === 'refused' && record.base.hash === base.hash) return;
     if (record?.base.hash !== base.hash) {
-      store.transaction(() => {
+      store.transaction('begin-round', () => {
         store.beginRound({ run, round, base, control, learning_rate: learningRate });
         const beside = control && { control: control.hash };
         store.ledger.append('round-start', { run, round, base: base.hash, ...beside, learningRate });
@@ -212,13 +212,13 @@ export function createRounds(options: RoundsOptions): Rounds {
       const record = store.round(run, round);
       if (record?.blob?.hash !== hash) return;
       const phase = state === 'late' ? 'late' : 'committed';
-      if (record.phase !== phase) store.transaction(() => store.setPhase(run, round, phase));
+      if (record.phase !== phase) store.transaction('acknowledge', () => store.setPhase(run, round, phase));
       answer(run, round);
     },
     refused: ({ run, round, hash, code, reason }) => {
       const record = store.round(run, round);
       if (record?.blob?.hash !== hash) return;
-      store.transaction(() => {
+      store.transaction('refuse-update', () => {
         store.setPhase(run, round, 'refused');
         store.ledger.append('refusal', { run, round, hash, code, reason });
       });
@@ -229,7 +229,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       const record = store.round(run, round);
       if (record === null) return;
       const counted = cohort.includes(store.membership()?.site ?? '');
-      store.transaction(() => {
+      store.transaction('close-round', () => {
         store.setAggregate(run, round, aggregate);
         // The acknowledgement was lost, the hub lost the update, or the round went on without us.
         if (record.phase === 'sending' || record.phase === 'committed')

@@ -15,6 +15,7 @@ import { answerOffice, OFFICE } from './office.ts';
 import type { OfficeCommand, Officeholder } from './office.ts';
 import { siteStatus } from './status.ts';
 import type { SiteStatus } from './status.ts';
+import type { SiteCrashPoint } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 /** How long a training may take to end when the site stops. */
@@ -33,6 +34,8 @@ export interface SiteOptions {
   readonly retrySeconds?: number;
   /** A policy file of the machine's owner, which the site's own cannot widen. */
   readonly machinePolicy?: string;
+  /** For crash tests: what it is told of may be the last this process does. */
+  readonly crashPoint?: SiteCrashPoint;
 }
 
 export interface Site {
@@ -62,7 +65,7 @@ export async function startSite(options: SiteOptions): Promise<Site> {
 async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   const { folder, trainer, software, machinePolicy, saveAdapter, backoff, retrySeconds } = options;
   const log = options.log ?? pino({ level: 'silent' });
-  const context = await openSiteFolder({ folder, log, machinePolicy });
+  const context = await openSiteFolder({ folder, log, machinePolicy, crashPoint: options.crashPoint });
   let agent: Agent | undefined;
   let control: ControlServer | undefined;
   let ending: Promise<void> | undefined;

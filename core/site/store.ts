@@ -58,6 +58,32 @@ const roundRow = z.object({
   aggregate: reference.nullable(),
 });
 
+/** Every persisted transition of a site. Crash tests stop it before and after each of them. */
+export const SITE_TRANSITIONS = [
+  'join',
+  'leave',
+  'see-roster',
+  'take-proposal',
+  'approve-standing',
+  'approve',
+  'decline',
+  'begin-round',
+  'keep-update',
+  'acknowledge',
+  'refuse-update',
+  'close-round',
+  'countersign',
+  'end-run',
+  'save-adapter',
+] as const;
+export type SiteTransition = (typeof SITE_TRANSITIONS)[number];
+
+/** A moment of a site's life: around a transition, or when an update lies on disk of which the database knows nothing. */
+export type SitePoint = `${SiteTransition}:${'before' | 'after'}` | 'update-written';
+
+/** Told of every point as it is passed; it may end the process there. */
+export type SiteCrashPoint = (point: SitePoint) => void;
+
 /** The federation this site belongs to and the hub it has pinned. */
 export type Membership = z.infer<typeof membershipRow>;
 export type SiteRun = z.infer<typeof runRow>;
@@ -80,7 +106,9 @@ const KEPT_ROUNDS = 3;
 /** Every function that writes is to be called within `transaction`, together with its ledger entry. */
 export interface SiteStore {
   readonly ledger: Ledger;
-  transaction<T>(work: () => T): T;
+  readonly crashPoint: SiteCrashPoint;
+  /** Runs `work` as one transaction, on disk when this returns. */
+  transaction<T>(name: SiteTransition, work: () => T): T;
   membership(): Membership | null;
   join(membership: Membership): void;
   /** Forgets the federation with its runs and approvals. */
@@ -123,7 +151,11 @@ export interface SiteStore {
 }
 
 /** Opens the database of a site's folder. Throws as `openDatabase` does. */
-export function openSiteStore(folder: string, identity: Identity): SiteStore {
+export function openSiteStore(
+  folder: string,
+  identity: Identity,
+  crashPoint: SiteCrashPoint = () => undefined,
+): SiteStore {
   const database = openDatabase(join(folder, DATABASE_FILE), MIGRATIONS);
   const ledger = openLedger(database, identity.ed25519);
   const get = <T>(shape: z.ZodType<T>, sql: string, ...values: unknown[]): T | null => {
@@ -137,7 +169,13 @@ export function openSiteStore(folder: string, identity: Identity): SiteStore {
 
   return {
     ledger,
-    transaction: (work) => database.transaction(work).immediate(),
+    crashPoint,
+    transaction: (name, work) => {
+      crashPoint(`${name}:before`);
+      const result = database.transaction(work).immediate();
+      crashPoint(`${name}:after`);
+      return result;
+    },
     close: () => database.close(),
 
     membership: () => get(membershipRow, 'SELECT * FROM membership'),

@@ -37,12 +37,12 @@ it('carries into a round what the last one that counted has left, and needs it u
   const store = openSiteStore(folder, generateIdentity());
   const blob = (round: number) => ({ hash: String(round).repeat(64), size: round });
   const update = { blob: blob(9), examples: 1, loss: 1, metrics: {} };
-  store.transaction(() => {
+  store.transaction('take-proposal', () => {
     store.putRun('r-1', '{}', '');
     store.setApproved('r-1', 'notes', 3);
   });
   const trainRound = (round: number, phase: 'committed' | 'late' | 'refused'): void => {
-    store.transaction(() => {
+    store.transaction('keep-update', () => {
       store.beginRound({ run: 'r-1', round, base: blob(0), control: null, learning_rate: 1 });
       store.setTrained('r-1', round, update, { control: blob(round) });
       store.setPhase('r-1', round, phase);
