@@ -12,7 +12,7 @@ import { TributaryError } from '../errors.ts';
 import { syncFolder } from '../files.ts';
 import { openPartial } from './partial.ts';
 import type { BlobInfo, PartialBlob } from './partial.ts';
-import { MAX_CHUNK_BYTES } from './shapes.ts';
+import { CHUNK_BYTES } from './shapes.ts';
 import type { BlobReference } from './shapes.ts';
 
 export interface BlobStore {
@@ -144,10 +144,10 @@ async function describeBlob(
   try {
     const whole = createHash('sha256');
     const chunkHashes: Uint8Array[] = [];
-    const buffer = Buffer.allocUnsafe(MAX_CHUNK_BYTES);
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     let size = 0;
     for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, MAX_CHUNK_BYTES, size);
+      const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, size);
       if (bytesRead === 0) break;
       const chunk = buffer.subarray(0, bytesRead);
       whole.update(chunk);
@@ -155,7 +155,7 @@ async function describeBlob(
       size += bytesRead;
     }
     if (whole.digest('hex') !== hash) throw damaged(path);
-    return { hash, size, chunkSize: MAX_CHUNK_BYTES, chunkHashes };
+    return { hash, size, chunkSize: CHUNK_BYTES, chunkHashes };
   } finally {
     await file.close();
   }

@@ -54,6 +54,8 @@ export interface Channel {
   close(reason?: TributaryError): void;
   /** Resolves, never rejects, with why the connection ended. */
   readonly closed: Promise<TributaryError>;
+  /** Seconds since anything arrived. */
+  silentSeconds(): number;
   /** Sealed bytes so far, all of them. */
   readonly bytes: { readonly sent: number; readonly received: number };
 }
@@ -167,6 +169,7 @@ export function makeChannel(options: ChannelOptions): Channel {
     role,
     remoteStatic: transport.remoteStatic,
     bytes,
+    silentSeconds: () => (performance.now() - lastReceived) / 1000,
     closed,
     send,
     close,

@@ -1,6 +1,6 @@
 /**
- * @file Blobs over a bulk socket, both ways at once: chunks of at most 1 MiB, at most eight of them without an
- * acknowledgement, each verified, and nothing sent twice that has already arrived, whatever broke in between.
+ * @file Blobs over a bulk socket, both ways at once: chunks of at most 1 MiB, only so many of them without an
+ * acknowledgement as the link can take, each verified, and nothing sent twice that has already arrived, whatever broke in between.
  */
 
 import { toTributaryError, TributaryError } from '../errors.ts';
@@ -8,12 +8,14 @@ import type { BlobStore } from './blobs.ts';
 import { errorOf } from './channel.ts';
 import type { Channel } from './channel.ts';
 import type { Message, MessageOf } from './messages.ts';
+import { createPace } from './pace.ts';
+import type { Pace } from './pace.ts';
 import { chunkCount } from './partial.ts';
 import type { BlobInfo, PartialBlob } from './partial.ts';
 import type { BlobReference } from './shapes.ts';
 
-/** Chunks under way without an acknowledgement. */
-export const WINDOW = 8;
+/** Chunks under way without an acknowledgement at most; `pace.ts` allows fewer on slow links. */
+export const WINDOW = 64;
 /** Blobs that one peer may fetch, or send, at the same time. */
 const MAX_AT_ONCE = 4;
 
@@ -52,6 +54,7 @@ interface Pending {
 }
 
 interface Sending {
+  readonly pace: Pace;
   readonly acknowledged: Set<number>;
   inFlight: number;
   wake: () => void;
@@ -204,7 +207,13 @@ export function serveTransfers(options: TransferOptions): Transfers {
     else if (sending.size >= MAX_AT_ONCE) {
       throw new TributaryError('hub.busy', 'Too many transfers at the same time.');
     }
-    const transfer: Sending = { acknowledged: new Set(), inFlight: 0, wake: () => undefined, stopped: false };
+    const transfer: Sending = {
+      pace: createPace(WINDOW),
+      acknowledged: new Set(),
+      inFlight: 0,
+      wake: () => undefined,
+      stopped: false,
+    };
     sending.set(hash, transfer);
     sendChunks(request, transfer)
       .catch((thrown: unknown) => {
@@ -226,26 +235,25 @@ export function serveTransfers(options: TransferOptions): Transfers {
     let sent = before;
     try {
       for (const index of missing) {
-        await untilAcknowledged(transfer, WINDOW - 1);
+        while (transfer.inFlight >= transfer.pace.allowed() && !transfer.stopped) await untilMoved(transfer);
         await channel.drain();
         if (transfer.stopped) return;
         const bytes = Buffer.allocUnsafe(lengthOf(info, index));
         await file.read(bytes, 0, bytes.length, index * info.chunkSize);
         transfer.inFlight += 1;
+        transfer.pace.sent(index);
         channel.send({ type: 'blob-chunk', hash: info.hash, index, bytes });
         sent += bytes.length;
         offering.get(info.hash)?.onProgress?.({ bytes: sent, size: info.size });
       }
-      await untilAcknowledged(transfer, 0);
+      while (transfer.inFlight > 0 && !transfer.stopped) await untilMoved(transfer);
     } finally {
       await file.close();
     }
   }
 
-  async function untilAcknowledged(transfer: Sending, most: number): Promise<void> {
-    while (transfer.inFlight > most && !transfer.stopped) {
-      await new Promise<void>((resolve) => (transfer.wake = resolve));
-    }
+  function untilMoved(transfer: Sending): Promise<void> {
+    return new Promise((resolve) => (transfer.wake = resolve));
   }
 
   function onAck(ack: MessageOf<'blob-ack'>): void {
@@ -253,6 +261,7 @@ export function serveTransfers(options: TransferOptions): Transfers {
     if (transfer === undefined || transfer.acknowledged.has(ack.index) || transfer.inFlight === 0) return;
     transfer.acknowledged.add(ack.index);
     transfer.inFlight -= 1;
+    transfer.pace.acknowledged(ack.index);
     offering.get(ack.hash)?.touch();
     transfer.wake();
   }

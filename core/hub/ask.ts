@@ -14,7 +14,7 @@ import { createUptimeClock } from './uptime.ts';
 const nobody: Outbox = {
   send: () => undefined,
   takeTraffic: (site) => ({ site, up: 0, down: 0 }),
-  presence: () => ({ connected: false, since: null, progress: null }),
+  presence: () => ({ connected: false, since: null, silentSeconds: null, progress: null }),
   disconnect: () => undefined,
 };
 

@@ -47,6 +47,8 @@ export interface Presence {
   readonly connected: boolean;
   /** Unix seconds when it came or went; null if it was never here since the hub has started. */
   readonly since: number | null;
+  /** Seconds since anything came of it, heartbeats too; null while it is not connected. */
+  readonly silentSeconds: number | null;
   readonly progress: {
     readonly run: string;
     readonly round: number;

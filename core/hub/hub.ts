@@ -69,7 +69,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
 }
 
 async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
-  const { folder, host = '127.0.0.1', tls, heartbeatSeconds = 15 } = options;
+  const { folder, host = '127.0.0.1', tls, heartbeatSeconds = 4 } = options;
   const log = options.log ?? pino({ level: 'silent' });
   const now = options.now ?? (() => Math.floor(Date.now() / 1000));
   const emit = options.onEvent ?? (() => undefined);

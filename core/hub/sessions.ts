@@ -72,9 +72,13 @@ export function createSessions(now: () => number): Sessions {
     },
     presence(site) {
       const session = sessions.get(site);
-      if (session === undefined) return { connected: false, since: null, progress: null };
+      if (session === undefined) {
+        return { connected: false, since: null, silentSeconds: null, progress: null };
+      }
       const { since, progress } = session;
-      return { connected: session.channels.has('control'), since, progress };
+      const control = session.channels.get('control');
+      const silentSeconds = control?.silentSeconds() ?? null;
+      return { connected: control !== undefined, since, silentSeconds, progress };
     },
     disconnect(site, code) {
       const reason = new TributaryError(code, `The membership of ${site} was revoked.`);

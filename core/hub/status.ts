@@ -54,6 +54,9 @@ export interface RunStatus {
   }[];
 }
 
+/** Without a heartbeat for so long a site is shown as away, before its connection is given up. */
+const SILENT_SECONDS = 6;
+
 /** All runs, oldest first. */
 export function runStatuses(hub: HubContext, clock: UptimeClock): RunStatus[] {
   return hub.runs.runs().map((run) => statusOf(hub, clock, run));
@@ -136,10 +139,14 @@ interface Question {
 }
 
 function siteStatus(hub: HubContext, { run, current, site, answer }: Question): Omit<SiteStatus, 'name'> {
-  const { connected, since, progress } = hub.outbox.presence(site);
+  const { connected, since, silentSeconds, progress } = hub.outbox.presence(site);
   const absence =
     since === null ? 'not connected yet' : `not connected for ${Math.max(0, hub.now() - since)} s`;
-  const away = connected ? '' : absence;
+  const silence =
+    silentSeconds !== null && silentSeconds > SILENT_SECONDS
+      ? `connected, but nothing has been heard of it for ${Math.round(silentSeconds)} s`
+      : '';
+  const away = connected ? silence : absence;
   const ended = run.state !== 'proposed' && run.state !== 'running';
   if (answer === undefined) {
     if (ended) return { state: 'asked', reason: 'never answered the proposal' };
@@ -152,7 +159,7 @@ function siteStatus(hub: HubContext, { run, current, site, answer }: Question): 
   if (sent?.state === 'committed') return { state: 'sent', reason: away || 'its update is here' };
   if (sent?.state === 'refused')
     return { state: 'refused', reason: `${sent.code ?? ''}: ${sent.reason ?? ''}` };
-  if (!connected) return { state: 'away', reason: away };
+  if (away !== '') return { state: 'away', reason: away };
   if (progress === null || progress.run !== run.id || progress.round !== current?.number) {
     return { state: 'approved', reason: 'has been told to start' };
   }

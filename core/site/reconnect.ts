@@ -14,8 +14,8 @@ export interface Backoff {
 }
 export const DEFAULT_BACKOFF: Backoff = { firstSeconds: 0.5, capSeconds: 30 };
 
-/** A connection that held this long starts the back-off anew when it breaks. */
-const STEADY_MILLISECONDS = 10_000;
+/** A connection that held this long starts the back-off anew when it breaks, so that a flaky link is used. */
+const STEADY_MILLISECONDS = 2000;
 
 export interface KeepConnectedOptions {
   readonly connect: (signal: AbortSignal) => Promise<Connected>;

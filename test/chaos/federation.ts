@@ -59,6 +59,7 @@ export interface Daemon {
   readonly crashed: Promise<void>;
   /** Ends it by SIGTERM and waits for its end. */
   readonly stop: () => Promise<void>;
+  readonly kill: (signal: NodeJS.Signals) => void;
 }
 
 export interface DaemonOptions {
@@ -103,6 +104,7 @@ export function daemon(words: readonly string[], options: DaemonOptions = {}): D
 
   return {
     crashed,
+    kill: (signal) => void child.kill(signal),
     stop: async () => {
       stopping = true;
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -130,13 +132,13 @@ export async function prepareSite(folder: string, invitation: string, name: stri
   await askSite(options, 'approve', { standing: true, dataset: 'rows' });
 }
 
-/** A hub and four sites that have joined it and run no more, each in its folder below the one returned. */
-export async function makeTemplate(): Promise<string> {
+/** A hub and sites that have joined it and run no more, each in its folder below the one returned. */
+export async function makeTemplate(names: readonly string[] = SITES): Promise<string> {
   const root = temporaryFolder();
   const folder = join(root, 'hub');
   await initHub({ folder, name: 'clinics' });
   const hub = await startHub({ folder });
-  for (const name of SITES) {
+  for (const name of names) {
     const { invitation } = await hub.ask('invite', { site: name });
     await prepareSite(join(root, name), invitation, name);
   }

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { toTributaryError } from '../../core/errors.ts';
 import { encodeTensors } from '../../core/federation/codec.ts';
 import { writeFileAtomically } from '../../core/files.ts';
 import { initHub } from '../../core/hub/folder.ts';
@@ -74,12 +75,25 @@ function poisoned(tensors: NamedTensors): NamedTensors {
 }
 
 const trainer: RoundTrainer = {
-  train: (request) => Promise.resolve(pretend(request)),
+  train: async (request) => {
+    request.onStep({ step: 1, steps: 2, loss: 3 });
+    // A training without end, until the hub goes on without it.
+    if (process.env.TRIBUTARY_TEST_HOLD === String(request.round)) {
+      await new Promise((_, reject) => {
+        const alive = setInterval(() => request.onStep({ step: 1, steps: 2, loss: 3 }), 200);
+        request.signal.addEventListener('abort', () => {
+          clearInterval(alive);
+          reject(toTributaryError(request.signal.reason));
+        });
+      });
+    }
+    return pretend(request);
+  },
   close: () => Promise.resolve(),
 };
 
 async function runHub(): Promise<void> {
-  const hub = await startHub({ folder, crashPoint, heartbeatSeconds: 5, onEvent: print });
+  const hub = await startHub({ folder, crashPoint, onEvent: print });
   process.on('SIGTERM', () => void hub.stop());
   await hub.stopped;
 }

@@ -12,6 +12,7 @@ import type { Channel } from '../../core/federation/channel.ts';
 import { generateIdentity } from '../../core/federation/identity.ts';
 import type { Message } from '../../core/federation/messages.ts';
 import type { BlobReference } from '../../core/federation/shapes.ts';
+import { CHUNK_BYTES } from '../../core/federation/shapes.ts';
 import { serveTransfers, WINDOW } from '../../core/federation/transfer.ts';
 import type { TransferOptions } from '../../core/federation/transfer.ts';
 import { connectToHub } from '../../core/site/connect.ts';
@@ -19,7 +20,6 @@ import { openTestHub } from '../helpers/hub.ts';
 import type { TestHub } from '../helpers/hub.ts';
 import { until } from '../helpers/until.ts';
 
-const MIB = 1024 * 1024;
 const site = generateIdentity();
 let hub: TestHub;
 let folder: string;
@@ -70,7 +70,7 @@ const all: Pick<TransferOptions, 'mayServe' | 'acceptOffer'> = {
 
 /** A blob of some chunks, the last one short. */
 function put(store: BlobStore, chunks: number): Promise<BlobReference> {
-  return store.put(randomBytes((chunks - 1) * MIB + 12_345));
+  return store.put(randomBytes((chunks - 1) * CHUNK_BYTES + 12_345));
 }
 
 const leftovers = (path: string): string[] => readdirSync(path).filter((name) => name.length > 64);
@@ -105,14 +105,15 @@ describe('blob store', () => {
   });
 
   it('does not believe a partial file whose bytes were lost', async () => {
-    const bytes = randomBytes(3 * MIB);
+    const bytes = randomBytes(3 * CHUNK_BYTES);
     const info = await atHub.describe((await atHub.put(bytes)).hash);
     const partial = await atSite.begin(info);
-    for (const index of [0, 1]) await partial.write(index, bytes.subarray(index * MIB, (index + 1) * MIB));
+    for (const index of [0, 1])
+      await partial.write(index, bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES));
     await partial.close();
     const path = `${atSite.path(info.hash)}.part`;
     const torn = readFileSync(path);
-    torn.fill(0, MIB, MIB + 4096);
+    torn.fill(0, CHUNK_BYTES, CHUNK_BYTES + 4096);
     writeFileSync(path, torn);
     const resumed = await atSite.resume(info.hash);
     expect(resumed?.have()).toEqual([[0, 0]]);
@@ -142,7 +143,7 @@ describe('transfer', () => {
 
   it('sends nothing that is there already', async () => {
     const { mine, theirs } = await ends();
-    const bytes = randomBytes(MIB);
+    const bytes = randomBytes(CHUNK_BYTES);
     const blob = await atHub.put(bytes);
     await atSite.put(bytes);
     const arrived: BlobReference[] = [];
@@ -216,16 +217,16 @@ describe('transfer', () => {
   );
 
   it('starts over when the parts are divided differently than before', async () => {
-    const bytes = randomBytes(4 * MIB);
+    const bytes = randomBytes(4 * CHUNK_BYTES);
     const blob = await atHub.put(bytes);
     const small = Array.from({ length: 8 }, (_, index) =>
       createHash('sha256')
-        .update(bytes.subarray((index * MIB) / 2, ((index + 1) * MIB) / 2))
+        .update(bytes.subarray((index * CHUNK_BYTES) / 2, ((index + 1) * CHUNK_BYTES) / 2))
         .digest(),
     );
-    const partial = await atSite.begin({ ...blob, chunkSize: MIB / 2, chunkHashes: small });
+    const partial = await atSite.begin({ ...blob, chunkSize: CHUNK_BYTES / 2, chunkHashes: small });
     for (const index of [0, 1, 2])
-      await partial.write(index, bytes.subarray((index * MIB) / 2, ((index + 1) * MIB) / 2));
+      await partial.write(index, bytes.subarray((index * CHUNK_BYTES) / 2, ((index + 1) * CHUNK_BYTES) / 2));
     await partial.close();
     const { mine, theirs } = await ends();
     serveTransfers({ channel: theirs, store: atHub, ...all });
@@ -275,7 +276,7 @@ describe('transfer', () => {
           type: 'blob-chunk',
           hash: lie.hash,
           index,
-          bytes: bytes.subarray(index * MIB, (index + 1) * MIB),
+          bytes: bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES),
         });
       }
     });
@@ -302,7 +303,8 @@ describe('transfer', () => {
       store: atHub,
       mayServe: () => false,
       acceptOffer: ({ size }) => {
-        if (size > MIB) throw new TributaryError('transfer.too-large', `${size} bytes are more than ${MIB}.`);
+        if (size > CHUNK_BYTES)
+          throw new TributaryError('transfer.too-large', `${size} bytes are more than ${CHUNK_BYTES}.`);
       },
     });
     const transfers = serveTransfers({ channel: mine, store: atSite, mayServe: () => true });
