@@ -53,10 +53,8 @@ export async function openGraph(
     logSeverityLevel: 3,
     extra: {
       session: {
-        // Several sites may share one machine: a thread that waits must not burn a core. Fused operators are those that
-        // a person waits for, hundreds a token: there threads spin from one to the next and stop at the end of a run.
-        intra_op: { allow_spinning: fused ? '1' : '0' },
-        force_spinning_stop: '1',
+        // Several sites may share one machine: a thread that waits must not burn a core.
+        intra_op: { allow_spinning: '0' },
         // Weights that are read from a file stay there: eight-bit products are as fast without a copy of them.
         ...(prepacked ? {} : { disable_prepacking: '1' }),
       },
