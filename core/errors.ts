@@ -110,6 +110,9 @@ const rows = {
   'folder.locked': { hint: 'Stop the process that uses it, or choose another folder.' },
   'folder.not-running': { hint: 'Start it with the start command, then ask again.', retryable: true },
   'database.future': { hint: 'Update Tributary: a newer version has written this database.' },
+  'backup.exists': { hint: 'Name a folder that does not exist yet.', exit: 2 },
+  'backup.not-there': { hint: 'Name a folder that `tributary hub backup` has written.' },
+  'backup.damaged': { hint: 'Use another backup; nothing was restored from this one.' },
   'database.damaged': { hint: 'Restore the folder from a copy.' },
 
   'data.broken-line': {

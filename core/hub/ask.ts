@@ -10,6 +10,9 @@ import { answerOffice } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
 import { createUptimeClock } from './uptime.ts';
 
+/** Seconds an answer may take: a backup of large adapters is the longest. */
+const TIMEOUT_SECONDS = 600;
+
 /** Nobody is there; what is sent is owed and told when the site comes to the running hub. */
 const nobody: Outbox = {
   send: () => undefined,
@@ -36,7 +39,7 @@ export async function askHub<C extends OfficeCommand>(
 async function askRunning(folder: string, command: OfficeCommand, request: unknown): Promise<unknown> {
   const fields = fromHere(request);
   try {
-    return await askControl(folder, { ...fields, command });
+    return await askControl(folder, { ...fields, command }, TIMEOUT_SECONDS);
   } catch (error) {
     if (!(error instanceof TributaryError) || error.code !== 'folder.not-running') throw error;
     if (command === 'stop') return { stopped: false };

@@ -38,6 +38,8 @@ export type HubEvent =
       readonly bytesUp: number;
       readonly bytesDown: number;
       readonly seconds: number;
+      /** Of these, by the round's phase. */
+      readonly phases: Readonly<Record<string, number>>;
       readonly cohort: readonly string[];
     }
   | { readonly type: 'ended'; readonly run: string; readonly state: string; readonly reason: string };

@@ -3,6 +3,7 @@
  * what is on disk; starting goes on where the last transaction left it.
  */
 
+import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
@@ -14,16 +15,21 @@ import type { HubEvent } from './context.ts';
 import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
 import { listen } from './listener.ts';
 import type { Listener, Peer } from './listener.ts';
+import { createMetrics } from './metrics.ts';
 import { answerOffice, OFFICE } from './office.ts';
 import type { Ask, OfficeCommand, Officeholder, OfficeResult } from './office.ts';
 import { owedTo, takeCountersignature } from './owed.ts';
+import { createPages } from './pages.ts';
 import { advance } from './progress.ts';
 import { takeApproval, takeDecline } from './proposals.ts';
 import { publishedBlobs, removeUnused } from './retention.ts';
+import { METRICS_TOKEN_FILE, openSecretFile, WEBHOOK_SECRET_FILE } from './secret-file.ts';
 import { createSessions } from './sessions.ts';
 import type { CrashPoint } from './store.ts';
 import { acceptOffer, takeUpdate } from './updates.ts';
 import { createUptimeClock } from './uptime.ts';
+import { startWebhook } from './webhook.ts';
+import type { Webhook } from './webhook.ts';
 
 export interface HubOptions {
   readonly folder: string;
@@ -35,6 +41,8 @@ export interface HubOptions {
   readonly log?: Logger;
   readonly onEvent?: (event: HubEvent) => void;
   readonly heartbeatSeconds?: number;
+  /** Address that is told of every event. */
+  readonly webhook?: string;
   /** Unix seconds; for tests. */
   readonly now?: () => number;
   /** For crash tests: what it throws ends the hub on the spot. */
@@ -72,7 +80,12 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
   const { folder, host = '127.0.0.1', tls, heartbeatSeconds = 4 } = options;
   const log = options.log ?? pino({ level: 'silent' });
   const now = options.now ?? (() => Math.floor(Date.now() / 1000));
-  const emit = options.onEvent ?? (() => undefined);
+  let webhook: Webhook | undefined;
+  const emit = (event: HubEvent): void => {
+    metrics.see(event);
+    webhook?.tell(event);
+    options.onEvent?.(event);
+  };
   const sessions = createSessions(now);
   let listener: Listener | undefined;
   let ending: Promise<void> | undefined;
@@ -89,6 +102,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     }
   };
   const hub = await openHubFolder({ folder, outbox: sessions, log, emit, now, crashPoint });
+  const metrics = createMetrics(
+    () => (hub.store.database.open ? hub : null),
+    () => listener?.unauthenticated() ?? 0,
+  );
   const clock = createUptimeClock(hub, () => performance.now() / 1000);
   const advanceNow = (): Promise<void> => hub.inTurn(() => advance(hub, clock));
   /** Updates whose blob is still on its way, by site. */
@@ -176,6 +193,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     clearInterval(timer);
     await control?.close();
     await listener?.close();
+    await webhook?.stop();
     if (hub.store.database.open) {
       await hub.inTurn(() => clock.save()).catch(report);
       hub.store.close();
@@ -205,12 +223,18 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
 
   try {
     await removeUnused(hub);
+    const federation = hub.store.setting('federation') ?? '';
+    if (options.webhook !== undefined) {
+      const secret = await openSecretFile(join(folder, WEBHOOK_SECRET_FILE));
+      webhook = startWebhook({ url: options.webhook, secret, federation, log, now });
+    }
+    const token = await openSecretFile(join(folder, METRICS_TOKEN_FILE));
     listener = await listen({
       host,
       port: options.port || Number(hub.store.setting('port') ?? '0'),
       tls,
       keys: hub.identity.x25519,
-      federation: hub.store.setting('federation') ?? '',
+      federation,
       heartbeatSeconds,
       roster: () => hub.members.roster(),
       lookUpInvitation: (id) => hub.members.lookUpInvitation(id),
@@ -227,7 +251,11 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       },
       onControl,
       onBulk,
-      onRefused: ({ code, message }, address) => log.warn({ code, address }, message),
+      onRequest: createPages(metrics, token),
+      onRefused: ({ code, message }, address) => {
+        metrics.seeRefused(code);
+        log.warn({ code, address }, message);
+      },
     });
     hub.store.setSetting('port', String(listener.port));
     hub.store.setSetting('url', listener.url);
@@ -235,6 +263,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
   } catch (error) {
     clearInterval(timer);
     await listener?.close();
+    await webhook?.stop();
     hub.store.close();
     throw addressInUse(error);
   }

@@ -4,6 +4,7 @@
  */
 
 import { createServer as createHttpServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -38,6 +39,8 @@ export interface ListenerOptions extends Gate {
   readonly roster: () => SignedRoster;
   readonly onControl: (peer: Peer) => void;
   readonly onBulk: (peer: Peer) => void;
+  /** Answers what is no WebSocket. */
+  readonly onRequest?: (request: IncomingMessage, response: ServerResponse) => void;
   /** Told about every refused connection, for the log. */
   readonly onRefused?: (reason: TributaryError, address: string) => void;
   readonly limits?: Partial<Limits>;
@@ -84,7 +87,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     clientTracking: false,
   });
 
-  http.on('request', (_request, response) => {
+  http.on('request', (request, response) => {
+    if (options.onRequest !== undefined) return options.onRequest(request, response);
     response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' });
     response.end('This is a Tributary hub. Sites connect to it with WebSocket.\n');
   });

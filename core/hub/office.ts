@@ -11,6 +11,7 @@ import { exportLedger } from '../federation/ledger.ts';
 import { siteNameShape } from '../federation/shapes.ts';
 import { hubUrlShape } from '../federation/invitation.ts';
 import { configurationSchema } from '../model/catalogue.ts';
+import { backupHub } from './backup.ts';
 import type { HubContext } from './context.ts';
 import { exportAdapter } from './export.ts';
 import type { UptimeClock } from './uptime.ts';
@@ -139,6 +140,7 @@ export const OFFICE = {
     return { adapter: folder };
   }),
 
+  backup: row(z.object({ out: z.string() }), ({ hub }, { out }) => backupHub(hub, resolve(out))),
   ledger: row(z.object({ out: z.string() }), async ({ hub }, { out }) => {
     const file = resolve(out);
     return { file, entries: await exportLedger(hub.store.database, file) };

@@ -58,14 +58,22 @@ async function advanceRun(hub: HubContext, clock: UptimeClock, id: string): Prom
     const decision = decide(hub, run, round, clock.seconds(round));
     if (decision.next === 'wait') return;
     if (decision.next === 'fail') return endRun(hub, run, 'failed', decision.reason);
-    if (round.phase === 'collecting') beginClosing(hub, round, decision.cohort);
+    if (round.phase === 'collecting') beginClosing(hub, clock, round, decision.cohort);
     else await closeRound(hub, clock, run, round);
     hub.trouble.delete(id);
   }
 }
 
-function beginClosing(hub: HubContext, round: RoundRecord, cohort: readonly string[]): void {
-  hub.store.transition('begin-closing', () => hub.runs.setPhase(round, 'closing', cohort));
+function beginClosing(
+  hub: HubContext,
+  clock: UptimeClock,
+  round: RoundRecord,
+  cohort: readonly string[],
+): void {
+  hub.store.transition('begin-closing', () => {
+    hub.runs.putPhaseSeconds(round, 'collecting', clock.seconds(round));
+    hub.runs.setPhase(round, 'closing', cohort);
+  });
 }
 
 async function closeRound(
@@ -139,6 +147,9 @@ function finishRound(
       loss,
     });
     if (start.control !== null) runs.putControl(run.id, round.number + 1, start.control);
+    const { collecting = 0 } = runs.phaseSeconds(run.id, round.number);
+    const seconds = runs.round(run.id, round.number)?.seconds ?? 0;
+    runs.putPhaseSeconds(round, 'closing', Math.max(0, seconds - collecting));
     runs.setClosed(round, { aggregate: start.base, loss, ledgerIndex: entry.index });
     for (const site of sites) runs.addTraffic(round, outbox.takeTraffic(site));
     if (isLast) {
@@ -184,6 +195,7 @@ function announceRound(hub: HubContext, run: RunRecord, round: RoundRecord, loss
     bytesUp: traffic.reduce((sum, { up }) => sum + up, 0),
     bytesDown: traffic.reduce((sum, { down }) => sum + down, 0),
     seconds: hub.runs.round(run.id, round.number)?.seconds ?? 0,
+    phases: hub.runs.phaseSeconds(run.id, round.number),
     cohort: round.cohort ?? [],
   });
 }

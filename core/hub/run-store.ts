@@ -80,7 +80,7 @@ const ROUNDS = `SELECT round.*, control.hash AS control_hash, control.size AS co
   FROM round LEFT JOIN broadcast AS control
     ON control.run = round.run AND control.round = round.number AND control.part = 'control'`;
 
-/** Statements over the tables `run`, `answer`, `round`, `broadcast`, `contribution`, `traffic`, `countersignature`, `offer`. */
+/** Statements over the tables `run`, `answer`, `round`, `broadcast`, `contribution`, `phase`, `traffic`, `countersignature`, `offer`. */
 export function openRunStore({ database }: Pick<Store, 'database'>) {
   const insertRun = database.prepare(
     `INSERT INTO run (id, number, plan, plan_hash, configuration, state)
@@ -118,6 +118,13 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
      ON CONFLICT (run, round, part) DO UPDATE SET hash = excluded.hash, size = excluded.size`,
   );
   const setSeconds = database.prepare('UPDATE round SET seconds = ? WHERE run = ? AND number = ?');
+  const putPhaseSeconds = database.prepare(
+    `INSERT INTO phase (run, round, phase, seconds) VALUES (?, ?, ?, ?)
+     ON CONFLICT (run, round, phase) DO UPDATE SET seconds = excluded.seconds`,
+  );
+  const phaseSeconds = database.prepare<[string, number], { phase: string; seconds: number }>(
+    'SELECT phase, seconds FROM phase WHERE run = ? AND round = ? ORDER BY rowid',
+  );
   const setPhase = database.prepare('UPDATE round SET phase = ?, cohort = ? WHERE run = ? AND number = ?');
   const setClosed = database.prepare(
     `UPDATE round SET phase = 'closed', loss = @loss, aggregate_hash = @hash, aggregate_size = @size,
@@ -201,6 +208,14 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     setPhase({ run, number }: RoundRecord, phase: RoundPhase, cohort: readonly string[] | null) {
       setPhase.run(phase, cohort === null ? null : JSON.stringify(cohort), run, number);
     },
+    putPhaseSeconds({ run, number }: RoundRecord, phase: RoundPhase, seconds: number) {
+      putPhaseSeconds.run(run, number, phase, seconds);
+    },
+
+    /** Seconds of the phases that are over, by phase. */
+    phaseSeconds: (run: string, number: number): Record<string, number> =>
+      Object.fromEntries(phaseSeconds.all(run, number).map(({ phase, seconds }) => [phase, seconds])),
+
     setClosed(
       { run, number }: RoundRecord,
       result: { aggregate: BlobReference; loss: number; ledgerIndex: number },

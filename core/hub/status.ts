@@ -45,6 +45,8 @@ export interface RunStatus {
     readonly bytesUp: number;
     readonly bytesDown: number;
     readonly seconds: number;
+    /** Of these, by the round's phase. */
+    readonly phases: Readonly<Record<string, number>>;
     readonly cohort: readonly string[];
     readonly sites: readonly {
       readonly name: string;
@@ -105,6 +107,7 @@ function historyOf(hub: HubContext, round: RoundRecord): RunStatus['history'][nu
     bytesUp: traffic.reduce((sum, { up }) => sum + up, 0),
     bytesDown: traffic.reduce((sum, { down }) => sum + down, 0),
     seconds: round.seconds,
+    phases: hub.runs.phaseSeconds(round.run, round.number),
     cohort: round.cohort ?? [],
     sites: traffic.map(({ site, up, down }) => ({ name: site, bytesUp: up, bytesDown: down })),
   };

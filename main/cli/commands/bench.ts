@@ -9,6 +9,7 @@ import type { TokenExample } from '../../../core/training/tokens.ts';
 import { runs } from '../command.ts';
 import { trainAndReport, trainingOptions, withTrainingOptions } from '../training-run.ts';
 import { register as registerGenerate } from './bench-generate.ts';
+import { register as registerHub } from './bench-hub.ts';
 
 export function register(program: Command): void {
   const bench = program.command('bench').description('measure this machine');
@@ -18,6 +19,7 @@ export function register(program: Command): void {
     .option('--data <file>', 'JSON Lines, to measure on real rows')
     .action(benchTrain);
   registerGenerate(bench);
+  registerHub(bench);
 }
 
 /** Tokens that no model treats specially lie above the first few. */

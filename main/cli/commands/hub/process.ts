@@ -1,12 +1,15 @@
 /** @file `tributary hub init`, `start` and `stop`: the hub as a process. */
 
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { z } from 'zod';
+import { TributaryError } from '../../../../core/errors.ts';
 import { hubUrlShape } from '../../../../core/federation/invitation.ts';
 import { askHub } from '../../../../core/hub/ask.ts';
 import { initHub, requireHub } from '../../../../core/hub/folder.ts';
 import { startHub } from '../../../../core/hub/hub.ts';
+import type { HubOptions } from '../../../../core/hub/hub.ts';
 import { runs } from '../../command.ts';
 import { collect, logLevel, port } from '../../options.ts';
 import { describeEvent } from './events.ts';
@@ -21,6 +24,12 @@ export function register(command: AddCommand): void {
   command('start', 'run the hub until SIGTERM')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port; 0 takes a free one and keeps it', '0')
+    .option(
+      '--webhook <url>',
+      'address that is told of every event, signed with the secret in webhook.secret',
+    )
+    .option('--tls-certificate <file>', 'PEM file, to speak TLS without a proxy')
+    .option('--tls-key <file>', 'PEM file of its key')
     .option('--log-level <level>', 'what hub.log records', 'info')
     .action(start);
   command('stop', 'stop the running hub').action(stop);
@@ -38,9 +47,17 @@ const init = runs(
   },
 );
 
-const startOptions = folder.extend({ host: z.string(), port, logLevel });
+const startOptions = folder.extend({
+  host: z.string(),
+  port,
+  webhook: z.url({ protocol: /^https?$/ }).optional(),
+  tlsCertificate: z.string().optional(),
+  tlsKey: z.string().optional(),
+  logLevel,
+});
 
-const start = runs(startOptions, async ({ dir, host, port, logLevel: level }, { output, interruption }) => {
+const start = runs(startOptions, async (input, { output, interruption }) => {
+  const { dir, host, port, webhook, logLevel: level } = input;
   const interrupted = interruption();
   requireHub(dir);
   const log = pino({ level }, pino.destination({ dest: join(dir, 'hub.log'), sync: true, mode: 0o600 }));
@@ -48,6 +65,8 @@ const start = runs(startOptions, async ({ dir, host, port, logLevel: level }, { 
     folder: dir,
     host,
     port,
+    webhook,
+    tls: await readTls(input),
     log,
     onEvent: (event) => {
       const { type, ...fields } = event;
@@ -62,6 +81,17 @@ const start = runs(startOptions, async ({ dir, host, port, logLevel: level }, { 
   output.line('The hub has stopped.');
   output.result({ stopped: true });
 });
+
+async function readTls({
+  tlsCertificate,
+  tlsKey,
+}: z.output<typeof startOptions>): Promise<HubOptions['tls']> {
+  if (tlsCertificate === undefined && tlsKey === undefined) return undefined;
+  if (tlsCertificate === undefined || tlsKey === undefined) {
+    throw new TributaryError('usage.invalid', '--tls-certificate and --tls-key belong together.');
+  }
+  return { certificate: await readFile(tlsCertificate, 'utf8'), key: await readFile(tlsKey, 'utf8') };
+}
 
 const stop = runs(folder, async ({ dir }, { output }) => {
   const answer = await askHub(dir, 'stop', {});

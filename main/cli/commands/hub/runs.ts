@@ -1,12 +1,18 @@
 /** @file `tributary hub propose`, `runs`, `status` and `cancel`: what the federation trains. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { askHub } from '../../../../core/hub/ask.ts';
+import type { OfficeResult } from '../../../../core/hub/office.ts';
 import { runs } from '../../command.ts';
 import { formatTable } from '../../format.ts';
+import type { Output } from '../../output.ts';
 import { readPlanFile } from '../../plan-file.ts';
 import { folder } from './folder.ts';
 import type { AddCommand } from './folder.ts';
+
+/** How often a watched hub is asked. */
+const WATCH_MILLISECONDS = 1000;
 
 export function register(command: AddCommand): void {
   command('propose', 'propose a run to all sites')
@@ -14,7 +20,9 @@ export function register(command: AddCommand): void {
     .option('--start <folder>', 'PEFT folder that the run goes on from; the reference of a run with dpo')
     .action(propose);
   command('runs', 'all runs in short').action(listRuns);
-  command('status', 'where every run stands, and why it is not further').action(status);
+  command('status', 'where every run stands, and why it is not further')
+    .option('--watch', 'say so again whenever it changes, until Ctrl-C')
+    .action(status);
   command('cancel', 'end a run').argument('<run>', 'id of the run').option('--reason <text>').action(cancel);
 }
 
@@ -38,8 +46,28 @@ const listRuns = runs(folder, async ({ dir }, { output }) => {
   output.result(answer);
 });
 
-const status = runs(folder, async ({ dir }, { output }) => {
-  const answer = await askHub(dir, 'status', {});
+type Status = OfficeResult<'status'>;
+
+const statusOptions = folder.extend({ watch: z.boolean().default(false) });
+const status = runs(statusOptions, async ({ dir, watch }, { output, interruption }) => {
+  let answer = await askHub(dir, 'status', {});
+  if (watch) {
+    const signal = interruption();
+    for (let told = ''; !signal.aborted; answer = await askHub(dir, 'status', {})) {
+      // Seconds go by without anything having changed.
+      const text = JSON.stringify(answer).replaceAll(/"secondsLeft":[^,]*|\d+ s\b/g, '');
+      if (text !== told) {
+        printStatus(output, answer);
+        output.event('status', answer);
+      }
+      told = text;
+      await sleep(WATCH_MILLISECONDS, undefined, { signal }).catch(() => undefined);
+    }
+  } else printStatus(output, answer);
+  output.result(answer);
+});
+
+function printStatus(output: Output, answer: Status): void {
   output.line(`${answer.federation}: the hub ${answer.running ? 'is running' : 'is not running'}.`);
   for (const { id, state, round, rounds, phase, reason, sites: members } of answer.runs) {
     const where = round === null ? '' : `, round ${round + 1} of ${rounds}`;
@@ -47,8 +75,7 @@ const status = runs(folder, async ({ dir }, { output }) => {
     for (const site of members)
       output.line(`  ${site.name}: ${site.state}${site.reason && `, ${site.reason}`}`);
   }
-  output.result(answer);
-});
+}
 
 const cancelOptions = folder.extend({ run: z.string(), reason: z.string().optional() });
 const cancel = runs(cancelOptions, async ({ dir, run, reason }, { output }) => {
