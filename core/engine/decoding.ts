@@ -14,32 +14,53 @@ const CAPACITY_STEP = 256;
 /** A prompt is read in parts of at most this many tokens, whose attention scores lie in memory together. */
 const PART = 512;
 
+/** A prompt whose keys and values are there for others that begin alike; with one adapter and precision alone. */
+export interface KeptPrompt {
+  ids: readonly number[];
+  readonly cache: KeyValueCache;
+}
+
+/** Nothing kept as yet. */
+export function keptPrompt({ configuration }: Sessions): KeptPrompt {
+  return { ids: [], cache: new KeyValueCache(configuration) };
+}
+
 /** Yields the tokens that `choose` picks, until it is asked no more or the model's context is full. */
 export async function* decode(
   sessions: Sessions,
-  { prompt, adapter, choose, exact = false }: Continuation,
+  { prompt, adapter, choose, exact = false, kept = keptPrompt(sessions) }: Continuation,
 ): AsyncGenerator<number, void, void> {
   const { configuration } = sessions;
   const program = await decodingProgram(sessions, adapter?.configuration ?? null, exact);
   const branches = adapter ? branchFeeds(configuration, adapter) : {};
-  const cache = new KeyValueCache(configuration);
+  const { cache } = kept;
+  cache.tokens = commonBeginning(kept.ids, prompt);
+  kept.ids = prompt.slice(0, cache.tokens);
   const scores = new Float32Array(configuration.vocabularySize);
   const logits = new Tensor('float32', scores, [1, scores.length]);
-  let fixed: Record<string, Tensor> = {};
-  let next: readonly number[] = prompt;
+  let fixed: Record<string, Tensor> | null = null;
+  let next: readonly number[] = prompt.slice(cache.tokens);
   while (cache.tokens + next.length <= configuration.maximumPositions) {
     for (let start = 0; start < next.length; start += PART) {
       const ids = next.slice(start, start + PART);
-      if (cache.reserve(ids.length)) {
+      if (cache.reserve(ids.length) || !fixed) {
         fixed = { ...sessions.feeds(program, cache.capacity, null), ...branches, ...cache.feeds };
       }
       await program.session.run({ ...fixed, ...tokenFeeds(ids, cache.tokens) }, { ...cache.outputs, logits });
       cache.tokens += ids.length;
     }
+    if (kept.ids.length < prompt.length) kept.ids = prompt;
     const token = choose(scores);
     next = [token];
     yield token;
   }
+}
+
+/** How many tokens need not be read again; the last one of a prompt is, for its scores. */
+function commonBeginning(known: readonly number[], prompt: readonly number[]): number {
+  const most = Math.min(known.length, prompt.length - 1);
+  for (let at = 0; at < most; at++) if (known[at] !== prompt[at]) return at;
+  return Math.max(0, most);
 }
 
 /** Inputs of the decoding graph for the tokens that follow `past` others. */

@@ -1,9 +1,10 @@
-/** @file What a trainer asks of a model: loss, gradients and the next token's scores. */
+/** @file What a trainer asks of a model: losses, gradients and the next token's scores. */
 
 import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import type { Precision } from './base-weights.ts';
 import type { EngineBatch } from './batch.ts';
+import { keptPrompt, type KeptPrompt } from './decoding.ts';
 import type { Device } from './devices.ts';
 import { lossFeeds } from './feeds.ts';
 import { continuation, logitsAt, type Continuation } from './generation.ts';
@@ -18,6 +19,7 @@ import {
   type PerExampleOptions,
 } from './per-example.ts';
 import { preferenceGradients, type PairedBatch } from './preference.ts';
+import { beginning, tokenLosses, type Beginning } from './scoring.ts';
 import { float32, Sessions, type EngineAdapter, type EngineOptions } from './sessions.ts';
 
 export type { Device } from './devices.ts';
@@ -120,6 +122,20 @@ export class Engine {
     return preferenceGradients(this.#sessions, pairs, adapter);
   }
 
+  /** What many texts begin with, computed once for {@link tokenLosses}. */
+  beginning(ids: Int32Array, adapter: EngineAdapter | null): Promise<Beginning> {
+    return beginning(this.#sessions, { ids, adapter });
+  }
+
+  /** Negative log-likelihood of each target of a batch of one row, after a beginning that its texts share. */
+  tokenLosses(
+    batch: EngineBatch,
+    adapter: EngineAdapter | null,
+    after: Beginning | null,
+  ): Promise<Float32Array> {
+    return tokenLosses(this.#sessions, { batch, adapter, after });
+  }
+
   /** Scores of what follows some places of a batch: see {@link logitsAt}. */
   logits(batch: EngineBatch, rows: readonly number[], adapter: EngineAdapter | null): Promise<Float32Array> {
     return logitsAt(this.#sessions, { batch, rows, adapter });
@@ -128,6 +144,11 @@ export class Engine {
   /** The tokens that continue a prompt, until the model's context is full: see {@link Continuation}. */
   generate(question: Continuation): AsyncGenerator<number, void, void> {
     return continuation(this.#sessions, question);
+  }
+
+  /** For continuations of prompts that begin alike, one after the other and with the same adapter. */
+  keptPrompt(): KeptPrompt {
+    return keptPrompt(this.#sessions);
   }
 
   /** Closes all sessions; what comes next is computed on `device`, in new ones. */

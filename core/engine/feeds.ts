@@ -8,16 +8,24 @@ import type { EngineBatch } from './batch.ts';
 const MASKED = -1e30;
 
 /**
- * What each place may attend to, [batch, 1, 1, length, length].
+ * What each place may attend to, [batch, 1, 1, length, past + length].
  * @param window a token attends to this many tokens of its text, itself included
+ * @param past so many tokens lie in a cache with which every text begins
  */
-function attentionMask({ batch, length, positions, segments }: EngineBatch, window = Infinity): Tensor {
-  const data = new Float32Array(batch * length * length).fill(MASKED);
+function attentionMask(
+  { batch, length, positions, segments }: EngineBatch,
+  window = Infinity,
+  past = 0,
+): Tensor {
+  const total = past + length;
+  const data = new Float32Array(batch * length * total).fill(MASKED);
   for (const { row, start, length: tokens, parent } of segments) {
     const first = row * length;
     for (let query = start; query < start + tokens; query++) {
-      const line = (first + query) * length;
       const oldest = positions[first + query] - window + 1;
+      const cached = (first + query) * total;
+      if (oldest < past) data.fill(0, cached + Math.max(0, oldest), cached + past);
+      const line = cached + past;
       data.fill(0, line + Math.max(start, start + oldest - positions[first + start]), line + query + 1);
       for (let above = parent; above !== null; above = segments[above].parent) {
         const seen = segments[above];
@@ -29,7 +37,7 @@ function attentionMask({ batch, length, positions, segments }: EngineBatch, wind
       }
     }
   }
-  return new Tensor('float32', data, [batch, 1, 1, length, length]);
+  return new Tensor('float32', data, [batch, 1, 1, length, total]);
 }
 
 /** int64 tensor of numbers from 0 to 2³¹ − 1, without a BigInt for each. */
@@ -41,13 +49,13 @@ function integers(values: ArrayLike<number>, shape: readonly number[]): Tensor {
   return new Tensor('int64', data, [...shape]);
 }
 
-/** A whole batch as both graphs take it. */
-function batchFeeds(batch: EngineBatch, window?: number): Record<string, Tensor> {
+/** A whole batch as all graphs take it. */
+function batchFeeds(batch: EngineBatch, window?: number, past?: number): Record<string, Tensor> {
   const shape = [batch.batch, batch.length];
   return {
     ids: new Tensor('int32', batch.ids, shape),
     positions: integers(batch.positions, shape),
-    mask: attentionMask(batch, window),
+    mask: attentionMask(batch, window, past),
   };
 }
 
@@ -69,6 +77,19 @@ export function lossFeeds(
     rows: new Tensor('int32', places, [count]),
     labels: new Tensor('int32', labels, [count, 1]),
     weights: new Tensor('float32', shares, [count, 1]),
+  };
+}
+
+/**
+ * Inputs of the scoring graph for a batch whose texts all begin with the `past` tokens of a cache.
+ * @param window the model's sliding window, if it has one
+ */
+export function scoringFeeds(batch: EngineBatch, past: number, window?: number): Record<string, Tensor> {
+  const { places, labels } = batch.targets;
+  return {
+    ...batchFeeds(batch, window, past),
+    rows: new Tensor('int32', places, [places.length]),
+    labels: new Tensor('int32', labels, [places.length, 1]),
   };
 }
 

@@ -3,7 +3,7 @@
 import { Tensor } from 'onnxruntime-node';
 
 import type { EngineBatch } from './batch.ts';
-import { decode } from './decoding.ts';
+import { decode, type KeptPrompt } from './decoding.ts';
 import { generationFeeds, logitsFeeds } from './feeds.ts';
 import { generationGraph } from './graphs/generation.ts';
 import { float32, type EngineAdapter, type Sessions } from './sessions.ts';
@@ -17,6 +17,11 @@ export interface Continuation {
    * multiplies them with packed weights, as llama.cpp does; float32 weights are not affected.
    */
   readonly exact?: boolean;
+  /**
+   * What was read before, with the same adapter as it is now: the prompt is read from where it differs. The CPU alone
+   * makes use of it. How a prompt is divided can change the last bits of its scores.
+   */
+  readonly kept?: KeptPrompt;
   /** Picks a token from its scores [vocabularySize], which are valid, and may be written to, during the call. */
   readonly choose: (logits: Float32Array) => number;
 }
@@ -75,8 +80,8 @@ function generationProgram(sessions: Sessions, adapter: EngineAdapter | null) {
   return sessions.program('generation', adapter?.configuration ?? null, generationGraph);
 }
 
-/** The generation graph's inputs of keys and values before any token. */
-function emptyCache({ configuration }: Sessions, batch: number): Record<string, Tensor> {
+/** Keys and values before any token, as the graphs with a cache take them. */
+export function emptyCache({ configuration }: Sessions, batch: number): Record<string, Tensor> {
   const { layers, keyValueHeads, headSize } = configuration;
   const parts = Array.from({ length: layers }, (_, layer) => [`past/${layer}/keys`, `past/${layer}/values`]);
   const empty = () => new Tensor('float32', new Float32Array(0), [batch, keyValueHeads, 0, headSize]);

@@ -73,6 +73,8 @@ const handlers: Handlers = {
   train: (request, observer) => open().train(request, collectingGarbage(observer)),
   evaluate: (request, observer) => open().evaluate(request, observer),
   evaluatePreferences: (request, observer) => open().evaluatePreferences(request, observer),
+  scoreAnswers: (request, observer) => open().scoreAnswers(request, observer),
+  answerPrompts: (request, observer) => open().answerPrompts(request, observer),
   generate: (request, observer) => open().generate(request, observer),
   memory: () => process.resourceUsage().maxRSS * 1024,
 };

@@ -7,12 +7,16 @@ import type { Device } from '../engine/engine.ts';
 import type { Precision } from '../engine/base-weights.ts';
 import type { Notice } from './observer.ts';
 import type {
+  AnswersRequest,
+  AnswersResult,
   EvaluateRequest,
   EvaluateResult,
   GenerateRequest,
   GenerateResult,
   PreferenceRequest,
   PreferenceResult,
+  ScoreRequest,
+  ScoreResult,
   StepReport,
   TrainerOptions,
   TrainRequest,
@@ -62,6 +66,16 @@ export interface Calls {
   evaluatePreferences: {
     question: PreferenceRequest;
     answer: PreferenceResult;
+    report: { done: number; total: number };
+  };
+  scoreAnswers: {
+    question: ScoreRequest;
+    answer: ScoreResult;
+    report: { done: number; total: number };
+  };
+  answerPrompts: {
+    question: AnswersRequest;
+    answer: AnswersResult;
     report: { done: number; total: number };
   };
   generate: { question: GenerateRequest; answer: GenerateResult; report: { delta: string } };

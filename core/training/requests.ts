@@ -147,6 +147,64 @@ export interface PreferenceResult {
   readonly examples: readonly PairResult[];
 }
 
+/** A prompt, as text or as messages up to a turn of the user, and its possible answers, at least one. */
+export interface AnswerQuestion {
+  readonly prompt: string | readonly Message[];
+  /** None is empty. In a template they neither begin nor end with white space. */
+  readonly answers: readonly string[];
+}
+
+export interface ScoreRequest {
+  readonly questions: readonly AnswerQuestion[];
+  /** With a template, prompts are messages; with `none` they are text, which answers continue as they are. */
+  readonly template: TemplateName | 'none';
+  /** Longest prompt with an answer in tokens; default what the model takes. */
+  readonly maxLength?: number;
+}
+
+/** How likely an answer is, with what ends it in the template. */
+export interface AnswerScore {
+  /** Natural logarithm, summed over its tokens. */
+  readonly logProbability: number;
+  readonly tokens: number;
+  /** The summand of its first token. */
+  readonly first: number;
+  readonly firstToken: number;
+}
+
+export interface ScoreResult {
+  /** Ordered by index, the question's place in the request; scores in the order of its answers. */
+  readonly questions: readonly { readonly index: number; readonly answers: readonly AnswerScore[] }[];
+  /** Questions left out because they are longer than is allowed. */
+  readonly tooLong: readonly number[];
+  /** Places that were computed. */
+  readonly places: number;
+}
+
+export interface AnswersRequest {
+  /** Messages in a template, texts with `none`. */
+  readonly prompts: readonly AnswerQuestion['prompt'][];
+  readonly template: TemplateName | 'none';
+  /** Longest answer in tokens. */
+  readonly maxTokens: number;
+  /** Strings that end an answer and are not part of it. */
+  readonly stop?: readonly string[];
+  /** Longest prompt in tokens; default what the model takes. */
+  readonly maxLength?: number;
+}
+
+export interface AnswersResult {
+  /** Ordered by index, the prompt's place in the request. */
+  readonly answers: readonly {
+    readonly index: number;
+    readonly text: string;
+    readonly tokens: number;
+    readonly finish: Finish;
+  }[];
+  /** Prompts left out because they are longer than is allowed. */
+  readonly tooLong: readonly number[];
+}
+
 export interface GenerateRequest extends SamplingOptions {
   readonly messages: readonly Message[];
   readonly template: TemplateName;

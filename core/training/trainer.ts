@@ -14,6 +14,8 @@ import { writeModelFolder } from '../model/model-folder.ts';
 import { openModel, type OpenModel } from '../model/open.ts';
 import { readSafetensors } from '../model/safetensors.ts';
 import type { NamedTensors } from '../model/tensor.ts';
+import { answerPrompts } from './answering.ts';
+import { scoreAnswers } from './answers.ts';
 import { openCheckpoints, type Checkpoints } from './checkpoints.ts';
 import { evaluate } from './evaluation.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -26,12 +28,16 @@ import { choosePrecision } from './precision.ts';
 import { evaluatePreferences } from './preference-evaluation.ts';
 import { createReference, type Reference } from './reference.ts';
 import type {
+  AnswersRequest,
+  AnswersResult,
   EvaluateRequest,
   EvaluateResult,
   GenerateRequest,
   GenerateResult,
   PreferenceRequest,
   PreferenceResult,
+  ScoreRequest,
+  ScoreResult,
   StepReport,
   TrainerOptions,
   TrainRequest,
@@ -243,6 +249,22 @@ export class Trainer {
     } finally {
       await reference.save();
     }
+  }
+
+  /** How likely each of the possible answers to prompts is. @throws TributaryError of `scoreAnswers` */
+  async scoreAnswers(
+    request: ScoreRequest,
+    observer: Observer<{ done: number; total: number }> = {},
+  ): Promise<ScoreResult> {
+    return scoreAnswers(this.#parts(), request, observer);
+  }
+
+  /** The model's likeliest answers to prompts. @throws TributaryError of `answerPrompts` */
+  async answerPrompts(
+    request: AnswersRequest,
+    observer: Observer<{ done: number; total: number }> = {},
+  ): Promise<AnswersResult> {
+    return answerPrompts(this.#parts(), request, observer);
   }
 
   /** The model's answer to a conversation. @throws TributaryError of `generate` */

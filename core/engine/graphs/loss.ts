@@ -3,7 +3,7 @@
 import { crossEntropy, gather, mul, reduceSum, vocabularyLoss } from '../../graph/build.ts';
 import { gradients } from '../../graph/gradient.ts';
 import { Graph, type Value } from '../../graph/graph.ts';
-import { decoder, head } from '../../model/architectures/decoder.ts';
+import { decoder, head, type DecoderParts } from '../../model/architectures/decoder.ts';
 import { headName } from '../../model/configuration.ts';
 import { decoderInputs, decoderParts, type GraphPlan, type ModelGraph } from './parts.ts';
 import { segmentsOf } from './recompute.ts';
@@ -43,18 +43,35 @@ export function supervisedTokens(
 ): { nll: Value; parameters: ReadonlyMap<string, Value>; weights: ModelGraph['weights'] } {
   const { parts, parameters } = decoderParts(graph, plan);
   const { hidden } = decoder(parts, decoderInputs(graph, plan));
+  const nll = negativeLogLikelihoods(parts, hidden, { scoreRows: plan.scoreRows, differentiable });
+  return { nll, parameters, weights: parts.weights.inputs };
+}
+
+/** The part of {@link supervisedTokens} after the decoder, with the inputs `rows` and `labels`. */
+export function negativeLogLikelihoods(
+  parts: DecoderParts,
+  hidden: Value,
+  {
+    scoreRows,
+    differentiable,
+  }: Pick<GraphPlan, 'scoreRows'> & { readonly differentiable: 'nothing' | 'hidden' | 'head' },
+): Value {
+  const { graph, configuration, weights } = parts;
   const rows = graph.input('rows', 'int32', ['rows']);
   const labels = graph.input('labels', 'int32', ['rows', 1]);
   const chosen = gather(hidden, rows);
-  const nll = graph.scope('loss', () => {
-    if (plan.scoreRows === undefined || differentiable === 'head')
+  return graph.scope('loss', () => {
+    if (scoreRows === undefined || differentiable === 'head')
       return crossEntropy(head(parts, chosen), labels);
-    const { vocabularySize, hiddenSize } = plan.configuration;
-    const weight = parts.weights.matrix(headName(plan.configuration), [vocabularySize, hiddenSize]);
-    const options = { rows: plan.scoreRows, differentiable: differentiable === 'hidden' };
-    return vocabularyLoss(chosen, { weight, labels, ...options });
+    const { vocabularySize, hiddenSize } = configuration;
+    const weight = weights.matrix(headName(configuration), [vocabularySize, hiddenSize]);
+    return vocabularyLoss(chosen, {
+      weight,
+      labels,
+      rows: scoreRows,
+      differentiable: differentiable === 'hidden',
+    });
   });
-  return { nll, parameters, weights: parts.weights.inputs };
 }
 
 /** Outputs `gradient/NAME` of each parameter. */

@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import type { Engine } from '../../../core/engine/engine.ts';
+import type { EngineBatch } from '../../../core/engine/batch.ts';
+import type { Engine, EngineAdapter } from '../../../core/engine/engine.ts';
 import { emptyParameters } from '../../../core/engine/parameters.ts';
 import type { Adapter } from '../../../core/model/adapter.ts';
 import { configurationFromHuggingFace } from '../../../core/model/huggingface-configuration.ts';
@@ -13,6 +14,7 @@ import { inverseFrequencies } from '../../../core/model/rope.ts';
 import { readSafetensors } from '../../../core/model/safetensors.ts';
 import type { NamedTensors } from '../../../core/model/tensor.ts';
 import type { WeightStore } from '../../../core/model/weights.ts';
+import { answerTree } from '../../../core/training/answer-tree.ts';
 import { absolute, check, norm, prefixed, relative, relativeToMaximum } from '../check.ts';
 import type { Check } from '../check.ts';
 import { batchShape, engineBatch, goldenAdapter, withEngine } from './engine.ts';
@@ -68,6 +70,7 @@ async function checkBatch(
   const rows = file.logits.map(({ row, position }) => row * batch.length + position);
   const logits = await engine.logits(batch, rows, parameters);
   const predictedFrom = file.token_nll.map((token) => token.row * batch.length + token.target_position - 1);
+  const kept = await lossesAfterBeginnings(engine, { adapter: parameters, batch, file });
   return [
     check('loss', absolute([loss, trained], [file.loss, file.loss], 1e-5)),
     check('loss of the base model', absolute([base.loss], [file.loss_base_model], 1e-5)),
@@ -76,6 +79,14 @@ async function checkBatch(
       'token losses',
       absolute(
         tokenLosses,
+        file.token_nll.map(({ nll }) => nll),
+        1e-4,
+      ),
+    ),
+    check(
+      'token losses after a kept beginning',
+      absolute(
+        kept,
         file.token_nll.map(({ nll }) => nll),
         1e-4,
       ),
@@ -90,6 +101,25 @@ async function checkBatch(
     ),
     ...checkGradients(gradients.tensors, expected),
   ];
+}
+
+/** The same losses, row by row, with all before the first target but one token computed ahead and kept. */
+async function lossesAfterBeginnings(
+  engine: Engine,
+  { adapter, batch, file }: { adapter: EngineAdapter; batch: EngineBatch; file: ForwardBatch },
+): Promise<number[]> {
+  const found: number[] = [];
+  for (const { row, start, length } of batch.segments) {
+    const targets = file.token_nll.filter((token) => token.row === row);
+    if (targets.length === 0) continue;
+    const from = row * batch.length + start;
+    const ids = batch.ids.subarray(from, from + length);
+    const answer = targets[0].target_position - start;
+    const after = await engine.beginning(ids.subarray(0, answer - 1), adapter);
+    const losses = await engine.tokenLosses(answerTree([{ ids, answer }], answer - 1), adapter, after);
+    found.push(...targets.map((token) => losses[token.target_position - start - answer]));
+  }
+  return found;
 }
 
 function checkGradients(
