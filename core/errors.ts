@@ -133,6 +133,10 @@ const rows = {
   'vault.bad-map': { hint: 'Write --map instruction=question,response=answer.', exit: 2 },
   'vault.busy': { hint: 'Wait until the other import has ended and repeat yours.', retryable: true },
 
+  'task.unknown': { hint: 'See the names with `tributary evaluate --list`.', exit: 2 },
+  'task.invalid': { hint: 'Correct the task’s file; resources/tasks has examples.', exit: 2 },
+  'task.same-first-token': { hint: 'Choose by sum or by mean in the task’s file.' },
+
   'template.unknown': { hint: 'Use chat, alpaca or vicuna.', exit: 2 },
   'template.rewrites-turns': { hint: 'Use the template alpaca or vicuna with this model.' },
 

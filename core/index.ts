@@ -55,4 +55,12 @@ export { openBlobStore } from './federation/blobs.ts';
 
 // Evaluation.
 export { evaluateFile } from './evaluation/file.ts';
+export { findTasks, listTasks } from './evaluation/tasks/catalogue.ts';
+export { compareRuns, evaluateTask } from './evaluation/tasks/evaluate.ts';
+export type { TaskReport, TaskRun } from './evaluation/tasks/evaluate.ts';
+export type { Examinee, Outcome } from './evaluation/tasks/outcomes.ts';
+export { readTaskRows } from './evaluation/tasks/rows.ts';
+export { taskSchema } from './evaluation/tasks/schema.ts';
+export type { Suite, Task } from './evaluation/tasks/schema.ts';
+export { Trainer } from './training/trainer.ts';
 export { bootstrapInterval, bootstrapStatistic } from './evaluation/metrics/bootstrap.ts';

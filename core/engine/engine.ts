@@ -128,11 +128,7 @@ export class Engine {
   }
 
   /** Negative log-likelihood of each target of a batch of one row, after a beginning that its texts share. */
-  tokenLosses(
-    batch: EngineBatch,
-    adapter: EngineAdapter | null,
-    after: Beginning | null,
-  ): Promise<Float32Array> {
+  tokenLosses(batch: EngineBatch, adapter: EngineAdapter | null, after: Beginning): Promise<Float32Array> {
     return tokenLosses(this.#sessions, { batch, adapter, after });
   }
 

@@ -43,16 +43,15 @@ export async function beginning(
 }
 
 /**
- * Negative log-likelihood of each target of a batch of one row. The positions count from the start of the texts, also
- * where `after` holds their beginning.
+ * Negative log-likelihood of each target of a batch of one row. The positions count from the start of the texts, whose
+ * beginning is in `after`.
  */
 export async function tokenLosses(
   sessions: Sessions,
-  question: { batch: EngineBatch; adapter: EngineAdapter | null; after: Beginning | null },
+  question: { batch: EngineBatch; adapter: EngineAdapter | null; after: Beginning },
 ): Promise<Float32Array> {
   const program = await scoringProgram(sessions, question.adapter);
-  const after = question.after ?? { tokens: 0, past: emptyCache(sessions, question.batch.batch) };
-  const results = await program.session.run(feedsOf(sessions, program, { ...question, after }), ['nll']);
+  const results = await program.session.run(feedsOf(sessions, program, question), ['nll']);
   return float32(results.nll);
 }
 

@@ -43,15 +43,31 @@ export async function evaluatePreferenceFile(
   const dpo = { ...PREFERENCE_DEFAULTS, ...request.dpo };
   const { examples, skipped } = await readJsonl(file, { objective: 'dpo', skipBad });
   const result = await evaluate({ ...request, examples, dpo });
-  const over = (value: (pair: PairResult) => number) => metric(bootstrapInterval(result.examples.map(value)));
+  const values = result.examples.map((pair) => pairValues(pair, dpo));
+  const over = (name: PairValue) => metric(bootstrapInterval(values.map((pair) => pair[name])));
   return {
     n: result.examples.length,
     skipped: skipped.length + result.skipped,
     metrics: {
-      accuracy: over(({ policy, reference }) => measurePair(policy, reference, dpo.beta).accuracy),
-      margin: over(({ margin }) => margin),
-      loss: over(({ margin }) => pairLoss(margin, dpo)),
-      likelihoodAccuracy: over(({ policy }) => (Math.sign(policy.chosen - policy.rejected) + 1) / 2),
+      accuracy: over('accuracy'),
+      margin: over('margin'),
+      loss: over('loss'),
+      likelihoodAccuracy: over('likelihoodAccuracy'),
     },
+  };
+}
+
+export type PairValue = 'accuracy' | 'margin' | 'loss' | 'likelihoodAccuracy';
+
+/** What a pair adds to each of the means. */
+export function pairValues(
+  { policy, reference, margin }: PairResult,
+  dpo: PreferenceOptions,
+): Record<PairValue, number> {
+  return {
+    accuracy: measurePair(policy, reference, dpo.beta).accuracy,
+    margin,
+    loss: pairLoss(margin, dpo),
+    likelihoodAccuracy: (Math.sign(policy.chosen - policy.rejected) + 1) / 2,
   };
 }

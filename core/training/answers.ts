@@ -56,7 +56,9 @@ export async function scoreAnswers(
         after?.tokens ?? 0,
       );
       places += batch.length;
-      const losses = await engine.tokenLosses(batch, engineAdapter(adapter), after);
+      const losses = after
+        ? await engine.tokenLosses(batch, engineAdapter(adapter), after)
+        : (await engine.loss(batch, engineAdapter(adapter))).tokenLosses;
       let at = 0;
       for (const { index, texts } of members) {
         const answers = texts.map(({ ids, answer }): AnswerScore => {

@@ -1,6 +1,6 @@
 /** @file What commands share that run a trainer: its options, its process, its end. */
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { z } from 'zod';
 import { PRECISIONS } from '../../core/engine/base-weights.ts';
 import { DEVICES } from '../../core/engine/devices.ts';
@@ -32,10 +32,14 @@ export type EngineOptions = z.output<typeof engineOptions>;
 
 export const template = z.enum(TEMPLATE_NAMES);
 
-/** Declares the options of {@link engineOptions}. */
-export function withEngineOptions(command: Command): Command {
+/** Declares the options of {@link engineOptions}; the handler asks for the model where it can do without. */
+export function withEngineOptions(command: Command, { needsModel = true } = {}): Command {
+  const model = new Option(
+    '--model <model>',
+    'id in the catalogue, `tiny`, GGUF file or Hugging Face folder',
+  );
   return command
-    .requiredOption('--model <model>', 'id in the catalogue, `tiny`, GGUF file or Hugging Face folder')
+    .addOption(model.makeOptionMandatory(needsModel))
     .option('--precision <name>', 'auto, f32, int8 or int4: how the frozen weights are computed with', 'auto')
     .option('--device <name>', `where to compute: auto, ${DEVICES.join(', ')}`, 'auto')
     .option('--threads <number>', 'threads of the engine; all cores without it');

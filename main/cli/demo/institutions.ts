@@ -3,7 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { TributaryError } from '../../../core/errors.ts';
+import { resourcesFolder } from '../../../core/resources.ts';
 import { readJsonl, type Example, type PreferenceExample } from '../../../core/training/examples.ts';
 
 export interface Institution {
@@ -35,7 +35,7 @@ const FILES = {
 /** Reads the institutions of `resources/samples` with the rows that an objective trains on. */
 export async function readInstitutions(sample: Sample, objective: Objective): Promise<Institutions> {
   const files = FILES[objective];
-  const root = join(resources(), 'samples');
+  const root = join(resourcesFolder(), 'samples');
   const folder = join(root, sample);
   const names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
     entry.isDirectory() ? [entry.name] : [],
@@ -53,13 +53,4 @@ export async function readInstitutions(sample: Sample, objective: Objective): Pr
     .filter((path) => existsSync(path));
   const heldOut = (await Promise.all(heldOutFiles.map(read))).flat();
   return { plan: join(root, 'plans', `${sample}${files.plan}.json`), sites, heldOut };
-}
-
-/** The project's `resources`, seen from the built program or from the sources. */
-function resources(): string {
-  const found = ['..', '../..', '../../..']
-    .map((up) => join(import.meta.dirname, up, 'resources'))
-    .find((path) => existsSync(path));
-  if (found === undefined) throw new TributaryError('file.not-found', 'The folder resources is missing.');
-  return found;
 }
