@@ -21,14 +21,15 @@ export interface ServerState {
 
 /** What one site contributes: values for each part of the strategy, and its number of training examples. */
 export interface Contribution {
-  readonly parts: Readonly<Record<string, Values>>;
+  /** Asked for each tensor once, so that an update need not be in memory as a whole. */
+  readonly parts: Readonly<Record<string, Pick<Values, 'get'>>>;
   readonly examples: number;
 }
 
 export interface Accumulator {
   /** Adds a site's update. Sums depend on the order in float64's last bits: call it in the order of site names. */
   add(contribution: Contribution): void;
-  /** Applies the strategy to `state`, in place. `members`: sites of the run, whether in this cohort or not. */
+  /** Applies the strategy to the tensors of `state` that were summed, in place. `members`: sites of the run, whether in this cohort or not. */
   finish(state: ServerState, round: { first: boolean; members: number }): void;
 }
 
@@ -41,7 +42,7 @@ export function initialState(strategy: Strategy, weights: StateTensors): ServerS
 
 /**
  * Starts the sums of one round. Needs one float64 copy of the adapter per part, however many updates are added.
- * `base` holds the weights that the round was started from, as the sites received them.
+ * `base` holds the weights that the round was started from, as the sites received them, of the tensors to be summed.
  */
 export function createAccumulator(strategy: Strategy, base: Values): Accumulator {
   const sums = Object.entries(strategy.parts).map(([name, part]) => ({
@@ -64,6 +65,7 @@ export function createAccumulator(strategy: Strategy, base: Values): Accumulator
     },
     finish(state, { first, members }) {
       for (const [name, { data }] of state.weights) {
+        if (!base.has(name)) continue;
         const parts: Record<string, PartSum> = {};
         for (const row of sums) {
           parts[row.name] = { sum: found(row.tensors.get(name), name), totalWeight: row.total };

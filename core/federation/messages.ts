@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
+import { publishedShape } from './broadcast.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { signedRosterShape } from './roster.ts';
 import {
@@ -121,9 +122,9 @@ const table = {
       round: roundShape,
       rounds: z.int().min(1).max(1_000_000),
       learningRate: z.number().positive(),
-      base: blobReferenceShape,
+      base: publishedShape,
       // SCAFFOLD's control variate of the hub; absent while it is all zeros, as before the first round.
-      control: blobReferenceShape.optional(),
+      control: publishedShape.optional(),
       secondsLeft: z.number().min(0),
     }),
   },
@@ -207,7 +208,7 @@ const table = {
       run: runShape,
       state: z.enum(['completed', 'failed', 'cancelled']),
       reason: sentenceShape,
-      adapter: blobReferenceShape.nullable(),
+      adapter: publishedShape.nullable(),
     }),
   },
 

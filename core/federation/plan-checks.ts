@@ -34,7 +34,7 @@ export function checkPlan(plan: PlanRequest | Plan): void {
       `adapter.dropout is ${adapter.dropout}; the objective "dpo" compares likelihoods and takes none, so it must be 0.`,
     );
   }
-  const { strategy, codec, mode } = federation;
+  const { strategy, mode } = federation;
   const kept = Object.keys(STRATEGIES[strategy.name].create(strategy).moments);
   if (adapter.variant === 'rolora' && kept.length > 0) {
     throw new TributaryError(
@@ -43,7 +43,6 @@ export function checkPlan(plan: PlanRequest | Plan): void {
     );
   }
   if (mode !== 'inspected') throw unsupported('federation.mode', mode, ['inspected']);
-  if (codec !== 'f32') throw unsupported('federation.codec', codec, ['f32']);
 }
 
 function unsupported(field: string, found: string, supported: readonly string[]): TributaryError {

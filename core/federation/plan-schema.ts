@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
+import { CODECS } from './number-formats.ts';
 import { blobReferenceShape, runShape } from './shapes.ts';
 import { strategySchema } from './strategies/table.ts';
 
@@ -157,7 +158,13 @@ const federationSchema = z.strictObject({
     .default(2)
     .describe('approvals needed to start, and updates needed to close a round'),
   deadline: durationSchema.prefault('10m'),
-  codec: z.enum(['f32', 'bf16', 'int8']).default('f32').describe('number format of tensors on the wire'),
+  codec: z
+    .enum(CODECS)
+    .default('f32')
+    .describe(
+      'number format of tensors on the wire; with bf16 and int8 only what has changed travels, and what rounding ' +
+        'leaves out travels later',
+    ),
   mode: z
     .enum(['inspected', 'private'])
     .default('inspected')

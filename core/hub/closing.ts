@@ -3,41 +3,47 @@
 import { createAccumulator, initialState, toState } from '../federation/aggregation.ts';
 import type { ServerState, StateTensors } from '../federation/aggregation.ts';
 import type { BlobStore } from '../federation/blobs.ts';
-import {
-  decodeState,
-  encodeState,
-  encodeTensors,
-  readTensors,
-  readUpdate,
-  toWire,
-} from '../federation/codec.ts';
+import { encodeBroadcast } from '../federation/broadcast.ts';
+import type { Published } from '../federation/broadcast.ts';
+import { decodeState, encodeState, encodeTensors, readTensors } from '../federation/codec.ts';
 import type { Plan } from '../federation/plan.ts';
-import type { BlobReference } from '../federation/shapes.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
-import { clientOf, partsOf, STRATEGIES } from '../federation/strategies/table.ts';
+import { clientOf, STRATEGIES } from '../federation/strategies/table.ts';
+import { openUpdate, travelling, updateForm } from '../federation/update.ts';
 import { toTributaryError } from '../errors.ts';
 import type { NamedTensors } from '../model/tensor.ts';
+import { publishControl, publishWeights } from './publishing.ts';
 import type { Contribution, RoundRecord } from './records.ts';
 
 export interface RoundStart {
   /** Float32 adapter that the sites train from. */
-  readonly base: BlobReference;
+  readonly base: Published;
   /** The control variate that sites receive with it, in float32; null while it is zero and where there is none. */
-  readonly control: BlobReference | null;
-  /** Float64 blobs: `weights` and the strategy's moments. */
+  readonly control: Published | null;
+  /** Float64 blobs: `weights`, the strategy's moments, and what the codec has left out of the broadcasts. */
   readonly state: Readonly<Record<string, string>>;
 }
 
-/** The state before round 0, on disk. */
+/**
+ * The state before round 0, on disk. A fresh adapter is random, so that a codec may round it: all begin with what is
+ * left of it. One that the plan names is sent as it is.
+ */
 export async function writeInitialState(
   blobs: BlobStore,
   plan: Plan,
   adapter: NamedTensors,
-  strategy: Strategy = strategyOf(plan),
+  strategy = strategyOf(plan),
 ): Promise<RoundStart> {
-  const state = initialState(strategy, toState(adapter));
-  const base = await blobs.put(encodeTensors(adapter));
-  return { base, control: null, state: await writeState(blobs, state) };
+  const { codec } = plan.federation;
+  const rounded =
+    codec === 'f32' || plan.adapter.start !== undefined
+      ? null
+      : encodeBroadcast(codec, null, toState(adapter));
+  const tensors = rounded?.tensors ?? adapter;
+  const delta = rounded && { from: null, ...(await blobs.put(rounded.delta)) };
+  const state = initialState(strategy, toState(tensors));
+  const base = { ...(await blobs.put(encodeTensors(tensors))), ...(delta && { delta }) };
+  return { base, control: null, state: await writeState(blobs, { ...state, rest: null }) };
 }
 
 export interface CloseOptions {
@@ -66,8 +72,8 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
   const { strategy = strategyOf(plan) } = options;
   await blobs.describe(round.base.hash);
   const base = readTensors(blobs.path(round.base.hash));
-  const parts = partsOf(plan.federation.strategy);
-  const accumulator = createAccumulator(strategy, base);
+  const form = updateForm(plan, round.number);
+  const accumulator = createAccumulator(strategy, travelling(base, form.trainable));
   let lossSum = 0;
   let examplesSum = 0;
   const inOrder = [...contributions].sort((a, b) => (a.site < b.site ? -1 : 1));
@@ -76,7 +82,12 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
     const weight = examples ?? 0;
     try {
       await blobs.describe(hash);
-      accumulator.add({ parts: readUpdate(blobs.path(hash), base, parts), examples: weight });
+      const update = openUpdate(blobs.path(hash), base, form);
+      try {
+        accumulator.add({ parts: update.parts, examples: weight });
+      } finally {
+        update.close();
+      }
     } catch (thrown) {
       const { code, message } = toTributaryError(thrown);
       if (!/^(blob|update)\./.test(code)) throw thrown;
@@ -87,11 +98,12 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
   }
   const state = await readState(blobs, round.state);
   accumulator.finish(state, { first: round.number === 0, members });
-  const aggregate = await blobs.put(encodeTensors(toWire(state.weights)));
+  const published = { blobs, form, state };
+  const next = await publishWeights({ ...published, from: { reference: round.base, tensors: base } });
   const isSteered = clientOf(plan.federation.strategy) === 'control-variates';
-  const control = isSteered ? await blobs.put(encodeTensors(toWire(state.moments.c))) : null;
+  const control = isSteered ? await publishControl({ ...published, from: round.control }) : null;
   return {
-    start: { base: aggregate, control, state: await writeState(blobs, state) },
+    start: { base: next.base, control, state: await writeState(blobs, { ...state, rest: next.rest }) },
     loss: lossSum / examplesSum,
   };
 }
@@ -101,17 +113,27 @@ function strategyOf(plan: Plan): Strategy {
   return STRATEGIES[strategy.name].create(strategy);
 }
 
-async function writeState(blobs: BlobStore, state: ServerState): Promise<Record<string, string>> {
+/** The state of a run on disk: what strategies know of, and what the codec has left out of the broadcasts. */
+interface StoredState extends ServerState {
+  readonly rest: StateTensors | null;
+}
+
+/** Its name among those of the state; no moment has a dash in its name. */
+const REST = 'codec-rest';
+
+async function writeState(blobs: BlobStore, state: StoredState): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
-  for (const [name, tensors] of Object.entries({ ...state.moments, weights: state.weights })) {
+  const { moments, weights, rest } = state;
+  for (const [name, tensors] of Object.entries({ ...moments, weights, ...(rest && { [REST]: rest }) })) {
     hashes[name] = (await blobs.put(encodeState(tensors))).hash;
   }
   return hashes;
 }
 
-async function readState(blobs: BlobStore, hashes: Readonly<Record<string, string>>): Promise<ServerState> {
-  const { weights, ...names } = hashes;
+async function readState(blobs: BlobStore, hashes: Readonly<Record<string, string>>): Promise<StoredState> {
+  const { weights, [REST]: rest, ...names } = hashes;
+  const read = async (hash: string): Promise<StateTensors> => decodeState(await blobs.read(hash));
   const moments: Record<string, StateTensors> = {};
-  for (const [name, hash] of Object.entries(names)) moments[name] = decodeState(await blobs.read(hash));
-  return { weights: decodeState(await blobs.read(weights)), moments };
+  for (const [name, hash] of Object.entries(names)) moments[name] = await read(hash);
+  return { weights: await read(weights), moments, rest: rest === undefined ? null : await read(rest) };
 }

@@ -1,9 +1,9 @@
 /** @file Moves runs on: looks at every running round, closes it, opens the next, ends the run. */
 
 import { toTributaryError } from '../errors.ts';
+import type { Published } from '../federation/broadcast.ts';
 import { metricsOfCohort } from '../federation/metrics.ts';
 import type { Metrics } from '../federation/metrics.ts';
-import type { BlobReference } from '../federation/shapes.ts';
 import { computeAggregate } from './closing.ts';
 import type { CloseResult, RoundStart } from './closing.ts';
 import type { HubContext } from './context.ts';
@@ -99,7 +99,8 @@ async function closeRound(
   const { start, loss } = result;
   const sites = approvals(hub, run.id).map(({ site }) => site);
   const entry = finishRound(hub, { run, round, start, loss, sites });
-  const aggregate = start.base;
+  const { hash, size } = start.base;
+  const aggregate = { hash, size };
   announceRound(hub, run, round, loss);
   for (const site of sites) {
     hub.outbox.send(site, {
@@ -146,7 +147,7 @@ function finishRound(
       cohort: round.cohort,
       loss,
     });
-    if (start.control !== null) runs.putControl(run.id, round.number + 1, start.control);
+    runs.putBroadcast(run.id, round.number + 1, start);
     const { collecting = 0 } = runs.phaseSeconds(run.id, round.number);
     const seconds = runs.round(run.id, round.number)?.seconds ?? 0;
     runs.putPhaseSeconds(round, 'closing', Math.max(0, seconds - collecting));
@@ -238,12 +239,7 @@ function announceEnd(hub: HubContext, id: string, sites: readonly string[]): voi
 }
 
 /** The message that ends a run at a site, or null while it goes on. */
-export function runEnded(
-  id: string,
-  state: RunRecord['state'],
-  reason: string,
-  adapter: BlobReference | null,
-) {
+export function runEnded(id: string, state: RunRecord['state'], reason: string, adapter: Published | null) {
   if (state === 'proposed' || state === 'running') return null;
   return { type: 'run-ended' as const, run: id, state, reason, adapter };
 }

@@ -93,6 +93,7 @@ export async function propose(
   store.transition('propose', () => {
     runs.insertRun(run);
     runs.insertRound({ run: id, number: 0, ...start });
+    runs.putBroadcast(id, 0, start);
     store.ledger.append('plan', { run: id, planHash: run.planHash, plan: run.plan });
   });
   const present = members.all().filter(({ revoked }) => revoked === null);

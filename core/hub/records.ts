@@ -1,5 +1,6 @@
 /** @file What the hub remembers of runs and rounds, as the rest of the hub sees it. */
 
+import type { Published } from '../federation/broadcast.ts';
 import type { Metrics } from '../federation/metrics.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 
@@ -16,7 +17,7 @@ export interface RunRecord {
   readonly state: RunState;
   readonly reason: string;
   /** The final adapter of a completed run. */
-  readonly adapter: BlobReference | null;
+  readonly adapter: Published | null;
 }
 
 /** A site's answer to a proposal. */
@@ -35,9 +36,9 @@ export interface RoundRecord {
   readonly number: number;
   readonly phase: RoundPhase;
   /** What the sites train from. */
-  readonly base: BlobReference;
+  readonly base: Published;
   /** The hub's control variate as the sites receive it; null where it is zero or there is none. */
-  readonly control: BlobReference | null;
+  readonly control: Published | null;
   /** Hashes of the float64 blobs before the round: `weights` and the strategy's moments. */
   readonly state: Readonly<Record<string, string>>;
   /** Seconds of the hub's uptime that the round has taken. */

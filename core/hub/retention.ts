@@ -1,5 +1,6 @@
 /** @file Which blobs the hub still needs, and which of them sites may fetch. */
 
+import type { Published } from '../federation/broadcast.ts';
 import type { HubContext } from './context.ts';
 import { planOf } from './proposals.ts';
 import type { RunRecord } from './records.ts';
@@ -12,18 +13,22 @@ const KEPT_ROUNDS = 3;
  * (a reference while pairs are trained on), recent aggregates, the final adapter.
  */
 export function publishedBlobs({ runs }: Pick<HubContext, 'runs'>, run: RunRecord): string[] {
-  if (run.adapter !== null) return [run.adapter.hash];
+  if (run.adapter !== null) return filesOf(run.adapter);
   if (run.state !== 'running' && run.state !== 'proposed') return [];
   const current = runs.currentRound(run.id);
   if (current === null) return [];
   const { start } = planOf(run).adapter;
-  const beside = [current.control, start].flatMap((blob) => (blob ? [blob.hash] : []));
-  const hashes = [current.base.hash, ...beside];
+  const hashes = [...filesOf(current.base), ...filesOf(current.control), ...(start ? [start.hash] : [])];
   for (let number = current.number - 1; number >= Math.max(0, current.number - KEPT_ROUNDS); number--) {
     const aggregate = runs.round(run.id, number)?.aggregate;
     if (aggregate) hashes.push(aggregate.hash);
   }
   return hashes;
+}
+
+function filesOf(published: Published | null): string[] {
+  if (published === null) return [];
+  return [published.hash, ...(published.delta ? [published.delta.hash] : [])];
 }
 
 /** Hashes of everything that a restart would need. */

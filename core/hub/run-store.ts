@@ -1,6 +1,8 @@
 /** @file All SQL about runs, rounds and what sites sent for them. Nothing here decides anything. */
 
 import { z } from 'zod';
+import { publishedShape } from '../federation/broadcast.ts';
+import type { Published } from '../federation/broadcast.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import type {
   Answer,
@@ -22,6 +24,7 @@ interface RunRow {
   readonly reason: string;
   readonly adapter_hash: string | null;
   readonly adapter_size: number | null;
+  readonly adapter_delta: string | null;
 }
 
 interface RoundRow {
@@ -30,8 +33,8 @@ interface RoundRow {
   readonly phase: RoundPhase;
   readonly base_hash: string;
   readonly base_size: number;
-  readonly control_hash: string | null;
-  readonly control_size: number | null;
+  readonly base_delta: string | null;
+  readonly control: string | null;
   readonly state: string;
   readonly seconds: number;
   readonly cohort: string | null;
@@ -45,7 +48,14 @@ type ContributionRow = Omit<Contribution, 'metrics'> & { readonly metrics: strin
 
 const stateShape = z.record(z.string(), z.string());
 const metricsShape = z.record(z.string(), z.number());
+const controlShape = publishedShape
+  .extend({ delta: publishedShape.shape.delta.nullable() })
+  .transform(({ delta, ...whole }): Published => ({ ...whole, ...(delta && { delta }) }));
 const cohortShape = z.array(z.string());
+
+function deltaOf(text: string | null): Pick<Published, 'delta'> {
+  return text === null ? {} : { delta: publishedShape.shape.delta.parse(JSON.parse(text)) };
+}
 
 function reference(hash: string | null, size: number | null): BlobReference | null {
   return hash === null || size === null ? null : { hash, size };
@@ -53,7 +63,8 @@ function reference(hash: string | null, size: number | null): BlobReference | nu
 
 function runOf(row: RunRow): RunRecord {
   const { id, plan, configuration, state, reason } = row;
-  const adapter = reference(row.adapter_hash, row.adapter_size);
+  const whole = reference(row.adapter_hash, row.adapter_size);
+  const adapter = whole && { ...whole, ...deltaOf(row.adapter_delta) };
   return { id, plan, planHash: row.plan_hash, configuration, state, reason, adapter };
 }
 
@@ -65,8 +76,8 @@ function roundOf(row: RoundRow): RoundRecord {
     phase,
     seconds,
     loss,
-    base: { hash: row.base_hash, size: row.base_size },
-    control: reference(row.control_hash, row.control_size),
+    base: { hash: row.base_hash, size: row.base_size, ...deltaOf(row.base_delta) },
+    control: row.control === null ? null : controlShape.parse(JSON.parse(row.control)),
     state: stateShape.parse(JSON.parse(row.state)),
     cohort: row.cohort === null ? null : cohortShape.parse(JSON.parse(row.cohort)),
     aggregate: reference(row.aggregate_hash, row.aggregate_size),
@@ -76,9 +87,19 @@ function roundOf(row: RoundRow): RoundRecord {
 
 export type RunStore = ReturnType<typeof openRunStore>;
 
-const ROUNDS = `SELECT round.*, control.hash AS control_hash, control.size AS control_size
-  FROM round LEFT JOIN broadcast AS control
-    ON control.run = round.run AND control.round = round.number AND control.part = 'control'`;
+/** How a published file follows from another, as JSON; null where it does not. */
+const DELTA = `CASE WHEN delta_hash IS NULL THEN NULL
+  ELSE json_object('from', delta_from, 'hash', delta_hash, 'size', delta_size) END`;
+const ROUNDS = `SELECT round.*,
+    (SELECT ${DELTA} FROM broadcast
+     WHERE broadcast.run = round.run AND round = number AND part = 'weights' AND hash = base_hash) AS base_delta,
+    (SELECT json_object('hash', hash, 'size', size, 'delta', json(${DELTA}))
+     FROM broadcast WHERE broadcast.run = round.run AND round = number AND part = 'control') AS control
+  FROM round`;
+const RUNS = `SELECT run.*, (SELECT ${DELTA} FROM broadcast
+     WHERE broadcast.run = run.id AND part = 'weights' AND hash = adapter_hash
+     ORDER BY round DESC LIMIT 1) AS adapter_delta
+  FROM run`;
 
 /** Statements over the tables `run`, `answer`, `round`, `broadcast`, `contribution`, `phase`, `traffic`, `countersignature`, `offer`. */
 export function openRunStore({ database }: Pick<Store, 'database'>) {
@@ -87,8 +108,8 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
      VALUES (@id, @number, @plan, @planHash, @configuration, 'proposed')`,
   );
   const countRuns = database.prepare<[], { count: number }>('SELECT count(*) AS count FROM run');
-  const oneRun = database.prepare<[string], RunRow>('SELECT * FROM run WHERE id = ?');
-  const everyRun = database.prepare<[], RunRow>('SELECT * FROM run ORDER BY number');
+  const oneRun = database.prepare<[string], RunRow>(`${RUNS} WHERE id = ?`);
+  const everyRun = database.prepare<[], RunRow>(`${RUNS} ORDER BY number`);
   const setRunState = database.prepare('UPDATE run SET state = ?, reason = ? WHERE id = ?');
   const setRunAdapter = database.prepare('UPDATE run SET adapter_hash = ?, adapter_size = ? WHERE id = ?');
 
@@ -114,8 +135,8 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
   );
   const everyRound = database.prepare<[string], RoundRow>(`${ROUNDS} WHERE round.run = ? ORDER BY number`);
   const putBroadcast = database.prepare(
-    `INSERT INTO broadcast (run, round, part, hash, size) VALUES (@run, @round, @part, @hash, @size)
-     ON CONFLICT (run, round, part) DO UPDATE SET hash = excluded.hash, size = excluded.size`,
+    `INSERT OR REPLACE INTO broadcast (run, round, part, hash, size, delta_from, delta_hash, delta_size)
+     VALUES (@run, @round, @part, @hash, @size, @deltaFrom, @deltaHash, @deltaSize)`,
   );
   const setSeconds = database.prepare('UPDATE round SET seconds = ? WHERE run = ? AND number = ?');
   const putPhaseSeconds = database.prepare(
@@ -193,11 +214,21 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
 
     insertRound(round: Pick<RoundRecord, 'run' | 'number' | 'base' | 'state'>) {
       const { run, number, base, state } = round;
-      insertRound.run({ run, number, ...base, state: JSON.stringify(state) });
+      const { hash, size } = base;
+      insertRound.run({ run, number, hash, size, state: JSON.stringify(state) });
     },
-    /** What the sites receive with the base of a round, which may begin later. */
-    putControl(run: string, round: number, control: BlobReference) {
-      putBroadcast.run({ run, round, part: 'control', ...control });
+    /** What the sites receive for a round, which may begin later, or for the end of the run after the last one. */
+    putBroadcast(run: string, round: number, parts: { base: Published; control: Published | null }) {
+      for (const [part, published] of Object.entries({ weights: parts.base, control: parts.control })) {
+        if (published === null) continue;
+        const { hash, size, delta } = published;
+        const [deltaFrom, deltaHash, deltaSize] = [
+          delta?.from ?? null,
+          delta?.hash ?? null,
+          delta?.size ?? null,
+        ];
+        putBroadcast.run({ run, round, part, hash, size, deltaFrom, deltaHash, deltaSize });
+      }
     },
     currentRound: (run: string) => mapOptional(lastRound.get(run), roundOf),
     round: (run: string, number: number) => mapOptional(oneRound.get(run, number), roundOf),

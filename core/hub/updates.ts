@@ -1,12 +1,13 @@
 /** @file Updates as they come in: what counts, what is refused and why, and what is answered. */
 
 import { toTributaryError, TributaryError } from '../errors.ts';
-import { readShapes, readUpdate } from '../federation/codec.ts';
+import { readShapes } from '../federation/codec.ts';
 import { verify } from '../federation/identity.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import { updateStatement } from '../federation/statements.ts';
 import { partsOf } from '../federation/strategies/table.ts';
+import { checkUpdate, updateForm } from '../federation/update.ts';
 import type { HubContext } from './context.ts';
 import { approvals, planOf } from './proposals.ts';
 import type { Answer, RoundRecord, RunRecord } from './records.ts';
@@ -49,8 +50,8 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
   }
   if (!blobs.has(blob.hash)) return 'waiting';
   try {
-    const parts = partsOf(planOf(run).federation.strategy);
-    readUpdate(blobs.path(blob.hash), readShapes(blobs.path(round.base.hash)), parts);
+    const shapes = readShapes(blobs.path(round.base.hash));
+    checkUpdate(blobs.path(blob.hash), shapes, updateForm(planOf(run), number));
   } catch (thrown) {
     const error = toTributaryError(thrown);
     if (!error.code.startsWith('update.')) throw thrown;

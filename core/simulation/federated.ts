@@ -5,19 +5,20 @@
 
 import { TributaryError } from '../errors.ts';
 import type { BlobStore } from '../federation/blobs.ts';
-import { encodeTensors, encodeUpdate, readTensors } from '../federation/codec.ts';
+import { encodeTensors, readTensors } from '../federation/codec.ts';
+import type { Published } from '../federation/broadcast.ts';
 import { metricsOfCohort } from '../federation/metrics.ts';
 import type { Plan } from '../federation/plan.ts';
 import { learningRateOfRound } from '../federation/schedule.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
-import { clientOf } from '../federation/strategies/table.ts';
 import { computeAggregate, writeInitialState } from '../hub/closing.ts';
 import type { RoundStart } from '../hub/closing.ts';
 import type { Contribution } from '../hub/records.ts';
 import type { NamedTensors } from '../model/tensor.ts';
-import { partsOfUpdate, zerosLike } from '../site/round-training.ts';
-import type { RoundRequest, RoundTrainer } from '../site/trainer.ts';
+import { controlsOf, outcomeOf } from '../site/outcome.ts';
+import type { CarriedTensors } from '../site/outcome.ts';
+import type { RoundTrainer } from '../site/trainer.ts';
 import type { Example, PreferenceExample } from '../training/examples.ts';
 
 /** A site of a simulation. Its name decides the order of its rows, as at a real one. */
@@ -25,6 +26,9 @@ export interface VirtualSite {
   readonly name: string;
   readonly examples: readonly (Example | PreferenceExample)[];
 }
+
+/** Blobs that a site carries from round to round, by name. */
+type Carried = Readonly<Record<string, BlobReference>>;
 
 /** A closed round. */
 export interface RoundOutcome {
@@ -80,8 +84,8 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
   const rounds: RoundOutcome[] = [];
   const cohortRounds = new Map(sites.map(({ name }) => [name, 0]));
   let start = await writeInitialState(blobs, plan, options.start, strategy);
-  /** Control variates by site, of those that have one. */
-  const carried = new Map<string, BlobReference>();
+  /** What each site carries, by its name. */
+  const carried = new Map<string, Carried>();
   for (let number = 0; number < count; number++) {
     const began = performance.now();
     const contributions: Contribution[] = [];
@@ -107,7 +111,7 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
       loss: closed.loss,
       ...(accuracy !== undefined && { accuracy, margin }),
       bytesUp: sizes.reduce((sum, size) => sum + size, 0),
-      bytesDown: (start.base.size + (start.control?.size ?? 0)) * cohort.length,
+      bytesDown: (sizeOnWire(start.base) + sizeOnWire(start.control)) * cohort.length,
       seconds: (performance.now() - began) / 1000,
     };
     start = closed.start;
@@ -122,8 +126,8 @@ interface Part extends FederatedOptions {
   readonly site: VirtualSite;
   readonly number: number;
   readonly round: RoundStart;
-  /** Where the site keeps its control variate from round to round. */
-  readonly carried: Map<string, BlobReference>;
+  /** Where the site keeps what it carries from round to round. */
+  readonly carried: Map<string, Carried>;
 }
 
 /** One site's part of a round: what it would send. */
@@ -131,7 +135,10 @@ async function contribute(part: Part): Promise<Contribution> {
   const { plan, trainer, blobs, start, site, number, round, carried, signal, onStep } = part;
   const { name, examples } = site;
   const base = readTensors(blobs.path(round.base.hash));
-  const controls = controlsOf(part, base);
+  const read = (blob: BlobReference): NamedTensors => readTensors(blobs.path(blob.hash));
+  const left = Object.entries(carried.get(name) ?? {}).map(([of, blob]) => [of, read(blob)] as const);
+  const before: CarriedTensors = Object.fromEntries(left);
+  const controls = controlsOf(plan, { base, hub: round.control && read(round.control), carried: before });
   const trained = await trainer.train({
     plan,
     run: plan.name,
@@ -145,9 +152,12 @@ async function contribute(part: Part): Promise<Contribution> {
     signal,
     onStep: () => onStep?.({ round: number, site: name }),
   });
-  const { parts, control } = partsOfUpdate(trained, controls);
-  if (control !== null) carried.set(name, await blobs.put(encodeTensors(control)));
-  const { hash } = await blobs.put(encodeUpdate(parts));
+  const outcome = outcomeOf(plan, { round: number, base, controls, carried: before, trained });
+  const after: Record<string, BlobReference> = {};
+  for (const [of, tensors] of Object.entries(outcome.carried) as [string, NamedTensors][])
+    after[of] = await blobs.put(encodeTensors(tensors));
+  carried.set(name, after);
+  const { hash } = await blobs.put(outcome.bytes);
   const { loss, preference } = trained;
   return {
     site: name,
@@ -163,22 +173,18 @@ async function contribute(part: Part): Promise<Contribution> {
   };
 }
 
-function controlsOf(
-  { plan, blobs, site, round, carried }: Part,
-  base: NamedTensors,
-): RoundRequest['controls'] {
-  if (clientOf(plan.federation.strategy) !== 'control-variates') return null;
-  const read = (blob: BlobReference | null | undefined): NamedTensors =>
-    blob ? readTensors(blobs.path(blob.hash)) : zerosLike(base);
-  return { hub: read(round.control), site: read(carried.get(site.name)) };
+/** What a site fetches that holds what the round before has left. */
+function sizeOnWire(published: Published | null): number {
+  return published?.delta?.size ?? published?.size ?? 0;
 }
 
 /** The blobs that the next round needs. */
-function blobsOf(
-  { base, control, state }: RoundStart,
-  carried: ReadonlyMap<string, BlobReference>,
-): string[] {
-  const references = [base, ...(control ? [control] : []), ...carried.values()];
+function blobsOf({ base, control, state }: RoundStart, carried: ReadonlyMap<string, Carried>): string[] {
+  const references = [
+    base,
+    ...(control ? [control] : []),
+    ...[...carried.values()].flatMap((blobs) => Object.values(blobs)),
+  ];
   return [...references.map(({ hash }) => hash), ...Object.values(state)];
 }
 

@@ -16,6 +16,7 @@ import type { Connected } from './connect.ts';
 import type { SiteContext } from './context.ts';
 import { passGate } from './policy.ts';
 import { answerProposal, answerRun, planOf } from './proposals.ts';
+import { fetchPublished } from './published.ts';
 import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
 import type { Backoff } from './reconnect.ts';
 import { createRounds } from './rounds.ts';
@@ -220,11 +221,12 @@ export function startAgent(options: AgentOptions): Agent {
   /** Fetches the adapter of a completed run unless it is here, and keeps it for people. */
   function fetchAdapter(id: string): void {
     const run = store.run(id);
-    const adapter = run?.adapter ?? null;
-    if (run === null || adapter === null || run.saved === 1 || saving.has(id)) return;
+    const whole = run?.adapter ?? null;
+    if (run === null || whole === null || run.saved === 1 || saving.has(id)) return;
+    const adapter = { ...whole, ...(run.adapter_delta && { delta: run.adapter_delta }) };
     saving.add(id);
     const fetched = async (): Promise<void> => {
-      await bulk.use((transfers) => transfers.fetch(adapter), signal);
+      await fetchPublished({ context, bulk }, adapter, signal);
       await options.saveAdapter?.(id, planOf(run), readTensors(blobs.path(adapter.hash)));
       store.transaction('save-adapter', () => store.setSaved(id));
       await rounds.tidy();

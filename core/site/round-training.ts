@@ -3,21 +3,21 @@
  * same round gives the same bytes however often it is done, for it starts from the last round that counted.
  */
 
-import { encodeTensors, encodeUpdate, readTensors } from '../federation/codec.ts';
-import type { UpdateParts } from '../federation/codec.ts';
+import { encodeTensors, readTensors } from '../federation/codec.ts';
 import type { MessageOf } from '../federation/messages.ts';
-import type { Plan } from '../federation/plan.ts';
 import type { BlobReference } from '../federation/shapes.ts';
-import { clientOf } from '../federation/strategies/table.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
 import type { SiteContext } from './context.ts';
 import { readExamples } from './examples.ts';
+import { controlsOf, outcomeOf } from './outcome.ts';
+import type { CarriedTensors } from './outcome.ts';
 import { metricsThatMayLeave, passGate } from './policy.ts';
 import { planOf } from './proposals.ts';
+import { fetchPublished } from './published.ts';
 import type { Carried, TrainedUpdate } from './store.ts';
-import type { RoundRequest, RoundResult, RoundTrainer } from './trainer.ts';
+import type { RoundTrainer } from './trainer.ts';
 
 export interface RoundTraining {
   readonly context: SiteContext;
@@ -47,12 +47,15 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   tell('fetching', { step: 0, steps: plan.training.steps, loss: null });
   const reference = plan.objective === 'dpo' ? plan.adapter.start : undefined;
   for (const blob of [base, start.control, reference]) {
-    if (blob !== undefined) await work.bulk.use((transfers) => transfers.fetch(blob), signal);
+    if (blob !== undefined) await fetchPublished(work, blob, signal);
   }
   tell('training', { step: 0, steps: plan.training.steps, loss: null });
   const read = (blob: BlobReference): NamedTensors => readTensors(blobs.path(blob.hash));
   const tensors = read(base);
-  const controls = await controlsOf(work, plan, tensors);
+  // The hub has added no change that it refused or that came late, so those leave nothing.
+  const carried = await readCarried(work);
+  const hub = start.control === undefined ? null : read(start.control);
+  const controls = controlsOf(plan, { base: tensors, hub, carried });
   const trained = await work.trainer.train({
     plan,
     run: id,
@@ -68,8 +71,9 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   });
   signal.throwIfAborted();
 
-  const { parts, carried } = await outcomeOf(work, { trained, controls });
-  const blob = await blobs.put(encodeUpdate(parts));
+  const outcome = outcomeOf(plan, { round, base: tensors, controls, carried, trained });
+  const left = await writeCarried(work, outcome.carried);
+  const blob = await blobs.put(outcome.bytes);
   store.crashPoint('update-written');
   // The hub counts no more examples than were approved.
   const counted = Math.max(1, Math.min(trained.examples, run.examples ?? trained.examples));
@@ -82,7 +86,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   const metrics = metricsThatMayLeave(context.policies(), measured);
   const update = { blob, examples: counted, loss: trained.loss, metrics };
   store.transaction('keep-update', () => {
-    store.setTrained(id, round, update, carried);
+    store.setTrained(id, round, update, left);
     store.ledger.append('update', {
       run: id,
       round,
@@ -97,55 +101,26 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
 }
 
 /**
- * The control variates that a round starts from. The site's own is that of its last update that counted: the hub
- * has added no change that it refused or that came late, so c stays the mean of all c_k.
+ * What the last round that counted has left, from disk. Without what rounding had left out a site can go on, for it
+ * is small; without its control variate it cannot, for the hub's would not be the mean of all any more.
  */
-async function controlsOf(
-  { context, start }: RoundTraining,
-  plan: Plan,
-  base: NamedTensors,
-): Promise<RoundRequest['controls']> {
-  if (clientOf(plan.federation.strategy) !== 'control-variates') return null;
+async function readCarried({ context, start }: RoundTraining): Promise<CarriedTensors> {
   const { store, blobs } = context;
-  const own = store.carriedInto(start.run, start.round).control;
-  if (own !== undefined) await blobs.describe(own.hash);
-  const read = (blob: BlobReference | undefined): NamedTensors =>
-    blob === undefined ? zerosLike(base) : readTensors(blobs.path(blob.hash));
-  return { hub: read(start.control), site: read(own) };
+  const carried: Record<string, NamedTensors> = {};
+  for (const [name, blob] of Object.entries(store.carriedInto(start.run, start.round))) {
+    if (name === 'rest' && !blobs.has(blob.hash)) {
+      context.log.warn({ run: start.run, round: start.round }, 'what rounding had left out is lost');
+      continue;
+    }
+    await blobs.describe(blob.hash);
+    carried[name] = readTensors(blobs.path(blob.hash));
+  }
+  return carried;
 }
 
-/** The parts of the update, and what the site carries into its next round, on disk. */
-async function outcomeOf(
-  { context }: RoundTraining,
-  { trained, controls }: { trained: RoundResult; controls: RoundRequest['controls'] },
-): Promise<{ parts: UpdateParts; carried: Carried }> {
-  const { parts, control } = partsOfUpdate(trained, controls);
-  if (control === null) return { parts, carried: {} };
-  return { parts, carried: { control: await context.blobs.put(encodeTensors(control)) } };
-}
-
-/** What a site sends of a round, and the control variate that it carries into the next. */
-export function partsOfUpdate(
-  trained: RoundResult,
-  controls: RoundRequest['controls'],
-): { readonly parts: UpdateParts; readonly control: NamedTensors | null } {
-  if (controls === null) return { parts: { weights: trained.adapter }, control: null };
-  if (trained.controls === undefined) throw new TypeError('The training gave no control variates.');
-  // Where a matrix rests its control variate does too.
-  const { site, change } = trained.controls;
-  return {
-    parts: { weights: trained.adapter, control: completed(change, zerosLike(controls.site)) },
-    control: completed(site, controls.site),
-  };
-}
-
-function completed(tensors: NamedTensors, all: NamedTensors): NamedTensors {
-  return new Map([...all].map(([name, tensor]) => [name, tensors.get(name) ?? tensor]));
-}
-
-/** Tensors of the same names and shapes. */
-export function zerosLike(tensors: NamedTensors): NamedTensors {
-  return new Map(
-    [...tensors].map(([name, { shape, data }]) => [name, { shape, data: new Float32Array(data.length) }]),
-  );
+async function writeCarried({ context }: RoundTraining, tensors: CarriedTensors): Promise<Carried> {
+  const carried: Record<string, BlobReference> = {};
+  for (const [name, value] of Object.entries(tensors) as [string, NamedTensors][])
+    carried[name] = await context.blobs.put(encodeTensors(value));
+  return carried;
 }

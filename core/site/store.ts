@@ -3,6 +3,8 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { openDatabase } from '../database.ts';
+import { publishedShape } from '../federation/broadcast.ts';
+import type { Published } from '../federation/broadcast.ts';
 import { exportLedger, openLedger } from '../federation/ledger.ts';
 import type { Ledger } from '../federation/ledger.ts';
 import type { Identity } from '../federation/identity.ts';
@@ -37,6 +39,10 @@ const runRow = z.object({
   dataset: z.string().nullable(),
   examples: z.int().nullable(),
   adapter: reference.nullable(),
+  adapter_delta: z
+    .string()
+    .transform((text) => publishedShape.shape.delta.parse(JSON.parse(text)))
+    .nullable(),
   /** 1 once the adapter has been fetched and kept. */
   saved: z.int(),
 });
@@ -125,7 +131,7 @@ export interface SiteStore {
   putRun(run: string, plan: string, planHash: string): void;
   setRun(run: string, state: SiteRun['state'], reason: string): void;
   setApproved(run: string, dataset: string, examples: number): void;
-  setAdapter(run: string, adapter: BlobReference): void;
+  setAdapter(run: string, adapter: Published): void;
   setSaved(run: string): void;
   /** Whether this blob is an update that the site has trained. */
   isUpdate(hash: string): boolean;
@@ -138,8 +144,8 @@ export interface SiteStore {
   setPhase(run: string, round: number, phase: SiteRound['phase']): void;
   setAggregate(run: string, round: number, aggregate: BlobReference): void;
   /**
-   * Whether a blob is still of use: an adapter of a run that ended, base or update of a round under way, what is
-   * carried into the next.
+   * Whether a blob is still of use: an adapter of a run that ended, what the last round of a run started from, which
+   * the next may follow from, an update under way, what is carried into the next.
    */
   needsBlob(hash: string): boolean;
   countTraffic(sent: number, received: number): void;
@@ -227,7 +233,10 @@ export function openSiteStore(
         examples,
         id,
       ),
-    setAdapter: (id, adapter) => run('UPDATE run SET adapter = ? WHERE run = ?', spell(adapter), id),
+    setAdapter: (id, adapter) => {
+      const delta = adapter.delta === undefined ? null : JSON.stringify(adapter.delta);
+      run('UPDATE run SET adapter = ?, adapter_delta = ? WHERE run = ?', spell(adapter), delta, id);
+    },
 
     setSaved: (id) => run('UPDATE run SET saved = 1 WHERE run = ?', id),
     isUpdate: (hash) =>
@@ -270,11 +279,13 @@ export function openSiteStore(
       database
         .prepare(
           `SELECT 1 FROM run WHERE adapter LIKE @blob
+             OR saved = 0 AND adapter_delta ->> '$.hash' = @hash
              OR state = 'approved' AND plan ->> '$.adapter.start.hash' = @hash
            UNION SELECT 1 FROM round JOIN run USING (run)
-           WHERE state = 'approved' AND (
-             phase IN ('training', 'sending') AND (base LIKE @blob OR control LIKE @blob)
-             OR phase = 'sending' AND blob LIKE @blob)
+           WHERE state = 'approved' AND phase = 'sending' AND blob LIKE @blob
+             OR (state = 'approved' OR saved = 0 AND adapter IS NOT NULL)
+             AND (base LIKE @blob OR control LIKE @blob)
+             AND round = (SELECT MAX(round) FROM round AS last WHERE last.run = run.run)
            UNION SELECT 1 FROM carried JOIN run USING (run)
            WHERE state = 'approved' AND blob LIKE @blob AND round >= (
              SELECT COALESCE(MIN(round), 0) FROM (

@@ -71,7 +71,8 @@ it('gives the very same adapter when a site and the hub are stopped in the middl
   const run = await rough.propose(plan);
   await until(() => expect(trainers['clinic-b'].requests).toHaveLength(1));
   trainers['clinic-b'].release();
-  await until(() => expect(trainers['clinic-b'].requests).toHaveLength(2));
+  for (const name of ['clinic-b', 'clinic-c'])
+    await until(() => expect(trainers[name].requests).toHaveLength(2));
   trainers['clinic-c'].hold = true;
   await until(() => expect(trainers['clinic-c'].requests.at(-1)?.round).toBe(2));
   await rough.stopSite('clinic-c');

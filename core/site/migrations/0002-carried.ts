@@ -12,4 +12,6 @@ export const carried = `
     FOREIGN KEY (run, round) REFERENCES round (run, round) ON DELETE CASCADE
   ) STRICT;
   ALTER TABLE round ADD COLUMN control TEXT;
+  -- How the adapter of a run that ended follows from the base of its last round, as JSON.
+  ALTER TABLE run ADD COLUMN adapter_delta TEXT;
 `;

@@ -1,0 +1,215 @@
+/**
+ * @file What a site sends of a round and what the hub makes of it. With the codec f32 the blob holds the site's
+ * weights themselves; with the others it holds differences to the base of the round, which the hub adds to the base
+ * again. Matrices that rest in the round do not travel.
+ *
+ * Error feedback (Seide et al., 2014; Karimireddy et al., 2019, arXiv 1901.09847): what rounding has left out of an
+ * update is kept at the site and added to the next one, so that over the rounds nothing is lost.
+ */
+
+import { TributaryError } from '../errors.ts';
+import { isTrainable } from '../model/lora.ts';
+import type { Trainable } from '../model/lora.ts';
+import type { NamedTensors, Tensor } from '../model/tensor.ts';
+import { NUMBER_FORMATS } from './number-formats.ts';
+import type { Codec } from './number-formats.ts';
+import type { Plan } from './plan-schema.ts';
+import { trainableMatrices } from './schedule.ts';
+import { partsOf } from './strategies/table.ts';
+import { encodeTensorFile, openTensorFile, shorten } from './tensor-file.ts';
+import type { TensorFile } from './tensor-file.ts';
+
+/** What decides how an update of a round is written. */
+export interface UpdateForm {
+  readonly codec: Codec;
+  /** `weights`, and what else the strategy sums. */
+  readonly parts: readonly string[];
+  /** Matrices that the round trains, and that therefore travel. */
+  readonly trainable: Trainable;
+}
+
+/** The form of a round's updates: the plan says all of it. */
+export function updateForm({ federation, adapter }: Plan, round: number): UpdateForm {
+  return {
+    codec: federation.codec,
+    parts: partsOf(federation.strategy),
+    trainable: trainableMatrices(adapter.variant, round),
+  };
+}
+
+/** Those of the tensors that travel. */
+export function travelling<T>(tensors: ReadonlyMap<string, T>, trainable: Trainable): Map<string, T> {
+  return new Map([...tensors].filter(([name]) => isTrainable(name, trainable)));
+}
+
+/** Tensors of an update by part. */
+export type UpdateParts = Readonly<Record<string, NamedTensors>>;
+
+export interface WrittenUpdate {
+  readonly bytes: Uint8Array;
+  /** What the hub makes of each part that is a difference in itself, such as SCAFFOLD's Δc. */
+  readonly heard: UpdateParts;
+  /** What rounding has left out of the weights, for the next update; null where the codec leaves out nothing. */
+  readonly rest: NamedTensors | null;
+}
+
+/**
+ * Writes an update.
+ * @param parts `weights` are the site's, whole or those that were trained; other parts are differences in themselves
+ * @param rest what rounding has left out of the updates before, where there were any
+ */
+export function writeUpdate(
+  { codec, trainable, parts: names }: UpdateForm,
+  { parts, base, rest }: { parts: UpdateParts; base: NamedTensors; rest: NamedTensors | null },
+): WrittenUpdate {
+  const format = NUMBER_FORMATS[codec];
+  const tensors = new Map<string, Tensor>();
+  const heard: Record<string, Map<string, Tensor>> = {};
+  const left = new Map(rest ?? []);
+  for (const part of names) {
+    heard[part] = new Map();
+    for (const [name, { shape, data: from }] of travelling(base, trainable)) {
+      const given = found(parts[part]?.get(name), name);
+      const isDifference = part !== 'weights';
+      const data =
+        codec === 'f32' || isDifference ? given.data : difference(given.data, from, left.get(name)?.data);
+      tensors.set(nameIn(part, name), { shape, data });
+      if (codec === 'f32') heard[part].set(name, { shape, data });
+      else {
+        const received = format.decode(format.encode(data));
+        heard[part].set(name, { shape, data: received });
+        if (!isDifference) left.set(name, { shape, data: subtracted(data, received) });
+      }
+    }
+  }
+  return { bytes: encodeTensorFile(codec, tensors), heard, rest: codec === 'f32' ? null : left };
+}
+
+/** w_k − w, and what was left out before. */
+function difference(weights: Float32Array, base: Float32Array, rest: Float32Array | undefined): Float32Array {
+  const result = new Float32Array(weights.length);
+  for (let i = 0; i < result.length; i++) result[i] = weights[i] - base[i] + (rest?.[i] ?? 0);
+  return result;
+}
+
+function subtracted(minuend: Float32Array, subtrahend: Float32Array): Float32Array {
+  return minuend.map((value, index) => value - subtrahend[index]);
+}
+
+/** What a tensor of a part is called in the blob. PEFT's names hold no colon. */
+function nameIn(part: string, tensor: string): string {
+  return part === 'weights' ? tensor : `${part}:${tensor}`;
+}
+
+/** Beyond what any adapter holds; sums of such numbers stay finite in float32 for longer than any run lasts. */
+const LARGEST = 1e30;
+
+/** Shapes of tensors by name, in the order of the adapter. */
+export type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
+
+/** An update whose table has been checked; each tensor is read and checked when it is asked for. */
+export interface OpenUpdate {
+  /** By part, then by name: weights, whatever the codec, and differences of other parts. */
+  readonly parts: Readonly<
+    Record<string, { get: (name: string) => { readonly data: Float32Array | Float64Array } | undefined }>
+  >;
+  close(): void;
+}
+
+/**
+ * Opens an update and holds it against the base of its round: for each part the tensors that travel, of the same
+ * shapes, in the plan's format. Throws TributaryError `update.damaged` or `update.tensor-mismatch`; reading a tensor
+ * throws `update.not-finite`.
+ */
+export function openUpdate(path: string, base: NamedTensors, form: UpdateForm): OpenUpdate {
+  const file = openAgainst(path, base, form);
+  const read = (part: string, name: string) => {
+    const { data: from } = found(base.get(name), name);
+    const data = readChecked(file, nameIn(part, name));
+    return { data: form.codec === 'f32' || part !== 'weights' ? data : added(from, data) };
+  };
+  const expected = travelling(base, form.trainable);
+  return {
+    parts: Object.fromEntries(
+      form.parts.map((part) => [
+        part,
+        { get: (name: string) => (expected.has(name) ? read(part, name) : undefined) },
+      ]),
+    ),
+    close: file.close,
+  };
+}
+
+/** Reads all of an update and throws what `openUpdate` and its tensors throw. Needs one tensor's memory. */
+export function checkUpdate(path: string, base: Shapes, form: UpdateForm): void {
+  const file = openAgainst(path, base, form);
+  try {
+    for (const name of file.entries.keys()) readChecked(file, name);
+  } finally {
+    file.close();
+  }
+}
+
+function openAgainst(path: string, base: Shapes, { codec, parts, trainable }: UpdateForm): TensorFile {
+  const damaged = (what: string): TributaryError =>
+    new TributaryError('update.damaged', `The update is not a complete tensor file: ${what}.`);
+  const file = openTensorFile(path, damaged);
+  try {
+    const expected = new Map(
+      parts.flatMap((part) =>
+        [...travelling(base, trainable)].map(([name, entry]) => [nameIn(part, name), entry] as const),
+      ),
+    );
+    for (const name of file.entries.keys()) {
+      if (!expected.has(name))
+        throw mismatch(
+          `The update holds ${shorten(name)}, which the adapter of this run lacks or leaves as it is.`,
+        );
+    }
+    for (const [name, { shape }] of expected) {
+      const entry = file.entries.get(name);
+      if (entry === undefined) throw mismatch(`The update lacks ${name}.`);
+      if (entry.codec !== codec)
+        throw mismatch(`${name} is ${entry.codec} in the update; the plan says ${codec}.`);
+      if (entry.shape.join() !== shape.join()) {
+        throw mismatch(
+          `${name} is ${entry.shape.join(' × ')} in the update and ${shape.join(' × ')} in the base.`,
+        );
+      }
+    }
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function mismatch(what: string): TributaryError {
+  return new TributaryError('update.tensor-mismatch', what);
+}
+
+/** A loop, because it sees every number of every update. */
+function readChecked(file: TensorFile, name: string): Float32Array {
+  const data = file.read(name);
+  for (let at = 0; at < data.length; at++) {
+    if (Math.abs(data[at]) <= LARGEST) continue;
+    throw new TributaryError(
+      'update.not-finite',
+      `${name} holds ${data[at]} at position ${at} in the update.`,
+    );
+  }
+  return data;
+}
+
+/** In float64, so that a small difference to a large weight arrives whole. */
+function added(base: Float32Array, difference: Float32Array): Float64Array {
+  const sum = new Float64Array(base.length);
+  for (let i = 0; i < sum.length; i++) sum[i] = base[i] + difference[i];
+  return sum;
+}
+
+/** Trainers give what they are asked for, so a gap is a mistake of this program. */
+function found<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new TypeError(`The tensor ${name} is missing.`);
+  return value;
+}
