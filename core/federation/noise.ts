@@ -242,14 +242,18 @@ function cipherState(key: Uint8Array, limit: number) {
   return {
     encrypt: (associated: Uint8Array, plaintext: Uint8Array): Uint8Array => {
       const cipher = createCipheriv('aes-256-gcm', key, nonce()).setAAD(associated);
-      return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+      const sealed = cipher.update(plaintext);
+      cipher.final(); // GCM holds nothing back
+      return Buffer.concat([sealed, cipher.getAuthTag()]);
     },
     decrypt: (associated: Uint8Array, sealed: Uint8Array): Uint8Array => {
       const end = sealed.length - TAG_BYTES;
       const decipher = createDecipheriv('aes-256-gcm', key, nonce(), { authTagLength: TAG_BYTES });
       try {
         decipher.setAAD(associated).setAuthTag(sealed.subarray(end));
-        return Buffer.concat([decipher.update(sealed.subarray(0, end)), decipher.final()]);
+        const opened = decipher.update(sealed.subarray(0, end));
+        decipher.final(); // throws unless the tag fits
+        return opened;
       } catch (cause) {
         broken = true;
         throw failed('It does not open with the agreed keys.', cause);

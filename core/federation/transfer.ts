@@ -3,6 +3,7 @@
  * acknowledgement as the link can take, each verified, and nothing sent twice that has already arrived, whatever broke in between.
  */
 
+import { readSync } from 'node:fs';
 import { toTributaryError, TributaryError } from '../errors.ts';
 import type { BlobStore } from './blobs.ts';
 import { errorOf } from './channel.ts';
@@ -239,7 +240,7 @@ export function serveTransfers(options: TransferOptions): Transfers {
         await channel.drain();
         if (transfer.stopped) return;
         const bytes = Buffer.allocUnsafe(lengthOf(info, index));
-        await file.read(bytes, 0, bytes.length, index * info.chunkSize);
+        readSync(file.fd, bytes, 0, bytes.length, index * info.chunkSize);
         transfer.inFlight += 1;
         transfer.pace.sent(index);
         channel.send({ type: 'blob-chunk', hash: info.hash, index, bytes });

@@ -22,6 +22,7 @@ import { owedTo, takeCountersignature } from './owed.ts';
 import { createPages } from './pages.ts';
 import { advance } from './progress.ts';
 import { takeApproval, takeDecline } from './proposals.ts';
+import { createRefusalLog } from './refusals.ts';
 import { publishedBlobs, removeUnused } from './retention.ts';
 import { METRICS_TOKEN_FILE, openSecretFile, WEBHOOK_SECRET_FILE } from './secret-file.ts';
 import { createSessions } from './sessions.ts';
@@ -252,10 +253,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       onControl,
       onBulk,
       onRequest: createPages(metrics, token),
-      onRefused: ({ code, message }, address) => {
-        metrics.seeRefused(code);
-        log.warn({ code, address }, message);
-      },
+      onRefused: createRefusalLog(log, metrics.seeRefused, now),
     });
     hub.store.setSetting('port', String(listener.port));
     hub.store.setSetting('url', listener.url);

@@ -6,6 +6,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import { Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -19,6 +20,7 @@ import type { Gate } from '../federation/handshake.ts';
 import { PROTOCOL_VERSIONS } from '../federation/messages.ts';
 import type { Message, SocketRole } from '../federation/messages.ts';
 import type { RosterEntry, SignedRoster } from '../federation/roster.ts';
+import { createHandshakeLimit } from './refusals.ts';
 
 /** A site whose identity is proven, on one of its two sockets. */
 export interface Peer {
@@ -71,6 +73,8 @@ export interface Listener {
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const limits = { ...defaultLimits, ...options.limits };
   const strangers = new Map<Duplex, () => void>();
+  /** Of each stranger, what counts its bytes once it speaks WebSocket; before, HTTP's limits hold. */
+  const counters = new WeakMap<Duplex, (data: Buffer) => void>();
   const members = new Map<string, Peer>();
   const http = options.tls
     ? createHttpsServer({
@@ -93,25 +97,44 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     response.end('This is a Tributary hub. Sites connect to it with WebSocket.\n');
   });
 
+  const mayShake = createHandshakeLimit();
+  /** Ends the connection of somebody who has not proven who they are. */
+  const drop = (
+    socket: Duplex,
+    code: 'hub.busy' | 'wire.bad-message' | 'wire.dead-peer',
+    why: string,
+  ): void => {
+    options.onRefused?.(new TributaryError(code, why), addressOf(socket));
+    strangers.get(socket)?.();
+    socket.destroy();
+  };
   // Everyone is a stranger from the first byte on: slow requests, half handshakes and floods end here.
   http.on(options.tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
     if (strangers.size >= limits.unauthenticated) {
-      const [[oldest, forgetOldest]] = strangers;
-      forgetOldest();
-      oldest.destroy();
+      const [oldest] = strangers.keys();
+      drop(
+        oldest,
+        'hub.busy',
+        `${strangers.size} connections have not proven who they are; the oldest is dropped.`,
+      );
     }
     let arrived = 0;
     const count = (data: Buffer): void => {
       arrived += data.length;
-      if (arrived > limits.unauthenticatedBytes) socket.destroy();
+      if (arrived > limits.unauthenticatedBytes) {
+        drop(socket, 'wire.bad-message', `A stranger sent more than ${limits.unauthenticatedBytes} bytes.`);
+      }
     };
-    const timer = setTimeout(() => socket.destroy(), limits.handshakeSeconds * 1000);
+    const timer = setTimeout(() => {
+      drop(socket, 'wire.dead-peer', `A stranger did not prove who it is in ${limits.handshakeSeconds} s.`);
+    }, limits.handshakeSeconds * 1000);
     const forget = (): void => {
       clearTimeout(timer);
       socket.off('data', count);
       strangers.delete(socket);
     };
     strangers.set(socket, forget);
+    counters.set(socket, count);
     socket.on('close', forget);
     socket.on('error', () => socket.destroy());
   });
@@ -122,8 +145,18 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n');
       return;
     }
+    if (!mayShake(addressOf(socket))) {
+      options.onRefused?.(
+        new TributaryError('hub.busy', 'Too many handshakes in a short time.'),
+        addressOf(socket),
+      );
+      socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\r\n');
+      return;
+    }
+    const count = counters.get(socket);
+    if (count !== undefined) socket.on('data', count);
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      void receive(webSocket, role, socket, request.socket.remoteAddress ?? 'an unknown address');
+      void receive(webSocket, role, socket, addressOf(socket));
     });
   });
 
@@ -198,6 +231,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       });
     },
   };
+}
+
+/** Where a connection comes from, as the system says. */
+function addressOf(socket: Duplex): string {
+  return (socket instanceof Socket && socket.remoteAddress) || 'an unknown address';
 }
 
 function roleOf(path: string | undefined): SocketRole | undefined {

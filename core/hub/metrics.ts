@@ -7,7 +7,7 @@ export interface HubMetrics {
   /** Counts an event. */
   see(event: HubEvent): void;
   /** Counts a connection that was refused. */
-  seeRefused(code: string): void;
+  readonly seeRefused: (code: string) => void;
   /** The page, and its content type. */
   render(): Promise<{ readonly text: string; readonly type: string }>;
 }

@@ -7,6 +7,8 @@ export interface Proxy {
   readonly port: number;
   /** Bytes taken from those who connect, and from the port behind. */
   readonly bytes: { up: number; down: number };
+  /** What those who connected have sent, part by part; of the first 100 kB. */
+  readonly recorded: Buffer[];
   /** Cuts every connection. Returns how many there were. */
   readonly cut: () => number;
   close(): Promise<void>;
@@ -15,6 +17,7 @@ export interface Proxy {
 /** Passes connections on to `port()`, each direction at most so many bytes a second. */
 export async function openProxy(port: () => number, bytesPerSecond = Infinity): Promise<Proxy> {
   const bytes = { up: 0, down: 0 };
+  const recorded: Buffer[] = [];
   const open = new Set<Socket>();
   const server = createServer((near) => {
     const far = connect(port(), '127.0.0.1');
@@ -30,6 +33,7 @@ export async function openProxy(port: () => number, bytesPerSecond = Infinity): 
       });
       from.on('data', (data: Buffer) => {
         bytes[way] += data.length;
+        if (way === 'up' && bytes.up < 100_000) recorded.push(data);
         from.pause();
         const pass = (): void => {
           to.write(data);
@@ -48,6 +52,7 @@ export async function openProxy(port: () => number, bytesPerSecond = Infinity): 
   return {
     port: (server.address() as AddressInfo).port,
     bytes,
+    recorded,
     cut,
     close: async () => {
       cut();
