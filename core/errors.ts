@@ -153,6 +153,10 @@ const rows = {
     hint: 'Export { name, client, create } as the file’s default, as in resources/strategies/slow-average.ts.',
     exit: 2,
   },
+  'simulation.bad-faults': { hint: 'Correct that field; the README shows a list of faults.', exit: 2 },
+  'simulation.violated': {
+    hint: 'Play that seed alone with --fault-seed to see what happened, and report it.',
+  },
   'simulation.no-label': { hint: 'Name with --by a field that every row has, or leave it out.', exit: 2 },
 
   'run.unknown': { hint: 'See the names with `tributary hub runs`.' },

@@ -238,4 +238,6 @@ test('the sample plans are plans', () => {
       expect(plan).toMatchObject({ name, objective });
     }
   }
+  const simulation = readPlan(readFileSync(join(folder, 'plans/banks-simulation.json'), 'utf8'));
+  expect(simulation).toMatchObject({ name: 'banks-simulation', federation: { minSites: 4 } });
 });

@@ -5,11 +5,12 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TributaryError } from '../errors.ts';
 import { syncFolder } from '../files.ts';
+import { machine } from '../machine.ts';
 import { openPartial } from './partial.ts';
 import type { BlobInfo, PartialBlob } from './partial.ts';
 import { CHUNK_BYTES } from './shapes.ts';
@@ -163,9 +164,9 @@ async function describeBlob(
 
 /** Refuses before writing what cannot fit, rather than after most of it. */
 async function requireSpace(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (bavail * bsize < bytes) {
-    throw new TributaryError('disk.full', `${folder} has ${bavail * bsize} bytes free; ${bytes} are needed.`);
+  const free = await machine.freeBytes(folder);
+  if (free < bytes) {
+    throw new TributaryError('disk.full', `${folder} has ${free} bytes free; ${bytes} are needed.`);
   }
 }
 

@@ -1,6 +1,7 @@
 /** @file Who a hub or a site is: its two static key pairs on disk, its signatures, its fingerprint. */
 
 import { createHash, createPrivateKey, sign as signBytes, verify as verifyBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TributaryError } from '../errors.ts';
@@ -73,13 +74,13 @@ export type Statement = readonly [StatementDomain, ...(string | number | Uint8Ar
 
 /** Signs a statement (Ed25519, RFC 8032, over its deterministic CBOR, so parts can never run into each other). */
 export function sign(keys: KeyPair, statement: Statement): Uint8Array {
-  return signBytes(null, encodeCbor(statement), importPrivateKey('ed25519', keys.privateKey));
+  return signBytes(null, encodeCbor(statement), imported(keys.privateKey, importPrivateKey));
 }
 
 /** Whether the owner of the public key signed this very statement. */
 export function verify(publicKey: Uint8Array, statement: Statement, signature: Uint8Array): boolean {
   try {
-    return verifyBytes(null, encodeCbor(statement), importPublicKey('ed25519', publicKey), signature);
+    return verifyBytes(null, encodeCbor(statement), imported(publicKey, importPublicKey), signature);
   } catch {
     return false; // not a point of the curve: nobody can have signed with it
   }
@@ -94,4 +95,13 @@ export function fingerprint(hub: PublicIdentity): string {
 /** The public half. */
 export function publicIdentity(identity: Identity): PublicIdentity {
   return { ed25519: identity.ed25519.publicKey, x25519: identity.x25519.publicKey };
+}
+
+/** Ed25519 keys by their bytes, which nobody changes: importing one takes longer than signing with it. */
+const known = new WeakMap<Uint8Array, KeyObject>();
+
+function imported(raw: Uint8Array, importKey: (curve: Curve, raw: Uint8Array) => KeyObject): KeyObject {
+  const key = known.get(raw) ?? importKey('ed25519', raw);
+  known.set(raw, key);
+  return key;
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { SqliteDatabase } from '../database.ts';
 import { writeFileAtomically } from '../files.ts';
+import { machine } from '../machine.ts';
 import { canonicalJson, sha256 } from './canonical.ts';
 import type { Json } from './canonical.ts';
 import { sign } from './identity.ts';
@@ -149,7 +150,7 @@ export function openLedger(database: SqliteDatabase, keys: KeyPair, now: () => n
 }
 
 function unixSeconds(): number {
-  return Math.floor(Date.now() / 1000);
+  return Math.floor(machine.date() / 1000);
 }
 
 interface LedgerRow {

@@ -4,6 +4,8 @@
  * Brakmo and Peterson, 1994).
  */
 
+import { machine } from '../machine.ts';
+
 /** A queue may hold what the link carries in so many seconds. */
 const QUEUE_SECONDS = 0.15;
 /** Chunks under way before anything is known of the link. */
@@ -17,7 +19,7 @@ export interface Pace {
 }
 
 /** `most` chunks are never exceeded; `now` gives seconds since any fixed moment. */
-export function createPace(most: number, now: () => number = () => performance.now() / 1000): Pace {
+export function createPace(most: number, now: () => number = () => machine.now() / 1000): Pace {
   const begun = new Map<number, number>();
   let allowed = Math.min(FIRST, most);
   let quickest = Infinity;

@@ -5,6 +5,8 @@
 
 import { readSync } from 'node:fs';
 import { toTributaryError, TributaryError } from '../errors.ts';
+import { machine } from '../machine.ts';
+import type { Timer } from '../machine.ts';
 import type { BlobStore } from './blobs.ts';
 import { errorOf } from './channel.ts';
 import type { Channel } from './channel.ts';
@@ -88,23 +90,23 @@ export function serveTransfers(options: TransferOptions): Transfers {
   /** One promise per blob, with an alarm that goes off when nothing moves. */
   function track(list: Map<string, Pending>, blob: BlobReference, onProgress?: OnTransfer): Pending {
     let settle: Pending['settle'] = () => undefined;
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     const promise = new Promise<void>((resolve, reject) => {
       settle = (error) => {
-        clearTimeout(timer);
+        timer?.cancel();
         list.delete(blob.hash);
         if (error === undefined) resolve();
         else reject(error);
       };
     });
     const touch = (): void => {
-      clearTimeout(timer);
-      timer = setTimeout(() => {
+      timer?.cancel();
+      timer = machine.startTimer(stallMilliseconds, () => {
         const seconds = stallMilliseconds / 1000;
         settle(
           new TributaryError('transfer.stalled', `No part of ${blob.hash} moved for ${seconds} seconds.`),
         );
-      }, stallMilliseconds);
+      });
     };
     touch();
     const pending = { blob, onProgress, promise, announced: 0, settle, touch };

@@ -11,6 +11,7 @@ import { acquireFolderLock } from '../control.ts';
 import { TributaryError } from '../errors.ts';
 import { openBlobStore } from '../federation/blobs.ts';
 import { fingerprint, openIdentity, publicIdentity } from '../federation/identity.ts';
+import { machine } from '../machine.ts';
 import type { HubContext, HubEvent, Outbox } from './context.ts';
 import { openMembers } from './members.ts';
 import { openRunStore } from './run-store.ts';
@@ -71,7 +72,7 @@ export interface OpenOptions {
 /** Opens the parts of a hub; the caller holds the folder's lock. Throws `hub.not-there`. */
 export async function openHubFolder(options: OpenOptions): Promise<HubContext> {
   const { folder, outbox, log, emit = () => undefined } = options;
-  const now = options.now ?? (() => Math.floor(Date.now() / 1000));
+  const now = options.now ?? (() => Math.floor(machine.date() / 1000));
   requireHub(folder);
   const identity = await openIdentity(folder);
   const store = openStore(folder, identity, options.crashPoint);

@@ -13,6 +13,7 @@ import type { Message, MessageOf } from '../federation/messages.ts';
 import { serveTransfers } from '../federation/transfer.ts';
 import type { HubEvent } from './context.ts';
 import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
+import { machine } from '../machine.ts';
 import { listen } from './listener.ts';
 import type { Listener, Peer } from './listener.ts';
 import { createMetrics } from './metrics.ts';
@@ -48,6 +49,8 @@ export interface HubOptions {
   readonly now?: () => number;
   /** For crash tests: what it throws ends the hub on the spot. */
   readonly crashPoint?: CrashPoint;
+  /** Opens the door; a simulation brings its own. */
+  readonly listen?: typeof listen;
 }
 
 export interface Hub {
@@ -80,7 +83,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
 async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
   const { folder, host = '127.0.0.1', tls, heartbeatSeconds = 4 } = options;
   const log = options.log ?? pino({ level: 'silent' });
-  const now = options.now ?? (() => Math.floor(Date.now() / 1000));
+  const now = options.now ?? (() => Math.floor(machine.date() / 1000));
   let webhook: Webhook | undefined;
   const emit = (event: HubEvent): void => {
     metrics.see(event);
@@ -107,7 +110,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     () => (hub.store.database.open ? hub : null),
     () => listener?.unauthenticated() ?? 0,
   );
-  const clock = createUptimeClock(hub, () => performance.now() / 1000);
+  const clock = createUptimeClock(hub, () => machine.now() / 1000);
   const advanceNow = (): Promise<void> => hub.inTurn(() => advance(hub, clock));
   /** Updates whose blob is still on its way, by site. */
   const pending = new Map<string, MessageOf<'update'>>();
@@ -191,7 +194,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
   }
 
   async function end(): Promise<void> {
-    clearInterval(timer);
+    timer.cancel();
     await control?.close();
     await listener?.close();
     await webhook?.stop();
@@ -203,9 +206,9 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     log.info('stopped');
   }
 
-  const timer = setInterval(() => {
+  const timer = machine.startInterval(TICK_SECONDS * 1000, () => {
     hub.inTurn(clock.tick).then(advanceNow).catch(report);
-  }, TICK_SECONDS * 1000);
+  });
   let control: ControlServer | undefined;
 
   const holder: Officeholder = {
@@ -230,7 +233,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       webhook = startWebhook({ url: options.webhook, secret, federation, log, now });
     }
     const token = await openSecretFile(join(folder, METRICS_TOKEN_FILE));
-    listener = await listen({
+    listener = await (options.listen ?? listen)({
       host,
       port: options.port || Number(hub.store.setting('port') ?? '0'),
       tls,
@@ -259,7 +262,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     hub.store.setSetting('url', listener.url);
     control = await serveControl(folder, handlersOf(holder));
   } catch (error) {
-    clearInterval(timer);
+    timer.cancel();
     await listener?.close();
     await webhook?.stop();
     hub.store.close();

@@ -52,6 +52,8 @@ export interface FederatedOptions {
   readonly blobs: BlobStore;
   /** What round 0 starts from. */
   readonly start: NamedTensors;
+  /** Names of the sites of a round's cohort; all without it. */
+  readonly cohortOf?: (round: number) => readonly string[];
   /** In place of the plan's, which then only says what sites do. */
   readonly strategy?: Strategy;
   readonly signal: AbortSignal;
@@ -89,7 +91,9 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
   for (let number = 0; number < count; number++) {
     const began = performance.now();
     const contributions: Contribution[] = [];
+    const chosen = options.cohortOf?.(number);
     for (const site of sites) {
+      if (chosen !== undefined && !chosen.includes(site.name)) continue;
       contributions.push(await contribute({ ...options, site, number, round: start, carried }));
     }
     const cohort = contributions.map(({ site }) => site);

@@ -1,6 +1,7 @@
 /** @file The running site: both sockets to the hub, what comes over them, and what the site says of itself. */
 
 import { toTributaryError, TributaryError } from '../errors.ts';
+import { machine } from '../machine.ts';
 import { readTensors } from '../federation/codec.ts';
 import type { Channel } from '../federation/channel.ts';
 import { sign } from '../federation/identity.ts';
@@ -35,6 +36,8 @@ export interface AgentOptions {
   readonly backoff?: Backoff;
   /** Seconds before a failed training is tried again. */
   readonly retrySeconds?: number;
+  /** Opens a connection; a simulation brings its own. */
+  readonly connect?: typeof connectToHub;
 }
 
 export interface Agent {
@@ -60,7 +63,7 @@ const TRAFFIC_MILLISECONDS = 2000;
 
 /** Starts the agent of a site that has joined. Throws `site.not-joined`. */
 export function startAgent(options: AgentOptions): Agent {
-  const { context, onChange = () => undefined, backoff = DEFAULT_BACKOFF } = options;
+  const { context, onChange = () => undefined, backoff = DEFAULT_BACKOFF, connect = connectToHub } = options;
   const { store, blobs, log } = context;
   const membership = requireMembership(context);
   const abort = new AbortController();
@@ -110,8 +113,7 @@ export function startAgent(options: AgentOptions): Agent {
       counted.set(channel, { sent, received });
     }
   }
-  const flushing = setInterval(flushTraffic, TRAFFIC_MILLISECONDS);
-  flushing.unref();
+  const flushing = machine.startInterval(TRAFFIC_MILLISECONDS, flushTraffic);
 
   function count(channel: Channel): void {
     counted.set(channel, { sent: 0, received: 0 });
@@ -245,7 +247,7 @@ export function startAgent(options: AgentOptions): Agent {
   const keep = (role: SocketRole, onConnected: (connected: Connected) => void): Promise<void> =>
     keepConnected({
       connect: () =>
-        connectToHub({
+        connect({
           urls: membership.urls,
           role,
           software: options.software,
@@ -278,7 +280,7 @@ export function startAgent(options: AgentOptions): Agent {
     flushTraffic,
     stop: async () => {
       abort.abort(superseded('The site stops.'));
-      clearInterval(flushing);
+      flushing.cancel();
       await Promise.all([...loops, rounds.settled()]);
       flushTraffic();
     },

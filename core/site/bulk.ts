@@ -1,7 +1,7 @@
 /** @file Work over the bulk socket that outlives any single connection: it waits, and goes on with the next. */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { toTributaryError, TributaryError } from '../errors.ts';
+import { sleep } from '../machine.ts';
 import type { Transfers } from '../federation/transfer.ts';
 
 /** Damaged chunks and stalls are tried again this often; broken connections as often as it takes. */
@@ -51,7 +51,7 @@ export function createBulk(): Bulk {
           const isBroken = error.code.startsWith('wire.') || error.code === 'site.replaced';
           if (!isBroken && (!error.retryable || attempt++ >= ATTEMPTS)) throw error;
           if (isBroken && current === transfers) current = null;
-          await sleep(PAUSE_MILLISECONDS, undefined, { signal }).catch(() => signal.throwIfAborted());
+          await sleep(PAUSE_MILLISECONDS, signal).catch(() => signal.throwIfAborted());
         }
       }
     },

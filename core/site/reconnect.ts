@@ -1,9 +1,8 @@
 /** @file Keeps one socket to the hub open: tries again with back-off and full jitter until told to stop. */
 
-import { randomInt } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { toTributaryError } from '../errors.ts';
 import type { TributaryError } from '../errors.ts';
+import { machine, sleep } from '../machine.ts';
 import type { Connected } from './connect.ts';
 
 export interface Backoff {
@@ -33,16 +32,14 @@ export interface KeepConnectedOptions {
 export async function keepConnected(options: KeepConnectedOptions): Promise<void> {
   const { signal, backoff } = options;
   for (let attempt = 0; !signal.aborted; attempt++) {
-    const begun = performance.now();
+    const begun = machine.now();
     const reason = await connectOnce(options);
     if (signal.aborted) return;
     options.onLost(reason);
     if (options.isFinal(reason)) return;
-    if (performance.now() - begun > STEADY_MILLISECONDS) attempt = 0;
+    if (machine.now() - begun > STEADY_MILLISECONDS) attempt = 0;
     const longest = Math.min(backoff.capSeconds, backoff.firstSeconds * 2 ** Math.min(attempt, 20));
-    await sleep(randomInt(Math.max(1, Math.round(longest * 1000))), undefined, { signal }).catch(
-      () => undefined,
-    );
+    await sleep(machine.randomBelow(Math.max(1, Math.round(longest * 1000))), signal).catch(() => undefined);
   }
 }
 

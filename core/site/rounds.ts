@@ -3,9 +3,9 @@
  * step is on disk before the next, so a killed site goes on: what was trained is sent again, never trained again.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { toTributaryError } from '../errors.ts';
 import type { TributaryError } from '../errors.ts';
+import { machine, sleep } from '../machine.ts';
 import { sign } from '../federation/identity.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import { updateStatement } from '../federation/statements.ts';
@@ -117,9 +117,7 @@ export function createRounds(options: RoundsOptions): Rounds {
             outbox.send(declineRun(context, { run, planHash, withdraw: true }, error));
             return;
           }
-          await sleep((options.retrySeconds ?? RETRY_SECONDS) * 1000, undefined, { signal }).catch(
-            () => undefined,
-          );
+          await sleep((options.retrySeconds ?? RETRY_SECONDS) * 1000, signal).catch(() => undefined);
         }
       }
     } catch (thrown) {
@@ -182,8 +180,8 @@ export function createRounds(options: RoundsOptions): Rounds {
       const loss = at.loss !== null && Number.isFinite(at.loss) ? at.loss : null;
       options.onActivity({ run, round, rounds, phase, step, steps, loss });
       if (phase === 'waiting') return;
-      if (phase === lastPhase && performance.now() - last < PROGRESS_MILLISECONDS) return;
-      [last, lastPhase] = [performance.now(), phase];
+      if (phase === lastPhase && machine.now() - last < PROGRESS_MILLISECONDS) return;
+      [last, lastPhase] = [machine.now(), phase];
       outbox.send({ type: 'progress', run, round, phase, step, steps, loss });
     };
   }

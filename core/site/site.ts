@@ -3,11 +3,11 @@
  * are the same to what is on disk; starting goes on where the last transaction left it.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
 import type { ControlServer, FolderLock } from '../control.ts';
+import { sleep } from '../machine.ts';
 import { startAgent } from './agent.ts';
 import type { Agent, AgentOptions } from './agent.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
@@ -32,6 +32,7 @@ export interface SiteOptions {
   readonly saveAdapter?: AgentOptions['saveAdapter'];
   readonly backoff?: AgentOptions['backoff'];
   readonly retrySeconds?: number;
+  readonly connect?: AgentOptions['connect'];
   /** A policy file of the machine's owner, which the site's own cannot widen. */
   readonly machinePolicy?: string;
   /** For crash tests: what it is told of may be the last this process does. */
@@ -63,7 +64,7 @@ export async function startSite(options: SiteOptions): Promise<Site> {
 }
 
 async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
-  const { folder, trainer, software, machinePolicy, saveAdapter, backoff, retrySeconds } = options;
+  const { folder, trainer, software, machinePolicy, saveAdapter, backoff, retrySeconds, connect } = options;
   const log = options.log ?? pino({ level: 'silent' });
   const context = await openSiteFolder({ folder, log, machinePolicy, crashPoint: options.crashPoint });
   let agent: Agent | undefined;
@@ -91,7 +92,9 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   async function end(): Promise<void> {
     const stopping = agent?.stop();
     // A training that does not heed the signal ends with its process.
-    await Promise.race([stopping, sleep(PATIENCE_MILLISECONDS, undefined, { ref: false })]);
+    const patience = new AbortController();
+    await Promise.race([stopping, sleep(PATIENCE_MILLISECONDS, patience.signal).catch(() => undefined)]);
+    patience.abort();
     await trainer.close();
     await stopping;
     await control?.close();
@@ -108,6 +111,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
       saveAdapter,
       backoff,
       retrySeconds,
+      connect,
       onChange: tell,
     });
     agent = running;

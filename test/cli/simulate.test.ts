@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { STRATEGIES } from '../../core/federation/strategies/table.ts';
 import { captureOutput, run } from './capture.ts';
 
 // The trainer's process is the built program; `npm test` builds first.
@@ -84,6 +85,18 @@ it('prints a table, and a second time from what is kept', { timeout: 120_000 }, 
   expect(captured.out.split('\n').filter((line) => line.startsWith('  '))).toEqual(first);
 });
 
+it('completes with every strategy of the table', { timeout: 240_000 }, async () => {
+  const names = Object.keys(STRATEGIES);
+  const list = ['local', ...names].join(',');
+  expect(await simulate('--sites', '2', '--strategies', list, '--json')).toBe(0);
+  const result = JSON.parse(captured.out.trimEnd().split('\n').at(-1) ?? '') as {
+    readonly evaluation: { readonly strategies: Record<string, { readonly loss: number }> };
+    readonly combinations: readonly { readonly model: string }[];
+  };
+  expect(result.combinations.map(({ model }) => model)).toEqual(['base', 'local', ...names]);
+  for (const { loss } of Object.values(result.evaluation.strategies)) expect(loss).toBeLessThan(20);
+});
+
 it('runs a strategy from a file of one’s own beside those of the table', { timeout: 120_000 }, async () => {
   const file = join(import.meta.dirname, '../../resources/strategies/slow-average.ts');
   expect(await simulate('--sites', '2', '--strategy', file, '--no-local', '--json')).toBe(0);
@@ -92,6 +105,28 @@ it('runs a strategy from a file of one’s own beside those of the table', { tim
   };
   const { fedavg, 'slow-average': slow } = result.evaluation.strategies;
   expect(slow.loss).not.toBe(fedavg.loss);
+});
+
+it('plays drawn faults, and listed ones', { timeout: 120_000 }, async () => {
+  const plan = join(root, 'plan.yaml');
+  expect(await run('simulate', plan, '--fault-seed', '7', '--fault-runs', '2', '--json')).toBe(0);
+  const [first, second, result] = captured.out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(first).toMatchObject({ type: 'scenario', seed: 7, violations: [] });
+  expect(second).toMatchObject({ type: 'scenario', seed: 8, violations: [] });
+  expect(result).toMatchObject({ type: 'result', runs: 2, held: 2 });
+
+  const faults = join(root, 'faults.json');
+  writeFileSync(faults, JSON.stringify([{ kind: 'site-stop', at: 1, site: 'site-002', seconds: 3 }]));
+  expect(await run('simulate', plan, '--faults', faults)).toBe(0);
+  expect(captured.error).toContain('1 runs: 1 held, in 1 every site counted in every round.');
+  writeFileSync(faults, JSON.stringify([{ kind: 'site-stop', at: 1, site: 'north', seconds: 3 }]));
+  expect(await run('simulate', plan, '--faults', faults)).toBe(2);
+  expect(captured.error).toContain('simulation.bad-faults');
+  writeFileSync(faults, JSON.stringify([{ kind: 'flood', at: 1 }]));
+  expect(await run('simulate', plan, '--faults', faults)).toBe(2);
 });
 
 it.each([

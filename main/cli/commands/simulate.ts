@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { TributaryError } from '../../../core/errors.ts';
 import { findInCatalogue } from '../../../core/model/catalogue.ts';
 import { PARTITIONS } from '../../../core/simulation/partitions/table.ts';
 import { simulate } from '../../../core/simulation/simulate.ts';
@@ -13,6 +14,7 @@ import { fetchWithProgress } from '../fetching.ts';
 import { formatSeconds } from '../format.ts';
 import { collect } from '../options.ts';
 import { readPlanFile } from '../plan-file.ts';
+import { simulateFaults } from '../simulation/faults.ts';
 import { report, resultOf } from '../simulation/report.ts';
 
 const seedNumber = wholeNumber(0).max(0xffff_ffff);
@@ -25,7 +27,10 @@ const seedList = z
 
 const options = z.object({
   plan: z.string(),
-  data: z.string(),
+  data: z.string().optional(),
+  faults: z.string().optional(),
+  faultSeed: seedNumber.optional(),
+  faultRuns: wholeNumber(1),
   sites: wholeNumber(1).optional(),
   partition: z.enum(PARTITIONS),
   alpha: z.coerce.number().positive().max(1e6),
@@ -48,10 +53,7 @@ export function register(program: Command): void {
     .command('simulate')
     .description('a federation of virtual sites on this machine, compared with each site alone')
     .argument('<plan>', 'file of a plan, JSON or YAML')
-    .requiredOption(
-      '--data <path>',
-      'JSONL file, or folder of such files or subfolders; …heldout.jsonl is held out',
-    )
+    .option('--data <path>', 'JSONL file, or folder of such files or subfolders; …heldout.jsonl is held out')
     .option('--sites <number>', 'virtual sites; federation.minSites of the plan without it')
     .option('--partition <name>', `how rows are divided: ${PARTITIONS.join(', ')}`, 'iid')
     .option('--alpha <number>', 'unevenness for dirichlet and quantity: smaller is more uneven', '0.3')
@@ -64,6 +66,9 @@ export function register(program: Command): void {
     .option('--centralised', 'also train on all rows together, with as many steps as a site has')
     .option('--no-local', 'do not train each site alone')
     .option('--start <folder>', 'PEFT folder of the adapter that round 0 starts from')
+    .option('--faults <file>', 'a list of faults: plays the plan with pretended training on a virtual clock')
+    .option('--fault-seed <number>', 'draws the faults; the same seed plays the same')
+    .option('--fault-runs <number>', 'seeds from --fault-seed on', '1')
     .option('--threads <number>', 'threads of the engine; all cores without it')
     .option(
       '--out <folder>',
@@ -78,6 +83,15 @@ const run = runs(options, async (input, context) => {
   const signal = context.interruption();
   const began = performance.now();
   const { plan, model, configuration } = await readPlanFile(input.plan);
+  const { data, faults, faultSeed, faultRuns } = input;
+  if (faults !== undefined || faultSeed !== undefined) {
+    const seed = faultSeed ?? 0;
+    await simulateFaults({ plan, sites: input.sites, faults, seed, runs: faultRuns }, context);
+    return;
+  }
+  if (data === undefined) {
+    throw new TributaryError('usage.invalid', 'Name the rows with --data, or faults with --faults.');
+  }
   const entry = findInCatalogue(model.id);
   if (entry) await fetchWithProgress(entry, context);
   const custom = await Promise.all((input.strategy ?? []).map(loadStrategy));
@@ -94,7 +108,7 @@ const run = runs(options, async (input, context) => {
     model,
     configuration,
     modelPath: typeof plan.model === 'string' && existsSync(plan.model) ? resolve(plan.model) : undefined,
-    data: input.data,
+    data,
     sites: input.sites,
     partition: input.partition,
     alpha: input.alpha,

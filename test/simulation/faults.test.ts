@@ -1,0 +1,128 @@
+/** @file Random faults on a virtual clock: whatever they are, the run completes with what its cohorts give. */
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { drawFaults } from '../../core/simulation/faults/faults.ts';
+import type { Fault } from '../../core/simulation/faults/faults.ts';
+import { foundFederation } from '../../core/simulation/faults/federation.ts';
+import { playScenario, spanOf } from '../../core/simulation/faults/scenario.ts';
+import type { Scene } from '../../core/simulation/faults/scenario.ts';
+import { readPlan } from '../../core/federation/plan.ts';
+
+/** How many seeds are played; the long tests play more. */
+const SEEDS = Number(process.env.TRIBUTARY_FAULT_SEEDS ?? 200);
+const FIRST = Number(process.env.TRIBUTARY_FIRST_FAULT_SEED ?? 1);
+
+const SITES = { east: 10, north: 11, south: 13 };
+const SITE_NAMES = Object.keys(SITES);
+
+function sceneWith(strategy: string): Scene {
+  const plan = {
+    name: 'disturbed',
+    model: 'pretended',
+    seed: 3,
+    adapter: { rank: 2, alpha: 4 },
+    training: { steps: 3, batchSize: 2 },
+    federation: { rounds: 3, minSites: 2, deadline: '40s', strategy: { name: strategy } },
+  };
+  return { plan: readPlan(JSON.stringify(plan)), sites: SITES };
+}
+const SPAN_SECONDS = spanOf(sceneWith('fedavg'));
+
+let root: string;
+let prepared: string;
+let played = 0;
+/** The adapter of a run in which nothing goes wrong. */
+let undisturbed: string | null;
+beforeAll(async () => {
+  // In memory where there is such a folder: nothing has to outlive the test.
+  root = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tributary-faults-'));
+  prepared = join(root, 'prepared');
+  await foundFederation(prepared, SITES);
+  undisturbed = (await play([])).adapter;
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+function play(faults: readonly Fault[], seed = 0, strategy = 'fedavg') {
+  const folder = join(root, `${(played += 1)}`);
+  return playScenario({ scene: sceneWith(strategy), prepared, folder, seed, faults });
+}
+
+it('without faults all sites count in every round', async () => {
+  const { violations, cohorts, adapter } = await play([]);
+  expect(violations).toEqual([]);
+  expect(cohorts).toEqual([SITE_NAMES, SITE_NAMES, SITE_NAMES]);
+  expect(adapter).toBe(undisturbed);
+  expect(adapter).not.toBeNull();
+});
+
+describe('a single fault', () => {
+  const at = 4;
+  const site = 'north';
+  const calm = { at, site, seconds: 5 };
+  /** Faults that are over before the deadline of a round: nobody is missed. */
+  const brief: readonly Fault[] = [
+    { kind: 'hub-stop', at, seconds: 5 },
+    { kind: 'site-stop', ...calm },
+    { kind: 'partition', ...calm },
+    { kind: 'slow-line', ...calm, rate: 1000 },
+    { kind: 'delay', ...calm, milliseconds: 500 },
+    { kind: 'clock', at, hours: -5000 },
+    { kind: 'chunks', at, site, what: 'twice', count: 3 },
+    { kind: 'chunks', at, site, what: 'late', count: 3 },
+    { kind: 'chunks', at, site, what: 'altered', count: 3 },
+    { kind: 'disk-full', at, where: 'hub', seconds: 5 },
+    { kind: 'disk-full', at, where: site, seconds: 5 },
+    { kind: 'site-crash', at: 0, site, point: 'keep-update:before', passage: 1, seconds: 2 },
+    { kind: 'site-crash', at: 0, site, point: 'update-written', passage: 2, seconds: 2 },
+    { kind: 'site-crash', at: 0, site, point: 'save-adapter:after', passage: 1, seconds: 2 },
+    { kind: 'hub-crash', at: 0, point: 'begin-closing:after', passage: 1, seconds: 2 },
+    { kind: 'hub-crash', at: 0, point: 'commit-update:before', passage: 2, seconds: 2 },
+    { kind: 'hub-crash', at: 0, point: 'aggregate-written', passage: 2, seconds: 2 },
+  ];
+  it.each(brief)('%j leaves no trace in the adapter', async (fault) => {
+    const { violations, cohorts, adapter } = await play([fault]);
+    expect(violations).toEqual([]);
+    expect(cohorts).toEqual([SITE_NAMES, SITE_NAMES, SITE_NAMES]);
+    expect(adapter).toBe(undisturbed);
+  });
+
+  it.each<Fault>([
+    { kind: 'partition', at, site, seconds: 100 },
+    { kind: 'slow-site', at, site, seconds: 100, factor: 100 },
+    { kind: 'garbage', at, site },
+  ])('%j costs rounds of that site and nothing else', async (fault) => {
+    const { violations, cohorts } = await play([fault]);
+    expect(violations).toEqual([]);
+    expect(cohorts.some((cohort) => !cohort.includes(site))).toBe(true);
+    for (const cohort of cohorts) expect(cohort).toEqual(expect.arrayContaining(['east', 'south']));
+  });
+});
+
+it('the same seed plays the same, to the last event', async () => {
+  for (const seed of [11, 12, 13]) {
+    const faults = drawFaults(seed, SITE_NAMES, SPAN_SECONDS);
+    expect(await play(faults, seed)).toEqual(await play(faults, seed));
+  }
+});
+
+it(`${SEEDS} random seeds lose, double and misplace no update and never hang`, { timeout: 0 }, async () => {
+  const expected = { fedavg: undisturbed, scaffold: (await play([], 0, 'scaffold')).adapter };
+  let whole = 0;
+  for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+    const strategy = seed % 2 === 0 ? 'fedavg' : 'scaffold';
+    const { violations, cohorts, adapter } = await play(
+      drawFaults(seed, SITE_NAMES, SPAN_SECONDS),
+      seed,
+      strategy,
+    );
+    expect(violations, `seed ${seed}`).toEqual([]);
+    // A round that too many sites sent garbage to ends the run, as it has to.
+    if (adapter === null || cohorts.some((cohort) => cohort.length < SITE_NAMES.length)) continue;
+    whole += 1;
+    expect(adapter, `seed ${seed}`).toBe(expected[strategy]);
+  }
+  expect(whole).toBeGreaterThan(SEEDS / 4);
+});
