@@ -13,7 +13,7 @@ import { virtualSite } from './experiment.ts';
 import type { Federation } from './experiment.ts';
 import { referenceOf, runFederated } from './federated.ts';
 import type { RoundOutcome } from './federated.ts';
-import { measure, measuredExamples } from './measure.ts';
+import { measure } from './measure.ts';
 import type { Outcome } from './measure.ts';
 
 /** The model as it is, one model a site, one of all rows, or the federated one. */
@@ -65,7 +65,7 @@ const EVALUATION_SHARE = 1 / 3;
 /** Examples to train on, and to evaluate at their share: for a display of progress. */
 export function workOf({ plan, sites, heldOut }: Federation, kind: Kind): number {
   const training = plan.training.steps * plan.federation.rounds * plan.training.batchSize;
-  const evaluation = measuredExamples(heldOut) * EVALUATION_SHARE;
+  const evaluation = heldOut.length * EVALUATION_SHARE;
   const trained = { base: 0, local: sites.length, centralised: 1, federated: sites.length }[kind];
   const measured = kind === 'local' ? sites.length : 1;
   return trained * training + measured * evaluation;

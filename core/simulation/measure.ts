@@ -28,13 +28,6 @@ const EVALUATION_BATCH = 8;
 /** Lends a process that holds the plan's model. */
 export type Lend = <T>(plan: Plan, work: (process: TrainerProcess) => Promise<T>) => Promise<T>;
 
-/** How many examples {@link measure} computes for the rows, which the observer is told of. */
-export function measuredExamples(heldOut: readonly (Example | PreferenceExample)[]): number {
-  const [first] = heldOut;
-  if (first?.kind !== 'conversation') return heldOut.length;
-  return heldOut.length * (labelsOf(examplesFor('sft', heldOut))?.length ?? 1);
-}
-
 /**
  * Measures a model, with an adapter or as it is, on rows; a row of which nothing is left within the plan's
  * `maxLength` counts nothing, with every model.
@@ -73,24 +66,43 @@ async function measureAnswers(
   observer: Observer<{ done: number; total: number }>,
 ): Promise<Outcome[]> {
   const labels = labelsOf(examples);
-  const candidates = labels
-    ? examples.flatMap((example) => labels.map((label) => answered(example, label)))
-    : examples;
-  const request = { ...training, batchSize: EVALUATION_BATCH, examples: candidates };
+  if (labels) return measureLabels(process, { training, examples, labels }, observer);
+  const request = { ...training, batchSize: EVALUATION_BATCH, examples };
   const result = await process.call('evaluate', request, observer);
   const scored = new Map(result.examples.map((example) => [example.index, example]));
-  return examples.map((example, row) => {
-    const right = labels ? row * labels.length + labels.indexOf(answerOf(example)) : row;
-    const own = scored.get(right);
-    if (own === undefined) return NOTHING;
-    const outcome = { loss: own.loss, weight: own.tokens, answerLoss: own.loss, answerTokens: own.tokens };
-    if (!labels) return outcome;
-    const losses = labels.map((_, label) => scored.get(row * labels.length + label)?.loss ?? Infinity);
-    return {
-      ...outcome,
-      hit: losses.every((loss, label) => label === right % labels.length || own.loss < loss) ? 1 : 0,
-    };
+  return examples.map((_, row) => {
+    const own = scored.get(row);
+    return own === undefined ? NOTHING : outcomeOf(own.loss, own.tokens);
   });
+}
+
+async function measureLabels(
+  process: TrainerProcess,
+  {
+    training,
+    examples,
+    labels,
+  }: { examples: readonly Example[]; labels: readonly string[] } & Pick<Plan, 'training'>,
+  observer: Observer<{ done: number; total: number }>,
+): Promise<Outcome[]> {
+  const { template, maxLength } = training;
+  const questions = examples.map(({ messages }) => ({ prompt: messages.slice(0, -1), answers: labels }));
+  const result = await process.call('scoreAnswers', { questions, template, maxLength }, observer);
+  const scored = new Map(result.questions.map(({ index, answers }) => [index, answers]));
+  return examples.map((example, row) => {
+    const right = labels.indexOf(answerOf(example));
+    const answers = scored.get(row);
+    if (answers === undefined) return NOTHING;
+    const { logProbability, tokens } = answers[right];
+    const isAhead = answers.every(
+      (answer, label) => label === right || answer.logProbability < logProbability,
+    );
+    return { ...outcomeOf(-logProbability, tokens), hit: isAhead ? 1 : 0 };
+  });
+}
+
+function outcomeOf(loss: number, tokens: number): Outcome {
+  return { loss, weight: tokens, answerLoss: loss, answerTokens: tokens };
 }
 
 async function measurePairs(
@@ -119,10 +131,6 @@ async function measurePairs(
 
 function answerOf({ messages }: Example): string {
   return messages[messages.length - 1].content.trim();
-}
-
-function answered({ messages }: Example, content: string): Example {
-  return { kind: 'conversation', messages: [...messages.slice(0, -1), { role: 'assistant', content }] };
 }
 
 /** The different answers, sorted, where the rows are such that their answers are labels. */
