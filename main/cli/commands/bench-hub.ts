@@ -182,7 +182,17 @@ interface HubProcess {
 
 /** Starts `tributary hub start` and waits until it listens. */
 async function startHubProcess(folder: string): Promise<HubProcess> {
-  const words = [...process.execArgv, process.argv[1], 'hub', 'start', '--dir', folder, '--log-level', 'warn', '--json'];
+  const words = [
+    ...process.execArgv,
+    process.argv[1],
+    'hub',
+    'start',
+    '--dir',
+    folder,
+    '--log-level',
+    'warn',
+    '--json',
+  ];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<never>((_, reject) => {
     child.once('close', () => reject(new TributaryError('demo.process-ended', 'The hub has ended.')));
