@@ -13,6 +13,13 @@ export async function exportAdapter(hub: HubContext, run: RunRecord, folder: str
   if (run.adapter === null) {
     throw new TributaryError('run.no-adapter', `${run.id} is ${run.state} and has no final adapter.`);
   }
+  if (planOf(run).federation.strategy.name === 'local') {
+    throw new TributaryError(
+      'run.no-adapter',
+      `${run.id} has the strategy local: each site has trained an adapter of its own, which never leaves it.`,
+      { hint: 'Each site finds its adapter in its own folder.' },
+    );
+  }
   await hub.blobs.describe(run.adapter.hash);
   const { adapter, model } = planOf(run);
   const tensors = readTensors(hub.blobs.path(run.adapter.hash));

@@ -60,6 +60,10 @@ async function fromRun(hub: HubContext, { model }: StartRequest, id: string): Pr
     throw new TributaryError('run.no-adapter', `${id} is ${run.state} and has no final adapter.`);
   }
   const plan: Plan = planOf(run);
+  if (plan.federation.strategy.name === 'local') {
+    const what = `${id} has the strategy local, whose adapters never leave the sites`;
+    throw new TributaryError('run.no-adapter', `${what}; no run can start from it.`);
+  }
   if (plan.model.sha256 !== model.sha256) {
     throw new TributaryError(
       'plan.invalid',

@@ -167,7 +167,8 @@ export function acceptOffer(hub: HubContext, site: string, offer: BlobReference)
 }
 
 function longestUpdate({ run, round }: { run: RunRecord; round: RoundRecord }): number {
-  return partsOf(planOf(run).federation.strategy).length * (round.base.size + HEADER_BYTES);
+  const parts = partsOf(planOf(run).federation.strategy).length;
+  return parts * round.base.size + (parts + 1) * HEADER_BYTES;
 }
 
 /** Rounds that collect updates and lack the site's. */

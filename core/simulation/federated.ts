@@ -138,10 +138,10 @@ interface Part extends FederatedOptions {
 async function contribute(part: Part): Promise<Contribution> {
   const { plan, trainer, blobs, start, site, number, round, carried, signal, onStep } = part;
   const { name, examples } = site;
-  const base = readTensors(blobs.path(round.base.hash));
   const read = (blob: BlobReference): NamedTensors => readTensors(blobs.path(blob.hash));
   const left = Object.entries(carried.get(name) ?? {}).map(([of, blob]) => [of, read(blob)] as const);
   const before: CarriedTensors = Object.fromEntries(left);
+  const base = before.adapter ?? read(round.base);
   const controls = controlsOf(plan, { base, hub: round.control && read(round.control), carried: before });
   const trained = await trainer.train({
     plan,

@@ -71,7 +71,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
     alpha = 0.3,
     heldOutShare = 0.2,
   } = options;
-  const { seeds = [plan.seed], models = [plan.federation.strategy.name, 'local'] } = options;
+  const { seeds = [plan.seed], models = [...new Set([plan.federation.strategy.name, 'local'])] } = options;
   const { threads = availableParallelism(), signal = new AbortController().signal } = options;
   const known = [
     ...Object.keys(STRATEGIES),

@@ -2,6 +2,7 @@
 
 import { toTributaryError, TributaryError } from '../errors.ts';
 import { machine } from '../machine.ts';
+import type { Published } from '../federation/broadcast.ts';
 import { readTensors } from '../federation/codec.ts';
 import type { Channel } from '../federation/channel.ts';
 import { sign } from '../federation/identity.ts';
@@ -9,6 +10,7 @@ import type { Message, MessageOf, SocketRole } from '../federation/messages.ts';
 import type { Plan } from '../federation/plan.ts';
 import { findMember, verifyRoster } from '../federation/roster.ts';
 import { countersignStatement } from '../federation/statements.ts';
+import { clientOf } from '../federation/strategies/table.ts';
 import { serveTransfers } from '../federation/transfer.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { createBulk, superseded } from './bulk.ts';
@@ -22,7 +24,7 @@ import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
 import type { Backoff } from './reconnect.ts';
 import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
-import type { Membership } from './store.ts';
+import type { Membership, SiteRun } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 export interface AgentOptions {
@@ -214,10 +216,17 @@ export function startAgent(options: AgentOptions): Agent {
     if (run === null || run.state === state) return;
     store.transaction('end-run', () => {
       store.setRun(id, state, why);
-      if (adapter !== null) store.setAdapter(id, adapter);
+      const kept = adapterOf(run, adapter);
+      if (kept !== null) store.setAdapter(id, kept);
       store.ledger.append('run-end', { run: id, state, reason: why, adapter: adapter?.hash ?? null });
     });
     fetchAdapter(id);
+  }
+
+  /** The adapter that the run leaves at this site: the hub's, or the site's own where every site trains alone. */
+  function adapterOf(run: SiteRun, adapter: Published | null): Published | null {
+    if (adapter === null || clientOf(planOf(run).federation.strategy) !== 'alone') return adapter;
+    return store.carriedInto(run.run, Number.MAX_SAFE_INTEGER).adapter ?? null;
   }
 
   /** Fetches the adapter of a completed run unless it is here, and keeps it for people. */

@@ -1,6 +1,7 @@
 /**
  * @file What a site sends of a trained round, and what it carries into its next one: SCAFFOLD's control variate of
- * the site, and what rounding has left out of its updates. Both count once the update does.
+ * the site, what rounding has left out of its updates, and its adapter where it trains alone. All of it counts once
+ * the update does.
  */
 
 import type { Plan } from '../federation/plan.ts';
@@ -16,6 +17,8 @@ export interface CarriedTensors {
   readonly control?: NamedTensors;
   /** What rounding has left out; absent before the first update, and where the codec leaves out nothing. */
   readonly rest?: NamedTensors;
+  /** The site's own adapter, where it trains alone. */
+  readonly adapter?: NamedTensors;
 }
 
 /**
@@ -52,6 +55,7 @@ export function outcomeOf(
   const parts: Record<string, NamedTensors> = { weights: trained.adapter };
   if (controls !== null) parts.control = required(trained.controls).change;
   const { bytes, heard, rest } = writeUpdate(form, { parts, base, rest: carried.rest ?? null });
+  if (clientOf(plan.federation.strategy) === 'alone') return { bytes, carried: { adapter: trained.adapter } };
   const control = controls && nextControl(controls.site, { form, trained, heard });
   return { bytes, carried: { ...(control && { control }), ...(rest && { rest }) } };
 }

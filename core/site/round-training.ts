@@ -51,9 +51,9 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   }
   tell('training', { step: 0, steps: plan.training.steps, loss: null });
   const read = (blob: BlobReference): NamedTensors => readTensors(blobs.path(blob.hash));
-  const tensors = read(base);
   // The hub has added no change that it refused or that came late, so those leave nothing.
   const carried = await readCarried(work);
+  const tensors = carried.adapter ?? read(base);
   const hub = start.control === undefined ? null : read(start.control);
   const controls = controlsOf(plan, { base: tensors, hub, carried });
   const trained = await work.trainer.train({

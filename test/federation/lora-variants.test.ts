@@ -24,7 +24,7 @@ describe('a plan', () => {
     (name) => {
       const choose = (variant: string) => () => plan({ variant }, { federation: { strategy: { name } } });
       expect(codeOf(choose('rolora'))).toBe(
-        ['fedavg', 'fedprox'].includes(name) ? 'no error' : 'plan.unsupported',
+        ['fedavg', 'fedprox', 'local'].includes(name) ? 'no error' : 'plan.unsupported',
       );
       expect(codeOf(choose('ffa'))).toBe('no error');
     },

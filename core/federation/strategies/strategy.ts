@@ -31,7 +31,7 @@ export interface TensorRound {
 }
 
 export interface Strategy {
-  /** Parts of an update; every strategy has `weights`. */
+  /** Parts of an update; every strategy that averages has `weights`. */
   readonly parts: Readonly<Record<string, Part>>;
   /** Initial value of every element of each moment. */
   readonly moments: Readonly<Record<string, number>>;
@@ -42,8 +42,8 @@ export interface Strategy {
 export interface StrategyDefinition<S extends z.ZodObject> {
   /** Shape of `federation.strategy` in a plan: the name and the hyper-parameters with their defaults. */
   readonly schema: S;
-  /** What the site does besides plain local training; `plain` is nothing. */
-  readonly client: 'plain' | 'proximal' | 'control-variates';
+  /** What the site does besides plain local training; `plain` is nothing, `alone` starts from its own adapter. */
+  readonly client: 'plain' | 'proximal' | 'control-variates' | 'alone';
   /** The strategy for the hyper-parameters of a plan. Throws a ZodError if they do not fit. */
   readonly create: (choice: unknown) => Strategy;
 }
