@@ -125,6 +125,10 @@ const rows = {
     hint: 'Give a JSONL file with at least one complete row; the README shows the accepted forms.',
   },
   'data.wrong-kind': { hint: 'Approve the run with a dataset of the kind that its objective needs.' },
+  'data.contract': {
+    hint: 'Bring the rows into the form that the plan names, import them as another dataset and approve with that.',
+    exit: 3,
+  },
   'data.all-truncated': { hint: 'Raise --max-length, or shorten the prompts so that the answers fit.' },
 
   'vault.dataset-exists': { hint: 'Choose another name, or remove that dataset first.' },
@@ -161,6 +165,8 @@ const rows = {
 
   'run.unknown': { hint: 'See the names with `tributary hub runs`.' },
   'run.not-open': { hint: 'Nothing has to be done: the run has gone on or has ended.' },
+  'run.not-paused': { hint: 'Nothing has to be done: the run goes on.' },
+  'run.round-gone': { hint: 'Name one of those rounds, or leave out --round for the adapter of the run.' },
   'run.no-adapter': { hint: 'Only a run that has completed has one.', retryable: true },
 
   'ledger.not-found': { hint: 'Name an exported ledger file, or the folder of a hub or a site.' },
@@ -172,6 +178,7 @@ const rows = {
   'state.damaged': { hint: 'Restore the folder from a copy.' },
   'update.already-committed': { hint: 'Only the first update of a site counts in a round.' },
   'update.not-approved': { hint: 'Approve the plan of the run first.' },
+  'update.not-asked': { hint: 'Nothing has to be done: the round asks other sites, drawn by lot.' },
   'update.examples': { hint: 'A site may not claim more examples than it approved the plan with.' },
   'update.damaged': { hint: 'Start the site again; it sends the update anew.' },
   'update.tensor-mismatch': { hint: 'Check that the site uses the model and the adapter of the plan.' },
@@ -194,6 +201,9 @@ const rows = {
   'site.unknown': { hint: 'Join the federation with an invitation first.' },
   'site.revoked': {
     hint: 'The coordinator has ended the membership of this site. Ask for a new invitation.',
+  },
+  'site.excluded': {
+    hint: 'Look for the cause in the site’s log, then approve the run again with `tributary site approve --run`.',
   },
   'site.name-taken': { hint: 'Choose another name for this site.' },
   'site.replaced': { hint: 'Make sure that only one copy of this site’s folder is in use.', retryable: true },

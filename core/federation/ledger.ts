@@ -23,6 +23,9 @@ export const LEDGER_KINDS = [
   'round-start',
   'update',
   'aggregate',
+  'evaluation',
+  'amendment',
+  'pause',
   'countersign',
   'run-end',
 ] as const;

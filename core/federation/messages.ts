@@ -47,6 +47,10 @@ export const rangesShape = z
     'not ascending ranges',
   );
 
+const metricsShape = z
+  .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), z.number())
+  .refine((metrics) => Object.keys(metrics).length <= 64, 'more than 64 metrics');
+
 interface MessageRow {
   /** Number on the wire; never reused. */
   readonly code: number;
@@ -151,9 +155,7 @@ const table = {
       blob: blobReferenceShape,
       examples: z.int().min(1),
       loss: z.number(),
-      metrics: z
-        .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), z.number())
-        .refine((metrics) => Object.keys(metrics).length <= 64, 'more than 64 metrics'),
+      metrics: metricsShape,
       signature: signatureShape,
     }),
   },
@@ -210,6 +212,51 @@ const table = {
       reason: sentenceShape,
       adapter: publishedShape.nullable(),
     }),
+  },
+  // Why a site has nothing to do although the run goes on; resumed takes the others back.
+  'run-notice': {
+    code: 30,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      round: roundShape,
+      kind: z.enum(['not-drawn', 'paused', 'resumed', 'excluded']),
+      reason: sentenceShape,
+    }),
+  },
+  // The plan of a run under way with more rounds; approved or declined by its own hash.
+  amendment: {
+    code: 31,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({ run: runShape, plan: planTextShape, planHash: hashShape, amends: hashShape }),
+  },
+  // Asks for the numbers of a round's aggregate on the rows that the site holds out.
+  evaluate: {
+    code: 32,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({ run: runShape, round: roundShape, adapter: publishedShape }),
+  },
+  score: {
+    code: 33,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({
+      run: runShape,
+      round: roundShape,
+      examples: countShape,
+      metrics: metricsShape,
+      reason: sentenceShape,
+    }),
+  },
+  // What keeps a site from going on with a round; it tries again by itself.
+  trouble: {
+    code: 36,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({ run: runShape, round: roundShape, code: codeShape, reason: sentenceShape }),
   },
 
   // Blobs: the receiver asks, says what it already holds, and acknowledges chunk by chunk.

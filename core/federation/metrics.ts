@@ -12,6 +12,10 @@ const rows = {
   preferenceAccuracy: { over: 'mean' },
   /** Reward of the chosen answer less that of the rejected one, mean over a round's steps. */
   preferenceMargin: { over: 'mean' },
+  /** Of an aggregate on rows that sites hold out: loss per supervised token, or of a pair. */
+  heldOutLoss: { over: 'mean' },
+  heldOutAccuracy: { over: 'mean' },
+  heldOutMargin: { over: 'mean' },
 } satisfies Record<string, MetricRow>;
 
 /** Name of a number in an update's `metrics`. */

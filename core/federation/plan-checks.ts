@@ -2,6 +2,7 @@
 
 import { TributaryError } from '../errors.ts';
 import type { Plan, PlanRequest } from './plan-schema.ts';
+import { checkRounds } from './plan-rounds.ts';
 import { STRATEGIES } from './strategies/table.ts';
 
 /** Throws TributaryError `plan.invalid` or `plan.unsupported`, with the fields that do not fit. */
@@ -34,6 +35,7 @@ export function checkPlan(plan: PlanRequest | Plan): void {
       `adapter.dropout is ${adapter.dropout}; the objective "dpo" compares likelihoods and takes none, so it must be 0.`,
     );
   }
+  checkRounds(plan);
   const { strategy, mode } = federation;
   const kept = Object.keys(STRATEGIES[strategy.name].create(strategy).moments);
   if (adapter.variant === 'rolora' && kept.length > 0) {

@@ -1,7 +1,10 @@
 /** @file What a plan says: its fields with their defaults, limits and meanings. */
 
 import { z } from 'zod';
+import { cohortSchema } from './cohort.ts';
+import { dataContractSchema } from './data-contract.ts';
 import { parseDuration } from './duration.ts';
+import { earlyStopSchema, evaluationSchema } from './held-out.ts';
 import { CODECS } from './number-formats.ts';
 import { blobReferenceShape, runShape } from './shapes.ts';
 import { strategySchema } from './strategies/table.ts';
@@ -157,7 +160,14 @@ const federationSchema = z.strictObject({
   minSites: whole(1, 10_000)
     .default(2)
     .describe('approvals needed to start, and updates needed to close a round'),
+  minApprovals: whole(1, 10_000)
+    .optional()
+    .describe('approvals needed to start, where they are more than minSites and the cohort'),
+  cohort: cohortSchema.optional(),
   deadline: durationSchema.prefault('10m'),
+  earlyStop: earlyStopSchema
+    .optional()
+    .describe('ends the run with its best round once scores on held-out rows get no better'),
   codec: z
     .enum(CODECS)
     .default('f32')
@@ -181,6 +191,10 @@ const fields = {
   seed: whole(0, 0xffff_ffff).default(0).describe('seed of the initial adapter and of the order of examples'),
   training: trainingSchema.prefault({}).describe('local training at a site'),
   federation: federationSchema.prefault({}).describe('rounds and aggregation'),
+  evaluation: evaluationSchema
+    .optional()
+    .describe('rows that sites never train on and score each aggregate with; without it there are none'),
+  data: dataContractSchema.optional().describe('what every site checks of its rows before it takes part'),
 };
 
 type Training = z.infer<typeof trainingSchema>;

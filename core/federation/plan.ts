@@ -79,3 +79,8 @@ export function openPlan(text: string, hash: string): Plan {
 export function planJsonSchema(): unknown {
   return z.toJSONSchema(planRequestSchema, { io: 'input' });
 }
+
+/** The same plan with more rounds. Throws `plan.invalid` where there would be too many. */
+export function extendPlan(plan: Plan, rounds: number): Plan {
+  return parsePlan(planSchema, { ...plan, federation: { ...plan.federation, rounds } });
+}

@@ -17,7 +17,7 @@ const TIMEOUT_SECONDS = 600;
 const nobody: Outbox = {
   send: () => undefined,
   takeTraffic: (site) => ({ site, up: 0, down: 0 }),
-  presence: () => ({ connected: false, since: null, silentSeconds: null, progress: null }),
+  presence: () => ({ connected: false, since: null, silentSeconds: null, progress: null, trouble: null }),
   disconnect: () => undefined,
 };
 

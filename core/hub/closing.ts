@@ -49,7 +49,7 @@ export async function writeInitialState(
 export interface CloseOptions {
   readonly blobs: BlobStore;
   readonly plan: Plan;
-  readonly round: RoundRecord;
+  readonly round: Pick<RoundRecord, 'number' | 'base' | 'control' | 'state'>;
   /** The committed updates of the cohort. */
   readonly contributions: readonly Contribution[];
   /** Sites of the run, in this cohort or not. */

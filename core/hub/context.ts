@@ -18,6 +18,18 @@ export type HubEvent =
   | { readonly type: 'proposed' | 'started'; readonly run: string }
   | { readonly type: 'approved'; readonly run: string; readonly site: string; readonly examples: number }
   | { readonly type: 'declined'; readonly run: string; readonly site: string; readonly reason: string }
+  | { readonly type: 'excluded'; readonly run: string; readonly site: string; readonly reason: string }
+  | { readonly type: 'paused'; readonly run: string; readonly reason: string }
+  | { readonly type: 'resumed' | 'extended'; readonly run: string }
+  | {
+      readonly type: 'scored';
+      readonly run: string;
+      readonly round: number;
+      readonly metrics: Metrics;
+      /** Held-out rows of all sites, and the sites that told their numbers. */
+      readonly examples: number;
+      readonly sites: readonly string[];
+    }
   | { readonly type: 'update'; readonly run: string; readonly round: number; readonly site: string }
   | {
       readonly type: 'refused';
@@ -58,6 +70,13 @@ export interface Presence {
     readonly step: number;
     readonly steps: number;
   } | null;
+  /** What keeps it from going on, and since when, unless it has gone on since. */
+  readonly trouble: {
+    readonly run: string;
+    readonly code: string;
+    readonly reason: string;
+    readonly since: number;
+  } | null;
 }
 
 /** The way to the sites. What cannot be sent now is owed and sent when the site is back. */
@@ -86,6 +105,8 @@ export interface HubContext {
   readonly trouble: Map<string, string>;
   /** Unix seconds. */
   readonly now: () => number;
+  /** When this process opened the folder, in Unix seconds. */
+  readonly started: number;
   /** Runs one piece of work after the other, so that no two of them see each other half done. */
   readonly inTurn: <T>(work: () => T | Promise<T>) => Promise<T>;
 }

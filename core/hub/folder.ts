@@ -95,6 +95,7 @@ export async function openHubFolder(options: OpenOptions): Promise<HubContext> {
     log,
     emit,
     now,
+    started: now(),
     keep: new Set(),
     trouble: new Map(),
     inTurn(work) {

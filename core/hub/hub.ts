@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
 import type { ControlHandlers, ControlServer, FolderLock } from '../control.ts';
 import { toTributaryError, TributaryError } from '../errors.ts';
-import type { Message, MessageOf } from '../federation/messages.ts';
+import type { Message, MessageOf, MessageType } from '../federation/messages.ts';
 import { serveTransfers } from '../federation/transfer.ts';
 import type { HubEvent } from './context.ts';
 import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
@@ -25,6 +25,7 @@ import { advance } from './progress.ts';
 import { takeApproval, takeDecline } from './proposals.ts';
 import { createRefusalLog } from './refusals.ts';
 import { publishedBlobs, removeUnused } from './retention.ts';
+import { takeScore } from './scoring.ts';
 import { METRICS_TOKEN_FILE, openSecretFile, WEBHOOK_SECRET_FILE } from './secret-file.ts';
 import { createSessions } from './sessions.ts';
 import type { CrashPoint } from './store.ts';
@@ -61,6 +62,9 @@ export interface Hub {
   readonly stopped: Promise<void>;
   readonly stop: () => Promise<void>;
 }
+
+/** Messages after which nothing can go on that could not before. */
+const QUIET: ReadonlySet<MessageType> = new Set<MessageType>(['progress', 'trouble', 'countersign']);
 
 /** How often deadlines are looked at, seconds. */
 const TICK_SECONDS = 1;
@@ -127,7 +131,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       case 'decline':
         return takeDecline(hub, site, message);
       case 'progress':
+      case 'trouble':
         return sessions.heard(site, message);
+      case 'score':
+        return void takeScore(hub, site, message);
       case 'update':
         if (takeUpdate(hub, site, message) === 'waiting') pending.set(site, message);
         return;
@@ -153,7 +160,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     });
     channel.listen(async (message) => {
       await hub.inTurn(() => handle(peer, message));
-      if (message.type !== 'progress' && message.type !== 'countersign') await advanceNow();
+      if (!QUIET.has(message.type)) await advanceNow();
     });
     hub.inTurn(() => tellOwed(site)).catch(report);
   }

@@ -15,9 +15,10 @@ import { backupHub } from './backup.ts';
 import type { HubContext } from './context.ts';
 import { exportAdapter } from './export.ts';
 import type { UptimeClock } from './uptime.ts';
-import { endRun } from './progress.ts';
 import { propose } from './proposals.ts';
+import { extendRun, pauseRun, resumeRun } from './run-control.ts';
 import { findStart } from './start.ts';
+import { endRun } from './steps.ts';
 import { runStatuses } from './status.ts';
 import type { RunStatus } from './status.ts';
 
@@ -127,18 +128,52 @@ export const OFFICE = {
         if (record.state !== 'proposed' && record.state !== 'running') {
           throw new TributaryError('run.not-open', `${run} is ${record.state} already.`);
         }
-        await endRun(hub, record, 'cancelled', reason);
+        await endRun(hub, record, { state: 'cancelled', reason });
       });
       return { run };
     },
   ),
 
-  export: row(oneRun.extend({ out: z.string() }), async ({ hub }, { run, out }) => {
-    const record = requireRun(hub, run);
-    const folder = resolve(out);
-    await exportAdapter(hub, record, folder);
-    return { adapter: folder };
+  pause: row(
+    oneRun.extend({ reason: z.string().max(500).default('paused by the coordinator') }),
+    async ({ hub, advance }, { run, reason }) => {
+      await hub.inTurn(() => pauseRun(hub, requireRun(hub, run), reason));
+      await advance();
+      return { run };
+    },
+  ),
+
+  resume: row(oneRun, async ({ hub, advance }, { run }) => {
+    await hub.inTurn(() => resumeRun(hub, requireRun(hub, run)));
+    await advance();
+    return { run };
   }),
+
+  extend: row(
+    oneRun
+      .extend({
+        rounds: z.int().min(1).max(1_000_000).optional(),
+        deadline: z.number().min(1).max(2_592_000).optional(),
+      })
+      .refine(({ rounds, deadline }) => rounds !== undefined || deadline !== undefined, 'asks for nothing'),
+    async ({ hub, advance }, { run, ...extension }) => {
+      const { planHash } = await hub.inTurn(() => extendRun(hub, requireRun(hub, run), extension));
+      await advance();
+      return { run, planHash };
+    },
+  ),
+
+  export: row(
+    oneRun.extend({
+      out: z.string(),
+      round: z.union([z.enum(['best', 'last']), z.int().min(1)]).optional(),
+    }),
+    async ({ hub }, { run, out, round: wanted }) => {
+      const folder = resolve(out);
+      const round = await exportAdapter(hub, { run: requireRun(hub, run), round: wanted, folder });
+      return { adapter: folder, round };
+    },
+  ),
 
   backup: row(z.object({ out: z.string() }), ({ hub }, { out }) => backupHub(hub, resolve(out))),
   ledger: row(z.object({ out: z.string() }), async ({ hub }, { out }) => {

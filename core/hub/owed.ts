@@ -5,9 +5,11 @@ import { verify } from '../federation/identity.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import { countersignStatement } from '../federation/statements.ts';
 import type { HubContext } from './context.ts';
-import { runEnded } from './progress.ts';
 import { roundStart } from './proposals.ts';
 import type { RoundRecord, RunRecord } from './records.ts';
+import { amendmentOf, pauseNotice } from './run-control.ts';
+import { isAsked, notDrawn, runEnded } from './steps.ts';
+import { exclusionNotice } from './updates.ts';
 
 /** Runs that ended before the last so many are not told again. */
 const REMEMBERED_RUNS = 10;
@@ -29,28 +31,44 @@ interface Debt {
 function owedOfRun(hub: HubContext, { site, run, seconds }: Debt): Message[] {
   const { runs } = hub;
   const answer = runs.answers(run.id).find((entry) => entry.site === site);
+  const isOpen = run.state === 'proposed' || run.state === 'running';
+  const current = runs.currentRound(run.id);
   if (answer === undefined) {
-    const { id, plan, planHash, state } = run;
-    const isOpen = state === 'proposed' || state === 'running';
+    const { id, plan, planHash } = run;
     return isOpen ? [{ type: 'proposal', run: id, plan, planHash }] : [];
   }
-  if (!answer.approved) return [];
-  const messages: Message[] = [];
-  const current = runs.currentRound(run.id);
-  const closed = current?.phase === 'closed' ? current : runs.round(run.id, (current?.number ?? 0) - 1);
-  if (closed !== null) messages.push(...roundClosed(hub, site, closed));
-  if (run.state === 'running' && current?.phase === 'collecting') {
-    const sent = runs.contributions(run.id, current.number).find((entry) => entry.site === site);
-    if (sent === undefined) messages.push(roundStart(run, current, seconds(current)));
-    if (sent?.state === 'refused') {
-      const { hash, code, reason } = sent;
-      const refusal = { hash, code: code ?? '', reason: reason ?? '' };
-      messages.push({ type: 'update-refused', run: run.id, round: current.number, ...refusal });
-    }
+  if (!answer.approved) {
+    const isExcluded = isOpen && answer.code === 'site.excluded';
+    return isExcluded ? [exclusionNotice(run.id, current?.number ?? 0, answer.reason ?? '')] : [];
   }
+  const messages: Message[] = [];
+  const closed = current?.aggregate ? current : runs.round(run.id, (current?.number ?? 0) - 1);
+  if (closed !== null) messages.push(...roundClosed(hub, site, closed));
+  if (run.state === 'running' && current !== null)
+    messages.push(...owedOfRound(hub, { site, run, seconds }, current));
+  if (isOpen) messages.push(...amendmentOf(hub, site, run));
+  if (isOpen && run.paused !== null) messages.push(pauseNotice(run.id, current?.number ?? 0, run.paused));
   const end = runEnded(run.id, run.state, run.reason, run.adapter);
   if (end !== null) messages.push(end);
   return messages;
+}
+
+/** What the round under way wants of a site. */
+function owedOfRound({ runs }: HubContext, { site, run, seconds }: Debt, round: RoundRecord): Message[] {
+  const about = { run: run.id, round: round.number };
+  if (round.phase === 'scoring' && round.scorers?.includes(site) && round.aggregate !== null) {
+    const adapter = runs.weightsOf(run.id, round.number + 1) ?? round.aggregate;
+    const scored = runs.scores(run.id, round.number).some((entry) => entry.site === site);
+    return scored ? [] : [{ type: 'evaluate', ...about, adapter }];
+  }
+  if (round.phase !== 'collecting') return [];
+  const sent = runs.contributions(run.id, round.number).find((entry) => entry.site === site);
+  if (sent?.state === 'refused') {
+    const { hash, code, reason } = sent;
+    return [{ type: 'update-refused', ...about, hash, code: code ?? '', reason: reason ?? '' }];
+  }
+  if (sent !== undefined) return [];
+  return [isAsked(round, site) ? roundStart(run, round, seconds(round)) : notDrawn(run, round)];
 }
 
 /** The end of a round, unless the site has countersigned it and so knows it. */

@@ -28,6 +28,16 @@ export function approvals({ runs, members }: Pick<HubContext, 'runs' | 'members'
   return runs.answers(run).filter(({ site, approved }) => approved && members.find(site)?.revoked === null);
 }
 
+/** Approvals without which a run does not start. */
+export function requiredApprovals({ federation: { minSites, minApprovals = 1, cohort } }: Plan): number {
+  return Math.max(minSites, minApprovals, cohort !== undefined && 'sites' in cohort ? cohort.sites : 1);
+}
+
+/** Seconds of uptime that a round may take: the plan's deadline, or what it was extended to. */
+export function deadlineOf(run: RunRecord): number {
+  return run.deadline ?? planOf(run).federation.deadline;
+}
+
 /** The message that starts a round at a site. */
 export function roundStart(run: RunRecord, round: RoundRecord, seconds: number): MessageOf<'round-start'> {
   const { training, federation } = planOf(run);
@@ -39,7 +49,7 @@ export function roundStart(run: RunRecord, round: RoundRecord, seconds: number):
     learningRate: learningRateOfRound(training, round.number, federation.rounds),
     base: round.base,
     ...(round.control && { control: round.control }),
-    secondsLeft: Math.max(0, federation.deadline - seconds),
+    secondsLeft: Math.max(0, deadlineOf(run) - seconds),
   };
 }
 
@@ -104,13 +114,14 @@ export async function propose(
   return { run: id, planHash: run.planHash };
 }
 
-/** Takes a site's yes. Returns whether it is news. Throws `plan.hash-mismatch` or `identity.bad-signature`. */
+/** Takes a site's yes. Returns whether it takes part from now on. Throws `plan.hash-mismatch` or `identity.bad-signature`. */
 export function takeApproval(hub: HubContext, site: string, message: MessageOf<'approval'>): boolean {
   const { runs, members, store } = hub;
   const run = runs.run(message.run);
   if (run === null) throw new TributaryError('run.unknown', `The hub has no run ${message.run}.`);
   if (run.state !== 'proposed' && run.state !== 'running') return false;
   const member = members.find(site);
+  const isAmendment = message.planHash === run.amendment?.planHash;
   const refusal = refusalOfApproval(run, message, member?.ed25519);
   if (refusal !== null) {
     store.transition('answer', () => {
@@ -118,11 +129,14 @@ export function takeApproval(hub: HubContext, site: string, message: MessageOf<'
     });
     throw refusal;
   }
-  const before = runs.answers(run.id).find((answer) => answer.site === site);
+  const answers = isAmendment ? runs.amendmentAnswers(run.id) : runs.answers(run.id);
+  const before = answers.find((answer) => answer.site === site);
   if (before?.approved === true && before.examples === message.examples) return false;
   store.transition('answer', () => {
     const { examples } = message;
-    runs.putAnswer(run.id, { site, approved: true, examples, code: null, reason: null });
+    const answer = { site, approved: true, examples, code: null, reason: null };
+    if (isAmendment) runs.putAmendmentAnswer(run.id, answer);
+    else runs.putAnswer(run.id, answer);
     store.ledger.append('approval', {
       site,
       run: run.id,
@@ -132,7 +146,7 @@ export function takeApproval(hub: HubContext, site: string, message: MessageOf<'
     });
   });
   hub.emit({ type: 'approved', run: run.id, site, examples: message.examples });
-  return true;
+  return !isAmendment;
 }
 
 function refusalOfApproval(
@@ -140,7 +154,7 @@ function refusalOfApproval(
   { planHash: approved, signature }: MessageOf<'approval'>,
   key: Uint8Array | undefined,
 ): TributaryError | null {
-  if (approved !== run.planHash) {
+  if (approved !== run.planHash && approved !== run.amendment?.planHash) {
     const what = `The site approved a plan with the hash ${approved}, but that of ${run.id} is ${run.planHash}.`;
     return new TributaryError('plan.hash-mismatch', what);
   }
@@ -158,30 +172,33 @@ export function takeDecline(hub: HubContext, site: string, message: MessageOf<'d
   const { runs, store } = hub;
   const run = runs.run(message.run);
   if (run === null || (run.state !== 'proposed' && run.state !== 'running')) return;
-  const { code, reason } = message;
-  const before = runs.answers(run.id).find((answer) => answer.site === site);
+  const { code, reason, planHash: declined } = message;
+  const isAmendment = declined === run.amendment?.planHash;
+  const answers = isAmendment ? runs.amendmentAnswers(run.id) : runs.answers(run.id);
+  const before = answers.find((answer) => answer.site === site);
   if (before !== undefined && !before.approved && before.code === code && before.reason === reason) return;
   store.transition('answer', () => {
-    runs.putAnswer(run.id, { site, approved: false, examples: null, code, reason });
+    const answer = { site, approved: false, examples: null, code, reason };
+    if (isAmendment) runs.putAmendmentAnswer(run.id, answer);
+    else runs.putAnswer(run.id, answer);
     store.ledger.append('refusal', { site, run: run.id, code, reason });
   });
   hub.emit({ type: 'declined', run: run.id, site, reason });
 }
 
-/** Starts a proposed run once enough sites have approved. Returns whether it did. */
-export function startIfReady(hub: HubContext, run: RunRecord): boolean {
-  const { runs, store } = hub;
-  const round = runs.currentRound(run.id);
-  if (run.state !== 'proposed' || round === null) return false;
-  const approved = approvals(hub, run.id);
-  if (approved.length < planOf(run).federation.minSites) return false;
-  const message = roundStart(run, round, round.seconds);
-  store.transition('start-run', () => {
-    runs.setRunState(run.id, 'running', '');
-    store.ledger.append('round-start', roundStartEntry(message));
+/** Whether enough sites have approved a proposed run for it to start. */
+export function isReady(hub: HubContext, run: RunRecord): boolean {
+  return run.paused === null && approvals(hub, run.id).length >= requiredApprovals(planOf(run));
+}
+
+/** Why a proposed run will never start: every member has declined it. Null while there is hope. */
+export function hopeless({ runs, members }: HubContext, run: RunRecord): string | null {
+  const present = members.all().filter(({ revoked }) => revoked === null);
+  const answers = new Map(runs.answers(run.id).map((answer) => [answer.site, answer]));
+  const reasons = present.flatMap(({ site }) => {
+    const answer = answers.get(site);
+    return answer?.approved === false ? [`${site}: ${answer.reason ?? answer.code ?? ''}`] : [];
   });
-  hub.log.info({ run: run.id, sites: approved.map(({ site }) => site) }, 'started');
-  hub.emit({ type: 'started', run: run.id });
-  for (const { site } of approved) hub.outbox.send(site, message);
-  return true;
+  if (present.length === 0 || reasons.length < present.length) return null;
+  return `every site has declined; ${reasons.join('; ')}`;
 }

@@ -5,7 +5,7 @@ import type { Metrics } from '../federation/metrics.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 
 export type RunState = 'proposed' | 'running' | 'completed' | 'failed' | 'cancelled';
-export type RoundPhase = 'collecting' | 'closing' | 'closed';
+export type RoundPhase = 'collecting' | 'closing' | 'scoring' | 'closed';
 
 export interface RunRecord {
   readonly id: string;
@@ -18,6 +18,12 @@ export interface RunRecord {
   readonly reason: string;
   /** The final adapter of a completed run. */
   readonly adapter: Published | null;
+  /** Why no further round is opened; null while the run goes on. */
+  readonly paused: string | null;
+  /** Seconds that a round may take, where the plan's deadline was extended. */
+  readonly deadline: number | null;
+  /** The plan with more rounds that sites are asked to approve. */
+  readonly amendment: { readonly plan: string; readonly planHash: string } | null;
 }
 
 /** A site's answer to a proposal. */
@@ -50,6 +56,14 @@ export interface RoundRecord {
   readonly aggregate: BlobReference | null;
   /** Position of the aggregate's entry in the ledger. */
   readonly ledgerIndex: number | null;
+  /** Sites that the round asks, in the order of their names; null where it asks all of the run. */
+  readonly selected: readonly string[] | null;
+  /** Hashes of the float64 blobs after the round, once it has an aggregate. */
+  readonly nextState: Readonly<Record<string, string>> | null;
+  /** Sites whose scores are awaited; null where none are. */
+  readonly scorers: readonly string[] | null;
+  /** Seconds of the round when scoring began. */
+  readonly scoringFrom: number | null;
 }
 
 /** What a site has sent for a round. */
@@ -63,6 +77,16 @@ export interface Contribution {
   readonly metrics: Metrics | null;
   readonly code: string | null;
   readonly reason: string | null;
+}
+
+/** What a site has measured of an aggregate on rows that it holds out. */
+export interface Score {
+  readonly site: string;
+  /** Rows it was measured on; 0 where it was not, or may not be told. */
+  readonly examples: number;
+  readonly metrics: Metrics;
+  /** Why there are no numbers; empty where there are. */
+  readonly reason: string;
 }
 
 /** Sealed bytes of a site in a round, seen from the site: `up` is what it sent. */

@@ -11,6 +11,7 @@ import type {
   RoundRecord,
   RunRecord,
   RunState,
+  Score,
   Traffic,
 } from './records.ts';
 import type { Store } from './store.ts';
@@ -25,6 +26,10 @@ interface RunRow {
   readonly adapter_hash: string | null;
   readonly adapter_size: number | null;
   readonly adapter_delta: string | null;
+  readonly paused: string | null;
+  readonly deadline: number | null;
+  readonly amendment: string | null;
+  readonly amendment_hash: string | null;
 }
 
 interface RoundRow {
@@ -42,16 +47,22 @@ interface RoundRow {
   readonly aggregate_hash: string | null;
   readonly aggregate_size: number | null;
   readonly ledger_index: number | null;
+  readonly selected: string | null;
+  readonly next_state: string | null;
+  readonly scorers: string | null;
+  readonly scoring_from: number | null;
 }
 
 type ContributionRow = Omit<Contribution, 'metrics'> & { readonly metrics: string | null };
+type ScoreRow = Omit<Score, 'metrics'> & { readonly metrics: string };
+type AnswerRow = Omit<Answer, 'approved'> & { readonly approved: number };
 
 const stateShape = z.record(z.string(), z.string());
 const metricsShape = z.record(z.string(), z.number());
 const controlShape = publishedShape
   .extend({ delta: publishedShape.shape.delta.nullable() })
   .transform(({ delta, ...whole }): Published => ({ ...whole, ...(delta && { delta }) }));
-const cohortShape = z.array(z.string());
+const namesShape = z.array(z.string());
 
 function deltaOf(text: string | null): Pick<Published, 'delta'> {
   return text === null ? {} : { delta: publishedShape.shape.delta.parse(JSON.parse(text)) };
@@ -62,11 +73,31 @@ function reference(hash: string | null, size: number | null): BlobReference | nu
 }
 
 function runOf(row: RunRow): RunRecord {
-  const { id, plan, configuration, state, reason } = row;
+  const { id, plan, configuration, state, reason, paused, deadline } = row;
+  const amendment =
+    row.amendment === null || row.amendment_hash === null
+      ? null
+      : { plan: row.amendment, planHash: row.amendment_hash };
   const whole = reference(row.adapter_hash, row.adapter_size);
-  const adapter = whole && { ...whole, ...deltaOf(row.adapter_delta) };
-  return { id, plan, planHash: row.plan_hash, configuration, state, reason, adapter };
+  return {
+    id,
+    plan,
+    planHash: row.plan_hash,
+    configuration,
+    state,
+    reason,
+    adapter: whole && { ...whole, ...deltaOf(row.adapter_delta) },
+    paused,
+    deadline,
+    amendment,
+  };
 }
+
+const namesOf = (text: string | null): string[] | null =>
+  text === null ? null : namesShape.parse(JSON.parse(text));
+const spellNames = (names: readonly string[] | null): string | null =>
+  names === null ? null : JSON.stringify(names);
+const answerOf = (row: AnswerRow): Answer => ({ ...row, approved: row.approved === 1 });
 
 function roundOf(row: RoundRow): RoundRecord {
   const { run, number, phase, seconds, loss } = row;
@@ -79,9 +110,13 @@ function roundOf(row: RoundRow): RoundRecord {
     base: { hash: row.base_hash, size: row.base_size, ...deltaOf(row.base_delta) },
     control: row.control === null ? null : controlShape.parse(JSON.parse(row.control)),
     state: stateShape.parse(JSON.parse(row.state)),
-    cohort: row.cohort === null ? null : cohortShape.parse(JSON.parse(row.cohort)),
+    cohort: namesOf(row.cohort),
     aggregate: reference(row.aggregate_hash, row.aggregate_size),
     ledgerIndex: row.ledger_index,
+    selected: namesOf(row.selected),
+    nextState: row.next_state === null ? null : stateShape.parse(JSON.parse(row.next_state)),
+    scorers: namesOf(row.scorers),
+    scoringFrom: row.scoring_from,
   };
 }
 
@@ -101,7 +136,7 @@ const RUNS = `SELECT run.*, (SELECT ${DELTA} FROM broadcast
      ORDER BY round DESC LIMIT 1) AS adapter_delta
   FROM run`;
 
-/** Statements over the tables `run`, `answer`, `round`, `broadcast`, `contribution`, `phase`, `traffic`, `countersignature`, `offer`. */
+/** Statements over every table that is about runs. */
 export function openRunStore({ database }: Pick<Store, 'database'>) {
   const insertRun = database.prepare(
     `INSERT INTO run (id, number, plan, plan_hash, configuration, state)
@@ -113,9 +148,27 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
   const setRunState = database.prepare('UPDATE run SET state = ?, reason = ? WHERE id = ?');
   const setRunAdapter = database.prepare('UPDATE run SET adapter_hash = ?, adapter_size = ? WHERE id = ?');
 
-  const answers = database.prepare<[string], Omit<Answer, 'approved'> & { approved: number }>(
+  const setPaused = database.prepare('UPDATE run SET paused = ? WHERE id = ?');
+  const setDeadline = database.prepare('UPDATE run SET deadline = ? WHERE id = ?');
+  const setPlan = database.prepare(
+    `UPDATE run SET plan = @plan, plan_hash = @planHash, amendment = NULL, amendment_hash = NULL WHERE id = @run`,
+  );
+  const setAmendment = database.prepare(
+    'UPDATE run SET amendment = @plan, amendment_hash = @planHash WHERE id = @run',
+  );
+
+  const answers = database.prepare<[string], AnswerRow>(
     'SELECT site, approved, examples, code, reason FROM answer WHERE run = ? ORDER BY site',
   );
+  const forgetAnswers = database.prepare('DELETE FROM answer WHERE run = ?');
+  const amendmentAnswers = database.prepare<[string], AnswerRow>(
+    'SELECT site, approved, examples, code, reason FROM amendment_answer WHERE run = ? ORDER BY site',
+  );
+  const putAmendmentAnswer = database.prepare(
+    `INSERT OR REPLACE INTO amendment_answer (run, site, approved, examples, code, reason)
+     VALUES (@run, @site, @approved, @examples, @code, @reason)`,
+  );
+  const forgetAmendmentAnswers = database.prepare('DELETE FROM amendment_answer WHERE run = ?');
   const putAnswer = database.prepare(
     `INSERT INTO answer (run, site, approved, examples, code, reason)
      VALUES (@run, @site, @approved, @examples, @code, @reason)
@@ -126,6 +179,13 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
   const insertRound = database.prepare(
     `INSERT INTO round (run, number, phase, base_hash, base_size, state)
      VALUES (@run, @number, 'collecting', @hash, @size, @state)`,
+  );
+  const broadcastFiles = database.prepare<[string, number], { hash: string; delta_hash: string | null }>(
+    'SELECT hash, delta_hash FROM broadcast WHERE run = ? AND round = ?',
+  );
+  const weightsOf = database.prepare<[string, number], { published: string }>(
+    `SELECT json_object('hash', hash, 'size', size, 'delta', json(${DELTA})) AS published
+     FROM broadcast WHERE run = ? AND round = ? AND part = 'weights'`,
   );
   const lastRound = database.prepare<[string], RoundRow>(
     `${ROUNDS} WHERE round.run = ? ORDER BY number DESC LIMIT 1`,
@@ -147,9 +207,11 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     'SELECT phase, seconds FROM phase WHERE run = ? AND round = ? ORDER BY rowid',
   );
   const setPhase = database.prepare('UPDATE round SET phase = ?, cohort = ? WHERE run = ? AND number = ?');
-  const setClosed = database.prepare(
-    `UPDATE round SET phase = 'closed', loss = @loss, aggregate_hash = @hash, aggregate_size = @size,
-       ledger_index = @ledgerIndex WHERE run = @run AND number = @number`,
+  const setSelected = database.prepare('UPDATE round SET selected = ? WHERE run = ? AND number = ?');
+  const setAggregate = database.prepare(
+    `UPDATE round SET phase = @phase, loss = @loss, aggregate_hash = @hash, aggregate_size = @size,
+       ledger_index = @ledgerIndex, next_state = @nextState, scorers = @scorers, scoring_from = seconds
+     WHERE run = @run AND number = @number`,
   );
 
   const contributions = database.prepare<[string, number], ContributionRow>(
@@ -165,6 +227,14 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
   );
   const dropContribution = database.prepare(
     'DELETE FROM contribution WHERE run = ? AND round = ? AND site = ?',
+  );
+
+  const scores = database.prepare<[string, number], ScoreRow>(
+    'SELECT site, examples, metrics, reason FROM score WHERE run = ? AND round = ? ORDER BY site',
+  );
+  const putScore = database.prepare(
+    `INSERT OR REPLACE INTO score (run, round, site, examples, metrics, reason)
+     VALUES (@run, @round, @site, @examples, @metrics, @reason)`,
   );
 
   const traffic = database.prepare<[string, number], Traffic>(
@@ -206,8 +276,27 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     setRunState: (id: string, state: RunState, reason: string) => void setRunState.run(state, reason, id),
     setRunAdapter: (id: string, { hash, size }: BlobReference) => void setRunAdapter.run(hash, size, id),
 
-    answers: (run: string): Answer[] =>
-      answers.all(run).map((row) => ({ ...row, approved: row.approved === 1 })),
+    /** Null: the run goes on. */
+    setPaused: (id: string, reason: string | null) => void setPaused.run(reason, id),
+    setDeadline: (id: string, seconds: number) => void setDeadline.run(seconds, id),
+    /** Asks for a plan with more rounds; what was answered to another one is forgotten. */
+    amend(run: string, amendment: { plan: string; planHash: string }) {
+      forgetAmendmentAnswers.run(run);
+      setAmendment.run({ run, ...amendment });
+    },
+    /** The amended plan takes the place of the plan, and the answers to it those of the plan. */
+    adoptAmendment(run: string, amendment: { plan: string; planHash: string }) {
+      forgetAnswers.run(run);
+      for (const answer of amendmentAnswers.all(run)) putAnswer.run({ run, ...answer });
+      forgetAmendmentAnswers.run(run);
+      setPlan.run({ run, ...amendment });
+    },
+    amendmentAnswers: (run: string): Answer[] => amendmentAnswers.all(run).map(answerOf),
+    putAmendmentAnswer(run: string, answer: Answer) {
+      putAmendmentAnswer.run({ run, ...answer, approved: answer.approved ? 1 : 0 });
+    },
+
+    answers: (run: string): Answer[] => answers.all(run).map(answerOf),
     putAnswer(run: string, answer: Answer) {
       putAnswer.run({ run, ...answer, approved: answer.approved ? 1 : 0 });
     },
@@ -230,6 +319,14 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
         putBroadcast.run({ run, round, part, hash, size, deltaFrom, deltaHash, deltaSize });
       }
     },
+    /** Hashes of all that sites receive for a round, whether it has begun or not. */
+    broadcastFiles: (run: string, round: number): string[] =>
+      broadcastFiles
+        .all(run, round)
+        .flatMap(({ hash, delta_hash: delta }) => (delta === null ? [hash] : [hash, delta])),
+    /** What a round, begun or not, or the end of the run starts from. */
+    weightsOf: (run: string, round: number): Published | null =>
+      mapOptional(weightsOf.get(run, round), ({ published }) => controlShape.parse(JSON.parse(published))),
     currentRound: (run: string) => mapOptional(lastRound.get(run), roundOf),
     round: (run: string, number: number) => mapOptional(oneRound.get(run, number), roundOf),
     rounds: (run: string) => everyRound.all(run).map(roundOf),
@@ -237,7 +334,7 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
       setSeconds.run(seconds, run, number);
     },
     setPhase({ run, number }: RoundRecord, phase: RoundPhase, cohort: readonly string[] | null) {
-      setPhase.run(phase, cohort === null ? null : JSON.stringify(cohort), run, number);
+      setPhase.run(phase, spellNames(cohort), run, number);
     },
     putPhaseSeconds({ run, number }: RoundRecord, phase: RoundPhase, seconds: number) {
       putPhaseSeconds.run(run, number, phase, seconds);
@@ -247,12 +344,30 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     phaseSeconds: (run: string, number: number): Record<string, number> =>
       Object.fromEntries(phaseSeconds.all(run, number).map(({ phase, seconds }) => [phase, seconds])),
 
-    setClosed(
+    setSelected({ run, number }: Pick<RoundRecord, 'run' | 'number'>, names: readonly string[] | null) {
+      setSelected.run(spellNames(names), run, number);
+    },
+    /** What the round has led to. With scorers it waits for their scores, else it is closed. */
+    setAggregate(
       { run, number }: RoundRecord,
-      result: { aggregate: BlobReference; loss: number; ledgerIndex: number },
+      result: Pick<RoundRecord, 'scorers'> & {
+        aggregate: BlobReference;
+        loss: number;
+        ledgerIndex: number;
+        nextState: Readonly<Record<string, string>>;
+      },
     ) {
-      const { aggregate, loss, ledgerIndex } = result;
-      setClosed.run({ run, number, loss, ledgerIndex, ...aggregate });
+      const { aggregate, loss, ledgerIndex, nextState, scorers } = result;
+      setAggregate.run({
+        run,
+        number,
+        loss,
+        ledgerIndex,
+        ...aggregate,
+        phase: scorers === null ? 'closed' : 'scoring',
+        nextState: JSON.stringify(nextState),
+        scorers: spellNames(scorers),
+      });
     },
 
     contributions: (run: string, round: number): Contribution[] =>
@@ -266,6 +381,12 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     },
     dropContribution({ run, number }: RoundRecord, site: string) {
       dropContribution.run(run, number, site);
+    },
+
+    scores: (run: string, round: number): Score[] =>
+      scores.all(run, round).map((row) => ({ ...row, metrics: metricsShape.parse(JSON.parse(row.metrics)) })),
+    putScore({ run, number }: RoundRecord, { metrics, ...score }: Score) {
+      putScore.run({ run, round: number, ...score, metrics: JSON.stringify(metrics) });
     },
 
     traffic: (run: string, round: number) => traffic.all(run, round),

@@ -12,12 +12,13 @@ interface Session {
   taken: { up: number; down: number };
   since: number;
   progress: Presence['progress'];
+  trouble: Presence['trouble'];
 }
 
 export interface Sessions extends Outbox {
   /** Enters a channel; it leaves by itself when it closes. */
   enter(site: string, channel: Channel): void;
-  heard(site: string, message: MessageOf<'progress'>): void;
+  heard(site: string, message: MessageOf<'progress'> | MessageOf<'trouble'>): void;
   connected(): string[];
 }
 
@@ -33,6 +34,7 @@ export function createSessions(now: () => number): Sessions {
       taken: { up: 0, down: 0 },
       since: now(),
       progress: null,
+      trouble: null,
     };
     sessions.set(site, fresh);
     return fresh;
@@ -52,10 +54,19 @@ export function createSessions(now: () => number): Sessions {
         if (channel.role !== 'control') return;
         session.since = now();
         session.progress = null;
+        session.trouble = null;
       });
     },
-    heard(site, { run, round, phase, step, steps }) {
-      sessionOf(site).progress = { run, round, phase, step, steps };
+    heard(site, message) {
+      const session = sessionOf(site);
+      if (message.type === 'trouble') {
+        const { run, code, reason } = message;
+        session.trouble = { run, code, reason, since: now() };
+        return;
+      }
+      const { run, round, phase, step, steps } = message;
+      session.progress = { run, round, phase, step, steps };
+      session.trouble = null;
     },
     connected: () => [...sessions].flatMap(([site, { channels }]) => (channels.has('control') ? [site] : [])),
     send: (site, message) => sessions.get(site)?.channels.get('control')?.send(message),
@@ -73,12 +84,12 @@ export function createSessions(now: () => number): Sessions {
     presence(site) {
       const session = sessions.get(site);
       if (session === undefined) {
-        return { connected: false, since: null, silentSeconds: null, progress: null };
+        return { connected: false, since: null, silentSeconds: null, progress: null, trouble: null };
       }
-      const { since, progress } = session;
+      const { since, progress, trouble } = session;
       const control = session.channels.get('control');
       const silentSeconds = control?.silentSeconds() ?? null;
-      return { connected: control !== undefined, since, silentSeconds, progress };
+      return { connected: control !== undefined, since, silentSeconds, progress, trouble };
     },
     disconnect(site, code) {
       const reason = new TributaryError(code, `The membership of ${site} was revoked.`);

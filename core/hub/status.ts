@@ -2,46 +2,40 @@
 
 import type { HubContext } from './context.ts';
 import type { UptimeClock } from './uptime.ts';
+import { metricsOfCohort } from '../federation/metrics.ts';
 import type { Metrics } from '../federation/metrics.ts';
-import { decide, metricsOfRound } from './progress.ts';
-import { planOf } from './proposals.ts';
-import type { Answer, RoundRecord, RunRecord } from './records.ts';
+import { approvals, deadlineOf, planOf, requiredApprovals } from './proposals.ts';
+import type { RoundRecord, RunRecord } from './records.ts';
+import { bestOf } from './scoring.ts';
+import { siteStatus } from './site-status.ts';
+import type { SiteStatus } from './site-status.ts';
+import { metricsOfRound } from './steps.ts';
+import { decide } from './view.ts';
 
-export interface SiteStatus {
-  readonly name: string;
-  readonly state:
-    | 'asked'
-    | 'declined'
-    | 'approved'
-    | 'away'
-    | 'fetching'
-    | 'training'
-    | 'sending'
-    | 'sent'
-    | 'refused'
-    | 'revoked'
-    | 'done';
-  readonly reason: string;
-}
+export type { SiteStatus };
 
 export interface RunStatus {
   readonly id: string;
   readonly name: string;
   readonly planHash: string;
-  readonly state: RunRecord['state'];
+  readonly state: RunRecord['state'] | 'paused';
   /** From 0; null before the run has started. */
   readonly round: number | null;
   readonly rounds: number;
-  readonly phase: 'approving' | 'collecting' | 'waiting' | 'closing' | 'ended';
+  readonly phase: 'approving' | 'collecting' | 'waiting' | 'closing' | 'scoring' | 'holding' | 'ended';
   readonly reason: string;
   readonly secondsLeft: number | null;
   readonly sites: readonly SiteStatus[];
+  /** The closed round that scored best on held-out rows so far, from 0; null without scores. */
+  readonly best: number | null;
   /** Closed rounds. */
   readonly history: readonly {
     readonly round: number;
     readonly loss: number | null;
     /** Of the cohort; see `metricsOfCohort`. */
     readonly metrics: Metrics;
+    /** Of the aggregate on rows that sites hold out, and how many; null where it was not scored. */
+    readonly score: { readonly metrics: Metrics; readonly examples: number } | null;
     readonly bytesUp: number;
     readonly bytesDown: number;
     readonly seconds: number;
@@ -56,8 +50,7 @@ export interface RunStatus {
   }[];
 }
 
-/** Without a heartbeat for so long a site is shown as away, before its connection is given up. */
-const SILENT_SECONDS = 6;
+const gone = { connected: false, since: null, step: null, steps: null };
 
 /** All runs, oldest first. */
 export function runStatuses(hub: HubContext, clock: UptimeClock): RunStatus[] {
@@ -74,36 +67,46 @@ function statusOf(hub: HubContext, clock: UptimeClock, run: RunRecord): RunStatu
     if (member.revoked !== null) {
       return answer === undefined
         ? []
-        : [{ name: member.site, state: 'revoked', reason: 'no longer a member' }];
+        : [{ name: member.site, state: 'revoked', reason: 'no longer a member', ...gone }];
     }
-    return [{ name: member.site, ...siteStatus(hub, { run, current, site: member.site, answer }) }];
+    return [siteStatus(hub, { run, current, site: member.site, answer })];
   });
   const { phase, reason } = phaseOf(hub, clock, run, current);
+  const isOpen = run.state === 'proposed' || run.state === 'running';
   const seconds = current === null ? 0 : clock.seconds(current);
   return {
     id: run.id,
     name: plan.name,
     planHash: run.planHash,
-    state: run.state,
+    state: isOpen && run.paused !== null ? 'paused' : run.state,
     round: run.state === 'proposed' ? null : (current?.number ?? null),
     rounds: plan.federation.rounds,
     phase,
     reason,
-    secondsLeft: run.state === 'running' ? Math.max(0, plan.federation.deadline - seconds) : null,
+    secondsLeft: run.state === 'running' ? Math.max(0, deadlineOf(run) - seconds) : null,
     sites,
+    best: plan.evaluation === undefined ? null : (bestOf(hub, run)?.round ?? null),
     history: runs
       .rounds(run.id)
-      .filter((round) => round.phase === 'closed')
+      .filter((round) => round.aggregate !== null)
       .map((round) => historyOf(hub, round)),
   };
 }
 
 function historyOf(hub: HubContext, round: RoundRecord): RunStatus['history'][number] {
   const traffic = hub.runs.traffic(round.run, round.number);
+  const scores = hub.runs.scores(round.run, round.number);
   return {
     round: round.number,
     loss: round.loss,
     metrics: metricsOfRound(hub, round),
+    score:
+      scores.length === 0
+        ? null
+        : {
+            metrics: metricsOfCohort(scores),
+            examples: scores.reduce((sum, { examples }) => sum + examples, 0),
+          },
     bytesUp: traffic.reduce((sum, { up }) => sum + up, 0),
     bytesDown: traffic.reduce((sum, { down }) => sum + down, 0),
     seconds: round.seconds,
@@ -121,54 +124,29 @@ function phaseOf(
 ): Pick<RunStatus, 'phase' | 'reason'> {
   const trouble = hub.trouble.get(run.id);
   if (run.state === 'proposed') {
-    const approved = hub.runs.answers(run.id).filter((answer) => answer.approved).length;
-    const { minSites } = planOf(run).federation;
-    const missing = `${approved} of the ${minSites} sites needed have approved`;
-    return { phase: 'approving', reason: trouble ?? missing };
+    const phase = run.paused === null ? 'approving' : 'holding';
+    return {
+      phase,
+      reason: trouble ?? (run.paused === null ? missingApprovals(hub, run) : `paused: ${run.paused}`),
+    };
   }
   if (run.state !== 'running' || round === null) return { phase: 'ended', reason: run.reason };
   if (round.phase === 'closing') return { phase: 'closing', reason: trouble ?? 'summing the updates' };
   const decision = decide(hub, run, round, clock.seconds(round));
-  const overdue = clock.seconds(round) >= planOf(run).federation.deadline;
-  const reason = trouble ?? (decision.next === 'close' ? 'about to close' : decision.reason);
-  return { phase: overdue ? 'waiting' : 'collecting', reason };
+  const going = round.phase === 'collecting' ? 'about to close' : 'about to go on';
+  const reason = trouble ?? ('reason' in decision ? decision.reason : going);
+  if (round.phase === 'scoring') return { phase: 'scoring', reason };
+  if (round.phase === 'closed') return { phase: 'holding', reason };
+  const overdue = clock.seconds(round) >= deadlineOf(run);
+  const pausing = run.paused === null ? '' : `; then paused: ${run.paused}`;
+  return { phase: overdue ? 'waiting' : 'collecting', reason: reason + pausing };
 }
 
-interface Question {
-  readonly run: RunRecord;
-  readonly current: RoundRecord | null;
-  readonly site: string;
-  readonly answer: Answer | undefined;
-}
-
-function siteStatus(hub: HubContext, { run, current, site, answer }: Question): Omit<SiteStatus, 'name'> {
-  const { connected, since, silentSeconds, progress } = hub.outbox.presence(site);
-  const absence =
-    since === null ? 'not connected yet' : `not connected for ${Math.max(0, hub.now() - since)} s`;
-  const silence =
-    silentSeconds !== null && silentSeconds > SILENT_SECONDS
-      ? `connected, but nothing has been heard of it for ${Math.round(silentSeconds)} s`
-      : '';
-  const away = connected ? silence : absence;
-  const ended = run.state !== 'proposed' && run.state !== 'running';
-  if (answer === undefined) {
-    if (ended) return { state: 'asked', reason: 'never answered the proposal' };
-    return { state: 'asked', reason: ['has not answered the proposal', away].filter(Boolean).join(', ') };
-  }
-  if (!answer.approved) return { state: 'declined', reason: `${answer.code ?? ''}: ${answer.reason ?? ''}` };
-  if (ended) return { state: 'done', reason: run.reason };
-  if (run.state === 'proposed') return { state: 'approved', reason: away || 'waiting for the other sites' };
-  const sent = current && hub.runs.contributions(run.id, current.number).find((entry) => entry.site === site);
-  if (sent?.state === 'committed') return { state: 'sent', reason: away || 'its update is here' };
-  if (sent?.state === 'refused')
-    return { state: 'refused', reason: `${sent.code ?? ''}: ${sent.reason ?? ''}` };
-  if (away !== '') return { state: 'away', reason: away };
-  if (progress === null || progress.run !== run.id || progress.round !== current?.number) {
-    return { state: 'approved', reason: 'has been told to start' };
-  }
-  const { phase, step, steps } = progress;
-  if (phase === 'training') return { state: 'training', reason: `step ${step} of ${steps}` };
-  return phase === 'sending'
-    ? { state: 'sending', reason: 'sending its update' }
-    : { state: 'fetching', reason: 'fetching the adapter' };
+/** Who has yet to approve a proposed run, and who will not. */
+function missingApprovals(hub: HubContext, run: RunRecord): string {
+  const answers = hub.runs.answers(run.id);
+  const approved = approvals(hub, run.id).length;
+  const missing = `${approved} of the ${requiredApprovals(planOf(run))} sites needed have approved`;
+  const declined = answers.flatMap((answer) => (answer.approved ? [] : [answer.site]));
+  return declined.length === 0 ? missing : `${missing}; declined by ${declined.join(', ')}`;
 }

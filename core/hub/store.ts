@@ -22,8 +22,15 @@ export const TRANSITIONS = [
   'refuse-update',
   'lose-update',
   'begin-closing',
+  'call-up',
   'close-round',
+  'score',
+  'end-scoring',
+  'open-round',
   'countersign',
+  'pause',
+  'resume',
+  'extend',
   'end-run',
 ] as const;
 export type Transition = (typeof TRANSITIONS)[number];

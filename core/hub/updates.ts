@@ -9,7 +9,9 @@ import { updateStatement } from '../federation/statements.ts';
 import { partsOf } from '../federation/strategies/table.ts';
 import { checkUpdate, updateForm } from '../federation/update.ts';
 import type { HubContext } from './context.ts';
+import { isRefusedTooOften, REFUSALS_UNTIL_EXCLUSION } from './attendance.ts';
 import { approvals, planOf } from './proposals.ts';
+import { isAsked } from './steps.ts';
 import type { Answer, RoundRecord, RunRecord } from './records.ts';
 
 /** Each part of an update is as long as its base, but for the order and spacing of its header. */
@@ -39,6 +41,15 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
   }
   if (round === null || run.state !== 'running' || round.phase !== 'collecting') {
     answer('late');
+    return 'answered';
+  }
+  if (!isAsked(round, site)) {
+    refuse(
+      hub,
+      site,
+      message,
+      new TributaryError('update.not-asked', `Round ${number} does not ask ${site}.`),
+    );
     return 'answered';
   }
   const objection = objectionTo(hub, { site, message, approval, committed: before?.state === 'committed' });
@@ -118,18 +129,37 @@ function commit(hub: HubContext, { site, message, round }: Submission): void {
   });
 }
 
-/** Excludes the site from this round and says so in the ledger. */
+/**
+ * Leaves the site out of this round and says so in the ledger; one refusal too many excludes it from the run, until
+ * its people approve the run again.
+ */
 function remember(
   hub: HubContext,
   { site, message, round, error }: Submission & { error: TributaryError },
 ): void {
   const { runs, store } = hub;
   const { code, message: reason } = error;
-  store.transition('refuse-update', () => {
+  const excluded = store.transition('refuse-update', () => {
     const refused = { site, state: 'refused' as const, hash: message.blob.hash, code, reason };
     runs.putContribution(round, { ...refused, examples: null, loss: null, metrics: null });
     store.ledger.append('refusal', { site, run: round.run, round: round.number, code, reason });
+    if (!isRefusedTooOften(hub, round, site)) return null;
+    const why = `its updates of ${REFUSALS_UNTIL_EXCLUSION} rounds were refused, the last one because: ${reason}`;
+    const exclusion = { code: 'site.excluded', reason: why };
+    runs.putAnswer(round.run, { site, approved: false, examples: null, ...exclusion });
+    store.ledger.append('refusal', { site, run: round.run, ...exclusion });
+    return why;
   });
+  if (excluded === null) return;
+  const { run, number } = round;
+  hub.emit({ type: 'excluded', run, site, reason: excluded });
+  hub.outbox.send(site, exclusionNotice(run, number, excluded));
+}
+
+/** What an excluded site is told. */
+export function exclusionNotice(run: string, round: number, reason: string): MessageOf<'run-notice'> {
+  const what = `The hub has excluded this site from ${run}: ${reason}`.slice(0, 2000);
+  return { type: 'run-notice', run, round, kind: 'excluded', reason: what };
 }
 
 function refuse(hub: HubContext, site: string, message: MessageOf<'update'>, error: TributaryError): void {
@@ -177,7 +207,7 @@ export function openRounds(hub: HubContext, site: string): { run: RunRecord; rou
   return runs.runs().flatMap((run) => {
     if (run.state !== 'running' || !approvals(hub, run.id).some((entry) => entry.site === site)) return [];
     const round = runs.currentRound(run.id);
-    if (round === null || round.phase !== 'collecting') return [];
+    if (round === null || round.phase !== 'collecting' || !isAsked(round, site)) return [];
     const sent = runs.contributions(run.id, round.number).find((entry) => entry.site === site);
     return sent?.state === 'committed' ? [] : [{ run, round }];
   });

@@ -97,11 +97,10 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
       contributions.push(await contribute({ ...options, site, number, round: start, carried }));
     }
     const cohort = contributions.map(({ site }) => site);
-    const round = { run: plan.name, number, phase: 'closing', seconds: 0, cohort } as const;
     const closed = await computeAggregate({
       blobs,
       plan,
-      round: { ...round, ...start, loss: null, aggregate: null, ledgerIndex: null },
+      round: { number, ...start },
       contributions,
       members: sites.length,
       strategy,

@@ -13,10 +13,12 @@ import { countersignStatement } from '../federation/statements.ts';
 import { clientOf } from '../federation/strategies/table.ts';
 import { serveTransfers } from '../federation/transfer.ts';
 import type { NamedTensors } from '../model/tensor.ts';
+import { adoptAmendment, answerAmendment, answerKnownAmendment } from './amendments.ts';
 import { createBulk, superseded } from './bulk.ts';
 import { connectToHub } from './connect.ts';
 import type { Connected } from './connect.ts';
 import type { SiteContext } from './context.ts';
+import { reasonForHub } from './disclosure.ts';
 import { passGate } from './policy.ts';
 import { answerProposal, answerRun, planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
@@ -52,6 +54,8 @@ export interface Agent {
   activity(): Activity | null;
   /** What went wrong last, until something succeeds. */
   trouble(): TributaryError | null;
+  /** Why a run has nothing to do here although it goes on, as the hub says it. */
+  notice(run: string): string | null;
   /** Looks at a run again, after an approval or a change of the policy. */
   reconsider(run?: string): void;
   /** Writes the counters of traffic down. */
@@ -73,6 +77,8 @@ export function startAgent(options: AgentOptions): Agent {
   const bulk = createBulk();
   const counted = new Map<Channel, { sent: number; received: number }>();
   const saving = new Set<string>();
+  /** What the hub last said of why a run has nothing to do here. */
+  const notices = new Map<string, string>();
   let control: Connected | null = null;
   let activity: Activity | null = null;
   let reason: TributaryError | null = null;
@@ -103,6 +109,10 @@ export function startAgent(options: AgentOptions): Agent {
     },
     onTrouble: (error) => {
       trouble = error;
+      if (activity !== null && control !== null) {
+        const { run, round } = activity;
+        outbox.send({ type: 'trouble', run, round, code: error.code, reason: reasonForHub(error) });
+      }
       onChange();
     },
   });
@@ -168,7 +178,18 @@ export function startAgent(options: AgentOptions): Agent {
       case 'proposal':
         reply(answerProposal(context, message));
         break;
+      case 'amendment':
+        reply(answerAmendment(context, message));
+        break;
+      case 'evaluate':
+        rounds.evaluate(message);
+        break;
+      case 'run-notice':
+        takeNotice(message);
+        break;
       case 'round-start':
+        notices.delete(message.run);
+        adoptAmendment(context, message);
         rounds.start(message);
         break;
       case 'update-accepted':
@@ -189,6 +210,23 @@ export function startAgent(options: AgentOptions): Agent {
         throw new TributaryError('wire.not-allowed', `${message.type} has no place on a control socket.`);
     }
     onChange();
+  }
+
+  /** Why there is nothing to do although the run goes on. */
+  function takeNotice({ run: id, kind, reason: why }: MessageOf<'run-notice'>): void {
+    if (kind === 'resumed') {
+      notices.delete(id);
+      return;
+    }
+    notices.set(id, why);
+    log.info({ run: id, kind }, why);
+    const run = store.run(id);
+    if (kind !== 'excluded' || run?.state !== 'approved') return;
+    rounds.abandon(id);
+    store.transaction('decline', () => {
+      store.setRun(id, 'declined', why);
+      store.ledger.append('refusal', { run: id, code: 'site.excluded', reason: why });
+    });
   }
 
   function reply(answer: Message | null): void {
@@ -213,6 +251,7 @@ export function startAgent(options: AgentOptions): Agent {
   function endRun({ run: id, state, reason: why, adapter }: MessageOf<'run-ended'>): void {
     const run = store.run(id);
     rounds.abandon(id);
+    notices.delete(id);
     if (run === null || run.state === state) return;
     store.transaction('end-run', () => {
       store.setRun(id, state, why);
@@ -281,9 +320,13 @@ export function startAgent(options: AgentOptions): Agent {
     connection: () => ({ connected: control !== null, url: control?.url ?? null, reason }),
     activity: () => activity,
     trouble: () => trouble,
+    notice: (run) => notices.get(run) ?? null,
     reconsider: (run) => {
       const runs = run === undefined ? store.runs().map((known) => known.run) : [run];
-      for (const id of runs) reply(answerRun(context, id));
+      for (const id of runs) {
+        reply(answerRun(context, id));
+        reply(answerKnownAmendment(context, id));
+      }
       onChange();
     },
     flushTraffic,

@@ -18,6 +18,7 @@ const TELLABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'policy.min-sites',
   'data.all-truncated',
   'data.wrong-kind',
+  'data.contract',
   'model.context-length',
   'engine.precision-unavailable',
   'training.not-finite',

@@ -136,6 +136,30 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): EngineT
         throw error;
       }
     },
+    async evaluate({ plan, adapter, reference, examples, signal }) {
+      const ready = await warmFor(plan);
+      const { process } = ready;
+      const { template, maxLength, batchSize, dpo } = plan.training;
+      const text = { template, maxLength, batchSize };
+      try {
+        await refer(ready, plan, reference);
+        await process.call('setAdapter', { configuration: plan.adapter, tensors: adapter });
+        const pairs = examples.filter((example) => 'chosen' in example);
+        if (plan.objective === 'dpo') {
+          const request = { ...text, examples: pairs, dpo };
+          const measured = await process.call('evaluatePreferences', request, { signal });
+          const { loss, accuracy, margin, skipped } = measured;
+          return { loss, accuracy, margin, examples: pairs.length - skipped };
+        }
+        const others = examples.filter((example) => 'messages' in example);
+        const { loss, skipped } = await process.call('evaluate', { ...text, examples: others }, { signal });
+        return { loss, examples: others.length - skipped };
+      } catch (error) {
+        if (error instanceof TributaryError && error.code === 'engine.crashed') await close();
+        if (signal.aborted) throw signal.reason;
+        throw error;
+      }
+    },
     lend: async (plan, work) => {
       const ready = await warmFor(plan);
       // What it will be is not known here; the next round sets it again.

@@ -1,14 +1,19 @@
 /** @file From the rows of a dataset to the examples of a plan. */
 
+import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import type { Plan } from '../federation/plan.ts';
 import { parseRowFor } from '../training/examples.ts';
 import type { Example, PreferenceExample } from '../training/examples.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { Vault, VaultRow } from '../vault/vault.ts';
+import { checkContract } from './contract.ts';
+import { splitHeldOut } from './held-out.ts';
 
 export interface DatasetExamples {
-  /** All of the kind that the objective trains on. */
+  /** Those of the kind that the objective trains on. */
   readonly examples: readonly (Example | PreferenceExample)[];
+  /** Those that the plan's evaluation keeps from training. */
+  readonly heldOut: readonly (Example | PreferenceExample)[];
   /** Rows that the objective cannot use. */
   readonly skipped: number;
 }
@@ -20,27 +25,43 @@ const NEEDED = {
 } as const;
 
 /**
- * All rows that the objective can use, in their order. Throws `vault.unknown-dataset`, and `data.wrong-kind` where
- * there are none; its sentence names neither the dataset nor a row.
+ * All rows that the objective can use, in their order, after a look whether they keep the plan's data contract. Throws
+ * `vault.unknown-dataset`, `data.contract`, and `data.wrong-kind` where there are none; the sentences name neither the
+ * dataset nor anything of a row.
  */
 export function readExamples(
   vault: Vault,
   dataset: string,
-  { objective }: Pick<Plan, 'objective'>,
+  { objective, data, evaluation }: Pick<Plan, 'objective' | 'data' | 'evaluation'>,
 ): DatasetExamples {
+  const rows = [...vault.rows(dataset)];
+  if (data !== undefined) checkContract(data, rows);
+  const { training, heldOut } =
+    evaluation === undefined
+      ? { training: rows, heldOut: [] }
+      : splitHeldOut(rows, (row) => z.record(z.string(), z.json()).parse(row), evaluation);
+  const used = toExamples(training, objective);
+  const kept = toExamples(heldOut, objective);
+  if (used.examples.length === 0) {
+    const what = `the objective ${objective} trains on rows of which each is ${NEEDED[objective]}`;
+    throw new TributaryError('data.wrong-kind', `The dataset holds none of what it needs: ${what}.`);
+  }
+  return { examples: used.examples, heldOut: kept.examples, skipped: used.skipped };
+}
+
+function toExamples(
+  rows: readonly VaultRow[],
+  objective: Plan['objective'],
+): Pick<DatasetExamples, 'examples' | 'skipped'> {
   const examples: (Example | PreferenceExample)[] = [];
   let skipped = 0;
-  for (const row of vault.rows(dataset)) {
+  for (const row of rows) {
     try {
       examples.push(parseRowFor(objective, row));
     } catch (error) {
       if (!(error instanceof TributaryError) || error.code !== 'data.broken-line') throw error;
       skipped += 1;
     }
-  }
-  if (examples.length === 0) {
-    const what = `the objective ${objective} trains on rows of which each is ${NEEDED[objective]}`;
-    throw new TributaryError('data.wrong-kind', `The dataset holds none of what it needs: ${what}.`);
   }
   return { examples, skipped };
 }

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { parseRow } from '../training/examples.ts';
 import type { Agent } from './agent.ts';
+import { approveAmendment, awaitsAmendment } from './amendments.ts';
 import type { SiteContext } from './context.ts';
 import { POLICY_FILE } from './folder.ts';
 import { joinFederation } from './join.ts';
@@ -93,6 +94,16 @@ export const OFFICE = {
         approveStanding(context, dataset);
         agent?.reconsider();
         return { planHash: null };
+      }
+      const known = context.store.run(run);
+      if (known !== null && awaitsAmendment(known)) {
+        if (dataset !== known.dataset) {
+          const what = `${run} trains on ${known.dataset}; more rounds of it are approved with the same dataset.`;
+          throw new TributaryError('usage.invalid', what);
+        }
+        approveAmendment(context, known);
+        agent?.reconsider(run);
+        return { planHash: known.amendment_hash };
       }
       approveRun(context, run, dataset);
       agent?.reconsider(run);

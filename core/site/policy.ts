@@ -63,6 +63,8 @@ const outgoing: ReadonlySet<MessageType> = new Set<MessageType>([
   'approval',
   'decline',
   'progress',
+  'trouble',
+  'score',
   'update',
   'countersign',
   'blob-want',
@@ -123,12 +125,12 @@ function checkMessage(policy: Policy, message: Message): void {
   if (!outgoing.has(message.type)) {
     throw new TributaryError('policy.message', `A site never sends ${message.type}.`);
   }
-  if (message.type !== 'update') return;
+  if (message.type !== 'update' && message.type !== 'score') return;
   const metric = Object.keys(message.metrics).find((name) => !policy.metrics.includes(name));
   if (metric !== undefined) {
     throw new TributaryError('policy.message', `The metric ${metric} may not leave this machine.`);
   }
-  if (message.blob.size > policy.maxUpdateBytes) {
+  if (message.type === 'update' && message.blob.size > policy.maxUpdateBytes) {
     throw refusal(
       'policy.update-size',
       `makes updates of ${message.blob.size} bytes`,

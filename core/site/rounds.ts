@@ -13,8 +13,9 @@ import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
 import type { Outbox, SiteContext } from './context.ts';
 import { passGate } from './policy.ts';
-import { checkRound, declineRun } from './proposals.ts';
+import { checkRound, declineRun, planOf } from './proposals.ts';
 import { trainRound } from './round-training.ts';
+import { scoreAggregate } from './scoring.ts';
 import type { SiteRound, TrainedUpdate } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
@@ -24,7 +25,7 @@ const RETRY_SECONDS = 5;
 /** Steps are told to the hub at most this often. */
 const PROGRESS_MILLISECONDS = 1000;
 
-export type Phase = 'fetching' | 'training' | 'sending' | 'waiting';
+export type Phase = 'fetching' | 'training' | 'sending' | 'waiting' | 'scoring';
 
 /** What the site is doing. */
 export interface Activity {
@@ -56,6 +57,8 @@ export interface Rounds {
   accepted(message: MessageOf<'update-accepted'>): void;
   refused(message: MessageOf<'update-refused'>): void;
   closed(message: MessageOf<'round-closed'>): void;
+  /** Scores an aggregate on the rows that are held out, in turn with the trainings. */
+  evaluate(message: MessageOf<'evaluate'>): void;
   /** Gives up what is under way for a run, such as when it has ended. */
   abandon(run: string): void;
   /** Sends again what still waits for an answer: the connection is new. */
@@ -78,6 +81,8 @@ export function createRounds(options: RoundsOptions): Rounds {
   const { context, bulk, outbox } = options;
   const { store } = context;
   const works = new Map<string, Work>();
+  /** Aggregates that are being scored, or wait for their turn. */
+  const scoring = new Set<string>();
   // One training at a time, whatever runs there are.
   let turn: Promise<void> = Promise.resolve();
 
@@ -126,6 +131,22 @@ export function createRounds(options: RoundsOptions): Rounds {
       if (works.get(run) === work) works.delete(run);
       options.onActivity(null);
       await tidy();
+    }
+  }
+
+  /** Never rejects. A score that cannot be sent now is asked for again when the site is back. */
+  async function score(message: MessageOf<'evaluate'>): Promise<void> {
+    const { run, round } = message;
+    const known = store.run(run);
+    if (known === null) return;
+    const { rounds } = planOf(known).federation;
+    options.onActivity({ run, round, rounds, phase: 'scoring', step: 0, steps: 0, loss: null });
+    try {
+      outbox.send(await scoreAggregate(options, message));
+    } catch (thrown) {
+      if (!options.signal.aborted) options.onTrouble(toTributaryError(thrown));
+    } finally {
+      options.onActivity(null);
     }
   }
 
@@ -179,7 +200,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       const { step, steps } = at;
       const loss = at.loss !== null && Number.isFinite(at.loss) ? at.loss : null;
       options.onActivity({ run, round, rounds, phase, step, steps, loss });
-      if (phase === 'waiting') return;
+      if (phase === 'waiting' || phase === 'scoring') return;
       if (phase === lastPhase && machine.now() - last < PROGRESS_MILLISECONDS) return;
       [last, lastPhase] = [machine.now(), phase];
       outbox.send({ type: 'progress', run, round, phase, step, steps, loss });
@@ -235,6 +256,12 @@ export function createRounds(options: RoundsOptions): Rounds {
       });
       const work = works.get(run);
       if (work?.start.round === round) work.abort.abort(superseded(`Round ${round} of ${run} has closed.`));
+    },
+    evaluate: (message) => {
+      const key = `${message.run} ${message.round}`;
+      if (scoring.has(key)) return;
+      scoring.add(key);
+      turn = turn.then(() => score(message)).finally(() => scoring.delete(key));
     },
     abandon: (run) => works.get(run)?.abort.abort(superseded(`The run ${run} has ended.`)),
     reconnected: () => {

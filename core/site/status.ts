@@ -1,6 +1,8 @@
 /** @file What a site says of itself, in words that the command line, the window and the log share. */
 
+import { openPlan } from '../federation/plan.ts';
 import type { Agent } from './agent.ts';
+import { awaitsAmendment } from './amendments.ts';
 import type { SiteContext } from './context.ts';
 import type { SiteRun } from './store.ts';
 
@@ -18,7 +20,7 @@ export type SiteStatus = {
   /** From 0. */
   readonly round: number | null;
   readonly rounds: number | null;
-  /** `fetching`, `training`, `sending` or `waiting` (for the hub's acknowledgement). */
+  /** `fetching`, `training`, `sending`, `waiting` (for the hub's acknowledgement) or `scoring`. */
   readonly phase: string | null;
   readonly step: number | null;
   readonly steps: number | null;
@@ -74,10 +76,18 @@ function stateOf(
   if (open?.state === 'proposed') {
     return { state: 'awaiting-approval', reason: `The run ${open.run} waits for approval at this site.` };
   }
+  if (open && awaitsAmendment(open)) {
+    const { rounds } = openPlan(open.amendment ?? '', open.amendment_hash ?? '').federation;
+    const reason = `The run ${open.run} is to be extended to ${rounds} rounds, which waits for approval at this site.`;
+    return { state: 'awaiting-approval', reason };
+  }
   if (open?.state === 'approved') {
     return {
       state: 'ready',
-      reason: trouble || `The run ${open.run} is approved; the hub and other sites are awaited.`,
+      reason:
+        trouble ||
+        agent.notice(open.run) ||
+        `The run ${open.run} is approved; the hub and other sites are awaited.`,
     };
   }
   return { state: 'idle', reason: trouble };

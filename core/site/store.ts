@@ -45,6 +45,10 @@ const runRow = z.object({
     .nullable(),
   /** 1 once the adapter has been fetched and kept. */
   saved: z.int(),
+  amendment: z.string().nullable(),
+  amendment_hash: z.string().nullable(),
+  /** 1 once it is approved here. */
+  amendment_approved: z.int(),
 });
 const roundRow = z.object({
   run: z.string(),
@@ -73,6 +77,9 @@ export const SITE_TRANSITIONS = [
   'approve-standing',
   'approve',
   'decline',
+  'take-amendment',
+  'approve-amendment',
+  'adopt-amendment',
   'begin-round',
   'keep-update',
   'acknowledge',
@@ -133,6 +140,11 @@ export interface SiteStore {
   setApproved(run: string, dataset: string, examples: number): void;
   setAdapter(run: string, adapter: Published): void;
   setSaved(run: string): void;
+  /** A plan with more rounds, not approved yet. */
+  setAmendment(run: string, amendment: { plan: string; planHash: string }): void;
+  setAmendmentApproved(run: string): void;
+  /** The amended plan takes the place of the plan. */
+  adoptAmendment(run: string): void;
   /** Whether this blob is an update that the site has trained. */
   isUpdate(hash: string): boolean;
   round(run: string, round: number): SiteRound | null;
@@ -239,6 +251,20 @@ export function openSiteStore(
     },
 
     setSaved: (id) => run('UPDATE run SET saved = 1 WHERE run = ?', id),
+    setAmendment: (id, { plan, planHash }) =>
+      run(
+        'UPDATE run SET amendment = ?, amendment_hash = ?, amendment_approved = 0 WHERE run = ?',
+        plan,
+        planHash,
+        id,
+      ),
+    setAmendmentApproved: (id) => run('UPDATE run SET amendment_approved = 1 WHERE run = ?', id),
+    adoptAmendment: (id) =>
+      run(
+        `UPDATE run SET plan = amendment, plan_hash = amendment_hash, amendment = NULL, amendment_hash = NULL,
+           amendment_approved = 0 WHERE run = ? AND amendment IS NOT NULL`,
+        id,
+      ),
     isUpdate: (hash) =>
       database.prepare("SELECT 1 FROM round WHERE blob LIKE ? || ' %'").get(hash) !== undefined,
 

@@ -39,8 +39,30 @@ export interface RoundResult {
   readonly preference?: { readonly accuracy: number; readonly margin: number };
 }
 
+/** What an adapter is measured on. */
+export interface HeldOutRequest {
+  readonly plan: Plan;
+  readonly adapter: NamedTensors;
+  /** For pairs: as in `RoundRequest`. */
+  readonly reference: NamedTensors | null;
+  readonly examples: readonly (Example | PreferenceExample)[];
+  readonly signal: AbortSignal;
+}
+
+export interface HeldOutResult {
+  /** Per supervised token; for pairs the mean loss of a pair. */
+  readonly loss: number;
+  /** For pairs: share whose chosen answer is ahead of the other, and by how much in the mean. */
+  readonly accuracy?: number;
+  readonly margin?: number;
+  /** Examples that could be measured. */
+  readonly examples: number;
+}
+
 export interface RoundTrainer {
   /** Trains one round; at most one at a time. */
   train(request: RoundRequest): Promise<RoundResult>;
+  /** Measures an adapter without training; in turn with trainings. */
+  evaluate(request: HeldOutRequest): Promise<HeldOutResult>;
   close(): Promise<void>;
 }

@@ -117,6 +117,7 @@ const hubOfRun = [
   ['begin-closing', 1],
   ['close-round', 1],
   ['close-round', 2],
+  ['open-round', 1],
   ['countersign', 1],
 ] as const;
 
@@ -264,8 +265,12 @@ describe('an update that is refused', () => {
 
 it('names every transition of hub and site', () => {
   const apart = ['init', 'invite', 'join', 'revoke', 'end-run', 'lose-update', 'refuse-update'];
-  expect([...new Set([...hubOfRun.map(([name]) => name), ...apart])].sort()).toEqual([...TRANSITIONS].sort());
-  const elsewhere = ['join', 'approve-standing', 'leave', 'decline', 'refuse-update'];
+  // Of runs that draw, score or are controlled: in one process, in test/hub and test/site.
+  const inProcess = ['call-up', 'score', 'end-scoring', 'pause', 'resume', 'extend'];
+  const ofHub = new Set([...hubOfRun.map(([name]) => name), ...apart, ...inProcess]);
+  expect([...ofHub].sort()).toEqual([...TRANSITIONS].sort());
+  const amendments = ['take-amendment', 'approve-amendment', 'adopt-amendment'];
+  const elsewhere = ['join', 'approve-standing', 'leave', 'decline', 'refuse-update', ...amendments];
   expect([...new Set([...siteOfRun.map(([name]) => name), ...elsewhere])].sort()).toEqual(
     [...SITE_TRANSITIONS].sort(),
   );

@@ -89,6 +89,7 @@ const trainer: RoundTrainer = {
     }
     return pretend(request);
   },
+  evaluate: ({ examples }) => Promise.resolve({ loss: 1, examples: examples.length }),
   close: () => Promise.resolve(),
 };
 

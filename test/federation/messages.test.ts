@@ -65,6 +65,11 @@ const samples: { [T in MessageType]: Extract<Message, { type: T }> } = {
   },
   countersign: { type: 'countersign', index: 5, hash, signature },
   'run-ended': { type: 'run-ended', run: 'r1', state: 'completed', reason: '', adapter: null },
+  'run-notice': { type: 'run-notice', run: 'r1', round: 2, kind: 'paused', reason: 'Holidays.' },
+  amendment: { type: 'amendment', run: 'r1', plan: '{}', planHash: hash, amends: hash },
+  evaluate: { type: 'evaluate', run: 'r1', round: 2, adapter: blob },
+  score: { type: 'score', run: 'r1', round: 2, examples: 40, metrics: { heldOutLoss: 2.25 }, reason: '' },
+  trouble: { type: 'trouble', run: 'r1', round: 2, code: 'engine.crashed', reason: 'It ended.' },
   'blob-want': {
     type: 'blob-want',
     hash,

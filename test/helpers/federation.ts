@@ -142,6 +142,8 @@ export async function openFederation(
 /** What a scripted site does; the defaults behave well. */
 export interface Script {
   readonly examples?: number;
+  /** Held-out loss that it tells of a round's aggregate. */
+  readonly score?: (round: number) => number;
   readonly train?: (base: NamedTensors, start: MessageOf<'round-start'>) => NamedTensors;
   /** Called before the default reaction; returning false suppresses it. */
   readonly on?: (message: Message, site: FakeSite) => boolean | undefined | Promise<boolean | undefined>;
@@ -162,6 +164,8 @@ export interface FakeSite {
   ): Promise<MessageOf<T>>;
   /** Connects as a member. */
   connect(): Promise<void>;
+  /** Approves a run's plan. */
+  approve(proposal: { run: string; planHash: string }): void;
   /** Cuts both connections. */
   drop(): void;
   /** Fetches and reads what a round starts from. */
@@ -257,13 +261,25 @@ async function createSite(name: string, identity: Identity, address: Address, sc
     void react(message).catch(() => undefined);
   }
 
+  function approve({ run, planHash }: { run: string; planHash: string }): void {
+    const signature = sign(identity.ed25519, approvalStatement({ run, planHash }));
+    const examples = script.examples ?? 10;
+    current(control).send({ type: 'approval', run, planHash, examples, signature });
+  }
+
   async function react(message: Message): Promise<void> {
     switch (message.type) {
-      case 'proposal': {
-        const { run, planHash } = message;
-        const signature = sign(identity.ed25519, approvalStatement({ run, planHash }));
-        const examples = script.examples ?? 10;
-        current(control).send({ type: 'approval', run, planHash, examples, signature });
+      case 'proposal':
+        approve(message);
+        return;
+      case 'amendment':
+        approve(message);
+        return;
+      case 'evaluate': {
+        const { run, round } = message;
+        const heldOutLoss = script.score?.(round) ?? 2 - 0.1 * round;
+        const metrics = { heldOutLoss };
+        current(control).send({ type: 'score', run, round, examples: 20, metrics, reason: '' });
         return;
       }
       case 'round-start': {
@@ -321,6 +337,7 @@ async function createSite(name: string, identity: Identity, address: Address, sc
     control: () => current(control),
     bulk: () => current(transfers),
     connect: () => connectWith(),
+    approve,
     heardOf: (type, fits = () => true) =>
       new Promise((resolve) => {
         const look = (): void => {

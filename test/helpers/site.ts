@@ -21,7 +21,7 @@ import type { NamedTensors } from '../../core/model/tensor.ts';
 import { askSite } from '../../core/site/ask.ts';
 import { startSite } from '../../core/site/site.ts';
 import type { Site, SiteOptions } from '../../core/site/site.ts';
-import type { RoundRequest, RoundTrainer } from '../../core/site/trainer.ts';
+import type { HeldOutRequest, RoundRequest, RoundTrainer } from '../../core/site/trainer.ts';
 import { openTestHub } from './hub.ts';
 import type { TestHub } from './hub.ts';
 import { until } from './until.ts';
@@ -42,6 +42,7 @@ export function makePlan(changes: Record<string, unknown> = {}): Plan {
 /** A trainer whose result depends on nothing but its request. */
 export interface FakeTrainer extends RoundTrainer {
   readonly requests: RoundRequest[];
+  readonly evaluations: HeldOutRequest[];
   /** While set, training waits at its first step. */
   hold: boolean;
   release(): void;
@@ -53,6 +54,7 @@ export function makeTrainer(): FakeTrainer {
   let wake: (() => void)[] = [];
   const trainer: FakeTrainer = {
     requests: [],
+    evaluations: [],
     hold: false,
     failure: null,
     release: () => {
@@ -93,6 +95,11 @@ export function makeTrainer(): FakeTrainer {
         supervisedTokens: 99,
         preference,
       };
+    },
+    evaluate: (request) => {
+      trainer.evaluations.push(request);
+      const [{ data }] = request.adapter.values();
+      return Promise.resolve({ loss: 2 - data[0] / 30, examples: request.examples.length });
     },
     close: () => Promise.resolve(),
   };

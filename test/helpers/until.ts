@@ -5,6 +5,6 @@ import { vi } from 'vitest';
 const MILLISECONDS = 20_000;
 
 /** Resolves as soon as `check` no longer throws; rejects with what it throws at last. */
-export function until(check: () => void): Promise<void> {
+export function until(check: () => void | Promise<void>): Promise<void> {
   return vi.waitFor(check, { timeout: MILLISECONDS, interval: 10 });
 }

@@ -3,6 +3,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { drawCohort } from '../../core/federation/cohort.ts';
 import { generateIdentity, openIdentity } from '../../core/federation/identity.ts';
 import { parseInvitation } from '../../core/federation/invitation.ts';
 import { verifyLedger } from '../../core/federation/ledger-verification.ts';
@@ -65,6 +66,14 @@ async function populate(federation: TestFederation): Promise<void> {
   });
 }
 
+/** Drawn for round 0 of a plan with the seed of `smallPlan` and a cohort of two of these four. */
+const [unwilling] =
+  drawCohort(
+    ['north', 'south', 'east', 'west'],
+    { seed: 3, federation: { cohort: { sites: 2 }, minSites: 2 } },
+    0,
+  ) ?? [];
+
 /** All aggregates of the finished run, from the ledger. */
 async function aggregates(federation: TestFederation): Promise<string[]> {
   const out = join(federation.folder, 'ledger.jsonl');
@@ -102,7 +111,9 @@ const ofRun = [
   ['begin-closing', 1],
   ['close-round', 1],
   ['close-round', 2],
+  ['open-round', 1],
   ['countersign', 1],
+  ['end-run', 1],
 ] as const;
 const points: [Point, number][] = [
   ...ofRun.flatMap(([name, passage]): [Point, number][] => [
@@ -208,6 +219,70 @@ describe('a hub that dies', () => {
     }
   });
 
+  it.each(['pause', 'resume', 'extend'] as const)('around %s has done it or has not', async (name) => {
+    for (const when of ['before', 'after'] as const) {
+      const bomb = createBomb();
+      const federation = await createFederation({ crashPoint: bomb.crashPoint });
+      const { run } = await federation.propose(plan);
+      if (name === 'resume') await federation.hub.ask('pause', { run });
+      bomb.arm(`${name}:${when}`, 1);
+      const request = {
+        pause: () => federation.hub.ask('pause', { run }),
+        resume: () => federation.hub.ask('resume', { run }),
+        extend: () => federation.hub.ask('extend', { run, rounds: 3, deadline: 7200 }),
+      };
+      await expect(request[name]()).rejects.toThrow(/crash/);
+      await federation.hub.stopped;
+      const again = await openFederation(federation.folder);
+      const paused = name === 'extend' ? false : (name === 'pause') === (when === 'after');
+      expect((await again.status()).state).toBe(paused ? 'paused' : 'proposed');
+      if (paused) await again.hub.ask('resume', { run });
+      await populate(again);
+      const { reason } = await again.event('ended');
+      expect(reason).toBe('');
+      const extended = name === 'extend' && when === 'after';
+      expect((await again.status()).rounds).toBe(extended ? 3 : 2);
+      expect((await aggregates(again)).slice(0, 2)).toEqual(undisturbed);
+      await cleanUp();
+    }
+  });
+
+  it('around call-up, asks the same sites', async () => {
+    const drawn = smallPlan({ rounds: 2, minSites: 2, minApprovals: 4, cohort: { sites: 2 } });
+    const outcomes: string[][] = [];
+    for (const point of [null, 'call-up:before', 'call-up:after'] as const) {
+      const bomb = createBomb();
+      const federation = await createFederation({ crashPoint: bomb.crashPoint });
+      for (const name of ['north', 'south', 'east', 'west']) {
+        // Of the sites that round 0 draws, the first refuses to go on.
+        await joinSite(federation, name, {
+          on: (message, site) => {
+            if (message.type !== 'round-start' || message.round !== 0 || name !== unwilling) return true;
+            const { run } = message;
+            const planHash = site.heard.find((other) => other.type === 'proposal')?.planHash ?? '';
+            site.control().send({ type: 'decline', run, planHash, code: 'data.empty', reason: 'No rows.' });
+            return false;
+          },
+        });
+      }
+      if (point !== null) bomb.arm(point, 1);
+      await federation.propose(drawn).catch(() => undefined);
+      let current = federation;
+      if (point !== null) {
+        await federation.hub.stopped;
+        current = await openFederation(federation.folder);
+      }
+      if ((await current.status()).state !== 'completed') await current.event('ended');
+      outcomes.push(await aggregates(current));
+      const out = join(current.folder, 'ledger.jsonl');
+      expect(readFileSync(out, 'utf8')).toContain('data.empty');
+      await cleanUp();
+    }
+    expect(outcomes[0]).toHaveLength(2);
+    expect(outcomes[1]).toEqual(outcomes[0]);
+    expect(outcomes[2]).toEqual(outcomes[0]);
+  });
+
   it('while it is made can be made again, and then no more', async () => {
     const folder = temporaryFolder();
     openStore(folder, await openIdentity(folder)).close(); // keys and an empty database, as far as it came
@@ -254,7 +329,8 @@ function updateBlob({ events, folder }: TestFederation): string {
 }
 
 it('the matrix and its companions name every transition', () => {
-  const elsewhere = ['init', 'invite', 'join', 'revoke', 'end-run', 'lose-update'];
+  const own = ['init', 'invite', 'join', 'revoke', 'lose-update', 'pause', 'resume', 'extend', 'call-up'];
+  const elsewhere = [...own, 'score', 'end-scoring']; // those two in scoring.test.ts
   expect([...new Set([...ofRun.map(([name]) => name), ...elsewhere])].sort()).toEqual(
     [...TRANSITIONS].sort(),
   );

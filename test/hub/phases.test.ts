@@ -7,8 +7,20 @@ import type { RoundSite, RoundView } from '../../core/hub/rounds.ts';
 import { TRANSITIONS } from '../../core/hub/store.ts';
 
 const site = (name: string, state: RoundSite['state']): RoundSite => ({ name, state });
+const viewOf = (view: Partial<RoundView>): RoundView => ({
+  sites: [],
+  spare: [],
+  declined: [],
+  minSites: 2,
+  seconds: 10,
+  deadline: 60,
+  unscored: [],
+  after: 'round',
+  paused: null,
+  ...view,
+});
 const decide = (sites: RoundSite[], view: Partial<RoundView> = {}) =>
-  PHASES.collecting.decide({ sites, minSites: 2, seconds: 10, deadline: 60, ...view });
+  PHASES.collecting.decide(viewOf({ sites, ...view }));
 
 describe('collecting', () => {
   it('closes when everyone has sent, with the cohort in the order of the names', () => {
@@ -49,6 +61,29 @@ describe('collecting', () => {
     });
   });
 
+  it('does not wait for a site that let the last round pass and is away, unless it is needed', () => {
+    const sites = [site('a', 'committed'), site('b', 'committed'), site('c', 'absent')];
+    expect(decide(sites)).toEqual({ next: 'close', cohort: ['a', 'b'] });
+    expect(decide(sites, { minSites: 3 })).toEqual({ next: 'wait', reason: 'waiting for c' });
+  });
+
+  it('fails at once when every site has withdrawn, and says why', () => {
+    const declined = ['a: too many rounds', 'b: no rows'];
+    expect(decide([], { declined })).toEqual({
+      next: 'fail',
+      reason: 'no site takes part any more; a: too many rounds; b: no rows',
+    });
+  });
+
+  it('calls upon sites that were not drawn: as many as are missing, or all of them past the deadline', () => {
+    const sites = [site('a', 'committed'), site('b', 'refused')];
+    const spare = ['y', 'x'];
+    expect(decide(sites, { spare })).toMatchObject({ next: 'call', sites: ['y'] });
+    const waiting = [site('a', 'committed'), site('b', 'awaited')];
+    expect(decide(waiting, { spare })).toEqual({ next: 'wait', reason: 'waiting for b' });
+    expect(decide(waiting, { spare, seconds: 60 })).toMatchObject({ next: 'call', sites: ['y', 'x'] });
+  });
+
   it('never closes with fewer than the plan needs and never counts a site that has not committed', () => {
     const state = fc.constantFrom('awaited' as const, 'committed' as const, 'refused' as const);
     fc.assert(
@@ -59,6 +94,7 @@ describe('collecting', () => {
         (states, minSites, seconds) => {
           const sites = states.map((value, index) => site(`site ${index}`, value));
           const decision = decide(sites, { minSites, seconds });
+          if (decision.next === 'fail' && states.length > 0) expect(seconds).toBeGreaterThanOrEqual(60);
           if (decision.next !== 'close') return;
           expect(decision.cohort.length).toBeGreaterThanOrEqual(minSites);
           const committed = sites.filter((entry) => entry.state === 'committed').map(({ name }) => name);
@@ -69,9 +105,29 @@ describe('collecting', () => {
   });
 });
 
-it('every phase but the last names the transition that leaves it', () => {
-  for (const [name, { then, transition }] of Object.entries(PHASES)) {
-    if (name === 'closed') expect([then, transition]).toEqual([null, null]);
-    else expect(TRANSITIONS).toContain(transition);
-  }
+describe('scoring', () => {
+  const { decide: look } = PHASES.scoring;
+  it('goes on when every score is here, or at its deadline', () => {
+    expect(look(viewOf({}))).toEqual({ next: 'go-on' });
+    expect(look(viewOf({ unscored: ['a', 'b'] }))).toEqual({
+      next: 'wait',
+      reason: 'waiting for the scores of a, b',
+    });
+    expect(look(viewOf({ unscored: ['a'], seconds: 60 }))).toEqual({ next: 'go-on' });
+  });
+});
+
+describe('closed', () => {
+  const { decide: look } = PHASES.closed;
+  it('goes on, unless the run is paused or sites have yet to approve more rounds', () => {
+    expect(look(viewOf({ after: 'round' }))).toEqual({ next: 'go-on' });
+    expect(look(viewOf({ after: 'end' }))).toEqual({ next: 'go-on' });
+    expect(look(viewOf({ paused: 'holidays' }))).toEqual({ next: 'wait', reason: 'paused: holidays' });
+    expect(look(viewOf({ paused: 'holidays', after: 'end' }))).toEqual({ next: 'go-on' });
+    expect(look(viewOf({ after: 'approvals' })).next).toBe('wait');
+  });
+});
+
+it('every phase names the transition that leaves it', () => {
+  for (const { transition } of Object.values(PHASES)) expect(TRANSITIONS).toContain(transition);
 });

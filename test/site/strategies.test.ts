@@ -33,6 +33,7 @@ function trainerOf(name: string): RoundTrainer {
       turn = trained.catch(() => undefined);
       return trained;
     },
+    evaluate: (request) => engine.evaluate(request),
     close: () => Promise.resolve(),
   };
 }

@@ -4,5 +4,6 @@ import type { Migration } from '../../database.ts';
 import { first } from './0001-first.ts';
 import { broadcasts } from './0002-broadcasts.ts';
 import { phases } from './0003-phases.ts';
+import { rounds } from './0004-rounds.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, broadcasts, phases];
+export const MIGRATIONS: readonly Migration[] = [first, broadcasts, phases, rounds];

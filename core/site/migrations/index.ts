@@ -3,5 +3,6 @@
 import type { Migration } from '../../database.ts';
 import { first } from './0001-first.ts';
 import { carried } from './0002-carried.ts';
+import { amendments } from './0003-amendments.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, carried];
+export const MIGRATIONS: readonly Migration[] = [first, carried, amendments];

@@ -23,6 +23,16 @@ export function describeEvent(event: HubEvent): string {
       return `${event.site} takes part in ${event.run} with ${event.examples} examples.`;
     case 'declined':
       return `${event.site} declines ${event.run}: ${event.reason}`;
+    case 'excluded':
+      return `${event.site} is excluded from ${event.run}: ${event.reason}`;
+    case 'paused':
+      return `${event.run} is paused after the round under way: ${event.reason}`;
+    case 'resumed':
+      return `${event.run} goes on.`;
+    case 'extended':
+      return `${event.run} is extended.`;
+    case 'scored':
+      return `${event.run}, round ${event.round + 1}: ${describeScore(event.metrics, event.examples)} at ${event.sites.join(', ') || 'no site'}.`;
     case 'update':
       return `${event.run}, round ${event.round + 1}: the update of ${event.site} is in.`;
     case 'refused':
@@ -42,4 +52,10 @@ export function describeEvent(event: HubEvent): string {
 function describeMetrics({ preferenceAccuracy, preferenceMargin }: Metrics): string {
   if (preferenceAccuracy === undefined || preferenceMargin === undefined) return '';
   return `, preference accuracy ${preferenceAccuracy.toFixed(3)}, margin ${preferenceMargin.toFixed(3)}`;
+}
+
+function describeScore({ heldOutLoss, heldOutAccuracy }: Metrics, examples: number): string {
+  if (heldOutLoss === undefined) return 'no held-out loss was told';
+  const accuracy = heldOutAccuracy === undefined ? '' : `, accuracy ${heldOutAccuracy.toFixed(3)}`;
+  return `held-out loss ${heldOutLoss.toFixed(4)}${accuracy} on ${examples} rows`;
 }

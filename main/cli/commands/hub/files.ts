@@ -9,8 +9,9 @@ import { folder } from './folder.ts';
 import type { AddCommand } from './folder.ts';
 
 export function register(command: AddCommand): void {
-  command('export', 'write the adapter of a completed run as a PEFT folder')
+  command('export', 'write the adapter of a completed run, or of a round, as a PEFT folder')
     .requiredOption('--run <id>', 'id of the run')
+    .option('--round <best|last|number>', 'the best scored round, the last closed one, or a round from 1')
     .requiredOption('--out <folder>', 'folder to write')
     .action(exportAdapter);
   command('ledger', 'export the ledger as a file, for `audit verify`')
@@ -24,10 +25,15 @@ export function register(command: AddCommand): void {
     .action(restore);
 }
 
-const exportOptions = folder.extend({ run: z.string(), out: z.string() });
-const exportAdapter = runs(exportOptions, async ({ dir, run, out }, { output }) => {
-  const made = await askHub(dir, 'export', { run, out });
-  output.line(`The adapter of ${run} lies in ${made.adapter}.`);
+const exportOptions = folder.extend({
+  run: z.string(),
+  out: z.string(),
+  round: z.union([z.enum(['best', 'last']), z.coerce.number().int().min(1)]).optional(),
+});
+const exportAdapter = runs(exportOptions, async ({ dir, run, out, round }, { output }) => {
+  const made = await askHub(dir, 'export', { run, out, round });
+  const which = made.round === null ? '' : `, round ${made.round},`;
+  output.line(`The adapter of ${run}${which} lies in ${made.adapter}.`);
   output.result(made);
 });
 

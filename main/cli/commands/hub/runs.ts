@@ -1,4 +1,4 @@
-/** @file `tributary hub propose`, `runs`, `status` and `cancel`: what the federation trains. */
+/** @file `tributary hub propose`, `runs` and `status`: what the federation trains. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -16,19 +16,23 @@ const WATCH_MILLISECONDS = 1000;
 
 export function register(command: AddCommand): void {
   command('propose', 'propose a run to all sites')
-    .argument('<plan>', 'JSON or YAML file')
+    .argument('<plan>', 'JSON or YAML file, or preset:NAME')
+    .option('--model <id|path>', 'model in place of the one that the plan names')
     .option('--start <folder>', 'PEFT folder that the run goes on from; the reference of a run with dpo')
     .action(propose);
   command('runs', 'all runs in short').action(listRuns);
   command('status', 'where every run stands, and why it is not further')
     .option('--watch', 'say so again whenever it changes, until Ctrl-C')
     .action(status);
-  command('cancel', 'end a run').argument('<run>', 'id of the run').option('--reason <text>').action(cancel);
 }
 
-const proposeOptions = folder.extend({ plan: z.string(), start: z.string().optional() });
-const propose = runs(proposeOptions, async ({ dir, plan: file, start }, { output }) => {
-  const { plan, model, configuration } = await readPlanFile(file);
+const proposeOptions = folder.extend({
+  plan: z.string(),
+  start: z.string().optional(),
+  model: z.string().optional(),
+});
+const propose = runs(proposeOptions, async ({ dir, plan: file, start, model: named }, { output }) => {
+  const { plan, model, configuration } = await readPlanFile(file, { model: named });
   const made = await askHub(dir, 'propose', { plan, model, configuration, start });
   output.line(`${made.run} is proposed; the sites are asked. Its plan's hash: ${made.planHash}`);
   output.result(made);
@@ -76,9 +80,3 @@ function printStatus(output: Output, answer: Status): void {
       output.line(`  ${site.name}: ${site.state}${site.reason && `, ${site.reason}`}`);
   }
 }
-
-const cancelOptions = folder.extend({ run: z.string(), reason: z.string().optional() });
-const cancel = runs(cancelOptions, async ({ dir, run, reason }, { output }) => {
-  output.result(await askHub(dir, 'cancel', { run, reason }));
-  output.line(`${run} is cancelled.`);
-});

@@ -1,0 +1,87 @@
+/**
+ * @file Whether the rows of a dataset are what a plan's data contract says. What it says of them is made of the
+ * contract's own words and of counts: nothing of a row leaves it.
+ */
+
+import { TributaryError } from '../errors.ts';
+import type { DataContract } from '../federation/data-contract.ts';
+import { languageOf } from './language.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Throws TributaryError `data.contract`, which names every field that does not fit. */
+export function checkContract(contract: DataContract, rows: readonly Row[]): void {
+  const problems = [
+    ...tooFew(contract, rows),
+    ...missingFields(contract, rows),
+    ...strangeLabels(contract, rows),
+    ...otherLanguage(contract, rows),
+  ];
+  if (problems.length === 0) return;
+  throw new TributaryError(
+    'data.contract',
+    `The rows are not what the plan’s data contract says. ${problems.join(' ')}`,
+  );
+}
+
+function tooFew({ minimumRows }: DataContract, rows: readonly Row[]): string[] {
+  if (minimumRows === undefined || rows.length >= minimumRows) return [];
+  return [`data.minimumRows: expected at least ${minimumRows}, found ${rows.length}.`];
+}
+
+function missingFields({ fields = [] }: DataContract, rows: readonly Row[]): string[] {
+  return fields.flatMap((field) => {
+    const lacking = rows.filter((row) => isEmpty(row[field])).length;
+    if (lacking === 0) return [];
+    return [
+      `data.fields: expected “${field}” in every row, found nothing there in ${lacking} of ${rows.length}.`,
+    ];
+  });
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null) return true;
+  if (typeof value === 'string') return value.trim() === '';
+  return Array.isArray(value) && value.length === 0;
+}
+
+function strangeLabels({ labels = {} }: DataContract, rows: readonly Row[]): string[] {
+  return Object.entries(labels).flatMap(([field, vocabulary]) => {
+    const counts = new Map(vocabulary.map((label) => [label, 0]));
+    let others = 0;
+    for (const row of rows) {
+      const value = row[field];
+      const count = typeof value === 'string' ? counts.get(value) : undefined;
+      if (typeof value === 'string' && count !== undefined) counts.set(value, count + 1);
+      else others += 1;
+    }
+    if (others === 0) return [];
+    const known = [...counts].map(([label, count]) => `${count} have “${label}”`).join(', ');
+    const expected = vocabulary.map((label) => `“${label}”`).join(', ');
+    return [
+      `data.labels.${field}: expected one of ${expected} in every row; of ${rows.length} rows ${known} and ${others} something else.`,
+    ];
+  });
+}
+
+/** Rows whose language cannot be told, such as bare labels, speak for none. */
+function otherLanguage({ language }: DataContract, rows: readonly Row[]): string[] {
+  if (language === undefined) return [];
+  let expected = 0;
+  let others = 0;
+  for (const row of rows) {
+    const found = languageOf(textOf(row));
+    if (found === language) expected += 1;
+    else if (found !== null) others += 1;
+  }
+  if (others <= expected) return [];
+  return [
+    `data.language: expected ${language}; ${expected} of ${rows.length} rows are written in it and ${others} in another language.`,
+  ];
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object' || value === null) return '';
+  return Object.values(value).map(textOf).join('\n');
+}
