@@ -5,6 +5,7 @@
 
 import { TributaryError } from '../errors.ts';
 import type { BlobStore } from '../federation/blobs.ts';
+import { drawCohort } from '../federation/cohort.ts';
 import { encodeTensors, readTensors } from '../federation/codec.ts';
 import type { Published } from '../federation/broadcast.ts';
 import { metricsOfCohort } from '../federation/metrics.ts';
@@ -52,7 +53,7 @@ export interface FederatedOptions {
   readonly blobs: BlobStore;
   /** What round 0 starts from. */
   readonly start: NamedTensors;
-  /** Names of the sites of a round's cohort; all without it. */
+  /** Names of the sites of a round's cohort, in place of those that the plan draws. */
   readonly cohortOf?: (round: number) => readonly string[];
   /** In place of the plan's, which then only says what sites do. */
   readonly strategy?: Strategy;
@@ -91,9 +92,9 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
   for (let number = 0; number < count; number++) {
     const began = performance.now();
     const contributions: Contribution[] = [];
-    const chosen = options.cohortOf?.(number);
+    const chosen = options.cohortOf?.(number) ?? drawCohort([...cohortRounds.keys()], plan, number);
     for (const site of sites) {
-      if (chosen !== undefined && !chosen.includes(site.name)) continue;
+      if (chosen !== null && !chosen.includes(site.name)) continue;
       contributions.push(await contribute({ ...options, site, number, round: start, carried }));
     }
     const cohort = contributions.map(({ site }) => site);
