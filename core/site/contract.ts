@@ -1,6 +1,6 @@
 /**
  * @file Whether the rows of a dataset are what a plan's data contract says. What it says of them is made of the
- * contract's own words and of counts: nothing of a row leaves it.
+ * contract's own words and of counts, which stay at the site.
  */
 
 import { TributaryError } from '../errors.ts';
@@ -9,7 +9,28 @@ import { languageOf } from './language.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Throws TributaryError `data.contract`, which names every field that does not fit. */
+/**
+ * The counts are for the site alone: whoever writes contracts could learn from them how many rows hold a name of their
+ * choice. A hub is told which parts of its contract do not fit.
+ */
+export class ContractRefusal extends TributaryError {
+  /** Parts of the contract, such as `data.labels.response`. */
+  readonly parts: readonly string[];
+
+  constructor(problems: readonly Problem[]) {
+    const told = problems.map(({ part, found }) => `${part}: ${found}`).join(' ');
+    super('data.contract', `The rows are not what the plan’s data contract says. ${told}`);
+    this.parts = [...new Set(problems.map(({ part }) => part))];
+  }
+}
+
+interface Problem {
+  readonly part: string;
+  /** What was expected and what was found, in counts. */
+  readonly found: string;
+}
+
+/** Throws ContractRefusal `data.contract`, which names every field that does not fit. */
 export function checkContract(contract: DataContract, rows: readonly Row[]): void {
   const problems = [
     ...tooFew(contract, rows),
@@ -17,25 +38,20 @@ export function checkContract(contract: DataContract, rows: readonly Row[]): voi
     ...strangeLabels(contract, rows),
     ...otherLanguage(contract, rows),
   ];
-  if (problems.length === 0) return;
-  throw new TributaryError(
-    'data.contract',
-    `The rows are not what the plan’s data contract says. ${problems.join(' ')}`,
-  );
+  if (problems.length > 0) throw new ContractRefusal(problems);
 }
 
-function tooFew({ minimumRows }: DataContract, rows: readonly Row[]): string[] {
+function tooFew({ minimumRows }: DataContract, rows: readonly Row[]): Problem[] {
   if (minimumRows === undefined || rows.length >= minimumRows) return [];
-  return [`data.minimumRows: expected at least ${minimumRows}, found ${rows.length}.`];
+  return [{ part: 'data.minimumRows', found: `expected at least ${minimumRows}, found ${rows.length}.` }];
 }
 
-function missingFields({ fields = [] }: DataContract, rows: readonly Row[]): string[] {
+function missingFields({ fields = [] }: DataContract, rows: readonly Row[]): Problem[] {
   return fields.flatMap((field) => {
     const lacking = rows.filter((row) => isEmpty(row[field])).length;
     if (lacking === 0) return [];
-    return [
-      `data.fields: expected “${field}” in every row, found nothing there in ${lacking} of ${rows.length}.`,
-    ];
+    const found = `expected “${field}” in every row, found nothing there in ${lacking} of ${rows.length}.`;
+    return [{ part: 'data.fields', found }];
   });
 }
 
@@ -45,7 +61,7 @@ function isEmpty(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;
 }
 
-function strangeLabels({ labels = {} }: DataContract, rows: readonly Row[]): string[] {
+function strangeLabels({ labels = {} }: DataContract, rows: readonly Row[]): Problem[] {
   return Object.entries(labels).flatMap(([field, vocabulary]) => {
     const counts = new Map(vocabulary.map((label) => [label, 0]));
     let others = 0;
@@ -58,14 +74,13 @@ function strangeLabels({ labels = {} }: DataContract, rows: readonly Row[]): str
     if (others === 0) return [];
     const known = [...counts].map(([label, count]) => `${count} have “${label}”`).join(', ');
     const expected = vocabulary.map((label) => `“${label}”`).join(', ');
-    return [
-      `data.labels.${field}: expected one of ${expected} in every row; of ${rows.length} rows ${known} and ${others} something else.`,
-    ];
+    const found = `expected one of ${expected} in every row; of ${rows.length} rows ${known} and ${others} something else.`;
+    return [{ part: `data.labels.${field}`, found }];
   });
 }
 
 /** Rows whose language cannot be told, such as bare labels, speak for none. */
-function otherLanguage({ language }: DataContract, rows: readonly Row[]): string[] {
+function otherLanguage({ language }: DataContract, rows: readonly Row[]): Problem[] {
   if (language === undefined) return [];
   let expected = 0;
   let others = 0;
@@ -75,9 +90,8 @@ function otherLanguage({ language }: DataContract, rows: readonly Row[]): string
     else if (found !== null) others += 1;
   }
   if (others <= expected) return [];
-  return [
-    `data.language: expected ${language}; ${expected} of ${rows.length} rows are written in it and ${others} in another language.`,
-  ];
+  const found = `expected ${language}; ${expected} of ${rows.length} rows are written in it and ${others} in another language.`;
+  return [{ part: 'data.language', found }];
 }
 
 function textOf(value: unknown): string {

@@ -20,7 +20,7 @@ export interface Scoring {
   readonly signal: AbortSignal;
 }
 
-/** Decimals that numbers are rounded to: enough to compare rounds, too few to tell of a single row. */
+/** Decimals that numbers are rounded to: enough to compare rounds. */
 const DECIMALS = 4;
 
 /**
@@ -33,7 +33,8 @@ export async function scoreAggregate(work: Scoring, message: MessageOf<'evaluate
   };
   try {
     const measured = await measure(work, message);
-    if (measured === null) return none('it holds out fewer rows than the plan’s evaluation.minimum');
+    if (measured === null)
+      return none('it holds out fewer rows than the plan’s evaluation.minimum or its own policy asks for');
     const metrics = metricsThatMayLeave(work.context.policies(), measured.metrics);
     if (Object.keys(metrics).length === 0) return none('its policy lets none of the numbers leave');
     return { type: 'score', run, round, examples: measured.examples, metrics, reason: '' };
@@ -45,7 +46,7 @@ export async function scoreAggregate(work: Scoring, message: MessageOf<'evaluate
   }
 }
 
-/** Null where fewer rows than the plan asks for are held out, or can be used. */
+/** Null where fewer rows than the plan or the site's own policy asks for are held out, or can be used. */
 async function measure(
   { context, trainer, bulk, signal }: Scoring,
   { run: id, adapter }: MessageOf<'evaluate'>,
@@ -55,7 +56,10 @@ async function measure(
   const plan = planOf(run);
   if (plan.evaluation === undefined) return null;
   const { heldOut } = readExamples(context.vault, run.dataset, plan);
-  if (heldOut.length < plan.evaluation.minimum) return null;
+  // A hub that asks for the mean of one row must not get it.
+  const least = context.policies().map(({ minExamples }) => minExamples);
+  const minimum = Math.max(plan.evaluation.minimum, ...least);
+  if (heldOut.length < minimum) return null;
   passGate(context.policies(), { kind: 'plan', plan });
   const reference = plan.objective === 'dpo' ? plan.adapter.start : undefined;
   for (const blob of [adapter, reference]) {
@@ -69,7 +73,7 @@ async function measure(
     examples: heldOut,
     signal,
   });
-  if (examples < plan.evaluation.minimum) return null;
+  if (examples < minimum) return null;
   const numbers = { heldOutLoss: loss, heldOutAccuracy: accuracy, heldOutMargin: margin };
   const metrics = Object.entries(numbers).flatMap(([name, value]): [string, number][] =>
     value === undefined || !Number.isFinite(value) ? [] : [[name, Number(value.toFixed(DECIMALS))]],

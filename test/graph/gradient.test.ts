@@ -4,7 +4,7 @@ import * as b from '../../core/graph/build.ts';
 import { gradients } from '../../core/graph/gradient.ts';
 import { Graph, type Value } from '../../core/graph/graph.ts';
 import { operators } from '../../core/graph/operators/table.ts';
-import { f32, f64, gradientError, i64, type Operand } from './evaluate.ts';
+import { f32, f64, gradientError, i64, run, type Operand } from './evaluate.ts';
 
 const awkward = f64([2, 3], [-5, -2, -0.5, 0, 2, 5]);
 const positive = f64([2, 3], [0.1, 0.5, 1, 2, 5, 9]);
@@ -175,4 +175,36 @@ describe('ties and dead ends', () => {
     gradients(loss, [w]);
     expect(graph.nodes.filter((node) => node.operator === 'Gemm')).toHaveLength(2);
   });
+});
+
+it('attention in blocks gives what attention at once gives where the mask hides what comes later', async () => {
+  const [batch, groups, repeats, length, size] = [2, 2, 3, 5, 4];
+  const operands = [
+    wave([batch, groups, repeats, length, size], 0.7),
+    wave([batch, groups, length, size], 1.3),
+    wave([batch, groups, length, size], 2.1),
+    f64(
+      [batch, 1, 1, length, length],
+      Array.from({ length: batch * length * length }, (_, at) => {
+        const [key, query] = [at % length, Math.floor(at / length) % length];
+        return key > query ? -1e30 : Math.sin(at);
+      }),
+    ),
+  ];
+  const graph = new Graph();
+  const [query, keys, values, mask] = operands.map(({ type, shape }, at) =>
+    graph.input(`input_${at}`, type, shape),
+  );
+  const together = [batch, groups, repeats * length];
+  const scores = b.matMul(b.reshape(query, [...together, size]), b.swapLastAxes(keys));
+  const masked = b.add(b.reshape(scores, [batch, groups, repeats, length, length]), mask);
+  const mixed = b.matMul(b.reshape(b.softmax(masked), [...together, length]), values);
+  graph.output('once', b.reshape(mixed, query.shape));
+  for (const rows of [1, 2, 5, 8]) {
+    graph.output(`blocks of ${rows}`, b.causalAttention(query, { keys, values, mask, rows }));
+  }
+  const { once, ...inBlocks } = await run(graph, operands);
+  for (const found of Object.values(inBlocks)) {
+    found.forEach((value, at) => expect(value).toBeCloseTo(once[at], 12));
+  }
 });

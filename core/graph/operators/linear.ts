@@ -2,12 +2,10 @@
 
 import { gemm, matMul, swapLastAxes } from '../build.ts';
 import { broadcast, sameShape } from '../dimension.ts';
-import type { Value } from '../graph.ts';
 import { float, int, names, plain, require, type Rules } from './rule.ts';
 
 export const linear: Rules<'MatMul' | 'Gemm' | 'DequantizeLinear'> = {
-  // C = A B:  dA = dC Bᵀ, dB = Aᵀ dC, or (dCᵀ A)ᵀ where A is the long one, such as attention's shares: then nothing
-  // of its size is made a second time
+  // C = A B:  dA = dC Bᵀ, dB = Aᵀ dC
   MatMul: {
     infer: ([a, b]) => {
       require(a.shape.length >= 2 && b.shape.length >= 2, 'both factors need two axes or more');
@@ -18,8 +16,7 @@ export const linear: Rules<'MatMul' | 'Gemm' | 'DequantizeLinear'> = {
     },
     gradient: [
       (dy, { inputs: [, b] }) => matMul(dy, swapLastAxes(b)),
-      (dy, { inputs: [a] }) =>
-        isLong(a) && !isLong(dy) ? swapLastAxes(matMul(swapLastAxes(dy), a)) : matMul(swapLastAxes(a), dy),
+      (dy, { inputs: [a] }) => matMul(swapLastAxes(a), dy),
     ],
     emit: plain,
   },
@@ -76,8 +73,3 @@ export const linear: Rules<'MatMul' | 'Gemm' | 'DequantizeLinear'> = {
       }),
   },
 };
-
-/** Whether a matrix has as many columns as a text has tokens, and not as many as the model says. */
-function isLong(matrix: Value): boolean {
-  return typeof matrix.shape.at(-1) !== 'number';
-}
