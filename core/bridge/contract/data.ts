@@ -1,0 +1,212 @@
+/** @file Private data: connecting a file, its mapping, what would be learned from it, what it holds of persons. */
+
+import { z } from 'zod';
+import { count, name, nothing, path, problem, request, started, text, time } from './request.ts';
+
+/** How the columns of a table become examples. The kinds are those of the vault. */
+export const mappingShape = z.looseObject({
+  kind: z.enum(['instruction', 'chat', 'preference', 'label', 'text-template']),
+  /** Field of the example → column of the file, such as `{instruction: 'question', response: 'answer'}`. */
+  fields: z.record(z.string(), z.string()).optional(),
+  /** For tables without questions and answers: texts with `{column}` in them. */
+  template: z.strictObject({ prompt: z.string().max(20_000), response: z.string().max(20_000) }).optional(),
+});
+export type Mapping = z.infer<typeof mappingShape>;
+
+const guess = z.object({
+  mapping: mappingShape,
+  /** For people, such as “Questions and answers”. */
+  title: z.string(),
+  /** Why it was guessed, as a sentence. */
+  reason: z.string(),
+});
+
+const columnShape = z.object({
+  name: z.string(),
+  /** What its values look like. */
+  kind: z.enum(['text', 'number', 'boolean', 'date', 'list', 'object', 'empty']),
+  /** Share of the sampled rows that have a value, 0 to 1. */
+  filled: z.number(),
+});
+
+const readingShape = z.strictObject({
+  format: z.enum(['csv', 'tsv', 'json', 'jsonl', 'parquet']).optional(),
+  encoding: z.string().max(40).optional(),
+  delimiter: z.string().min(1).max(4).optional(),
+});
+
+/** What is to be done with a kind of personal data: leave it, replace it by its kind, or leave out rows that hold it. */
+export const personalChoice = z.enum(['keep', 'mask', 'exclude']);
+export const personalKind = z.enum([
+  'name',
+  'date',
+  'phone',
+  'email',
+  'record-number',
+  'card-number',
+  'iban',
+  'national-id',
+  'address',
+  'ip-address',
+  'url',
+]);
+
+const mapped = z.strictObject({ path, reading: readingShape.default({}), mapping: mappingShape });
+
+const segment = z.object({ text: z.string(), trained: z.boolean() });
+
+export const datasetShape = z.object({
+  name: z.string(),
+  version: z.int().min(1),
+  created: time,
+  rows: count,
+  /** What its rows can train: conversations (`sft`) or pairs (`dpo`). */
+  objective: z.enum(['sft', 'dpo']),
+  kind: z.string(),
+  train: count,
+  validation: count,
+  test: count,
+  skipped: count,
+  duplicates: count,
+  /** Name of the file it came from, without its folder. */
+  source: z.string().nullable(),
+  /** What was chosen for personal data. */
+  personal: z.record(z.string(), personalChoice),
+  /** Runs that train or have trained on it. */
+  runs: z.array(z.string()),
+});
+export type Dataset = z.infer<typeof datasetShape>;
+
+export const dataRequests = {
+  /** Looks into a file: nothing is stored. Fails with `data.*` and `file.*`. */
+  'data.inspect': request(
+    z.strictObject({ path, reading: readingShape.default({}) }),
+    z.object({
+      path: z.string(),
+      bytes: count,
+      format: z.enum(['csv', 'tsv', 'json', 'jsonl', 'parquet']),
+      encoding: z.string().nullable(),
+      delimiter: z.string().nullable(),
+      /** Null where the file would have to be read to its end. */
+      rows: count.nullable(),
+      columns: z.array(columnShape),
+      /** The first rows, by column; long values are cut. */
+      sample: z.array(z.record(z.string(), z.string())),
+      /** The mapping that fits best; null where none does. */
+      guess: guess.nullable(),
+      others: z.array(guess),
+      /** A free name for the dataset, from the file's. */
+      suggestedName: z.string(),
+      /** What is odd about the file, in sentences. */
+      notes: z.array(z.string()),
+    }),
+  ),
+  /** Examples as the model will see them. With a dataset's name instead of a file, those of the dataset. */
+  'data.preview': request(
+    z.strictObject({
+      source: z.union([mapped, z.strictObject({ dataset: name })]),
+      /** Catalogue id or path; the bundled model by default. */
+      model: name.optional(),
+      template: z.enum(['chat', 'alpaca', 'vicuna']).default('chat'),
+      maxLength: z.int().min(8).max(131_072).default(256),
+    }),
+    z.object({
+      model: z.string(),
+      /** Three at most. Text in order; what is trained on is marked. */
+      examples: z.array(
+        z.object({
+          segments: z.array(segment),
+          tokens: count,
+          trainedTokens: count,
+          /** Whether it is longer than `maxLength` and was cut. */
+          cut: z.boolean(),
+        }),
+      ),
+      trainedTokens: count,
+      /** Why nothing would be trained; null where something is. With it the import cannot start. */
+      reason: z.string().nullable(),
+    }),
+  ),
+  /** Personal data in a file or a dataset, by patterns and check digits, over the rows that were looked at. */
+  'data.screen': request(
+    z.strictObject({
+      source: z.union([mapped, z.strictObject({ dataset: name })]),
+      /** Rows to look at; the import looks at all of them. */
+      rows: z.int().min(1).max(1_000_000).default(2000),
+    }),
+    z.object({
+      rows: count,
+      findings: z.array(
+        z.object({
+          kind: personalKind,
+          /** Findings, and the rows that hold them. */
+          count,
+          rows: count,
+          columns: z.array(z.string()),
+          /** Masked, such as `j•••@•••.org`. */
+          samples: z.array(z.string()),
+          /** What is advised. */
+          advice: personalChoice,
+        }),
+      ),
+    }),
+  ),
+  /** A task of the kind `import`, counted in bytes or rows; its result: a `Dataset`. All of it or nothing. */
+  'data.import': request(
+    mapped.extend({
+      name: z.string().min(1).max(64),
+      /** Choice for each kind that was found; a kind that is found and not named here stops the import. */
+      personal: z.partialRecord(personalKind, personalChoice).default({}),
+      /** Shares of the rows for validation and test; the rest is for training. */
+      split: z
+        .strictObject({ validation: z.number().min(0).max(0.9), test: z.number().min(0).max(0.9) })
+        .default({ validation: 0, test: 0 }),
+      /** Column that says whose row it is. Its keyed hash keeps one person's rows in one part. */
+      person: z.string().nullable().default(null),
+      /** Leave broken rows out and count them. */
+      skipBad: z.boolean().default(true),
+    }),
+    started,
+  ),
+  'data.list': request(nothing, z.object({ datasets: z.array(datasetShape) })),
+  'data.rows': request(
+    z.strictObject({ dataset: name, offset: count.default(0), limit: z.int().min(1).max(200).default(50) }),
+    z.object({
+      total: count,
+      columns: z.array(z.string()),
+      rows: z.array(z.object({ row: count, part: z.string(), values: z.record(z.string(), z.string()) })),
+    }),
+  ),
+  /** A task of the kind `search`; hits come as events `search` as they are found. */
+  'data.search': request(
+    z.strictObject({ dataset: name, text: text.min(1), limit: z.int().min(1).max(1000).default(200) }),
+    started,
+  ),
+  /**
+   * What withdrawing would delete and which adapters hold something of it; with `confirm` it is done.
+   * Fails with `vault.unknown-dataset`.
+   */
+  'data.withdraw': request(
+    z.strictObject({ dataset: name, confirm: z.boolean().default(false) }),
+    z.object({
+      withdrawn: z.boolean(),
+      rows: count,
+      /** Runs that wait for it or train on it; they end at this site. */
+      runs: z.array(z.string()),
+      /** Adapters that have learned from it; they stay, and so do those that the hub has. */
+      adapters: z.array(z.object({ run: z.string(), path: z.string().nullable(), atHub: z.boolean() })),
+      /** For people: what is deleted and what cannot be taken back. */
+      sentences: z.array(z.string()),
+    }),
+  ),
+  /** Public sets that can be fetched, as `resources/datasets.json` names them. */
+  'data.public': request(
+    nothing,
+    z.object({
+      datasets: z.array(
+        z.object({ id: z.string(), name: z.string(), licence: z.string(), bytes: count.nullable() }),
+      ),
+      problems: z.array(problem),
+    }),
+  ),
+};

@@ -1,0 +1,94 @@
+/** @file A site and its federation: invitation, joining, status, what left this machine, leaving. */
+
+import { z } from 'zod';
+import { count, name, nothing, problem, request, time } from './request.ts';
+
+/**
+ * What left this machine, in bytes as the system's sockets counted them, all of them: `bytes` is the sum of `kinds`.
+ * `updates`: tensors of adapters. `scores`: means over held-out rows. `answers`: approvals, refusals, signatures.
+ * `progress`: phases, steps, losses, troubles. `connection`: handshakes, heartbeats, acknowledgements and the frames
+ * around everything. Rows are no kind: they never leave.
+ */
+export const leftShape = z.object({
+  bytes: count,
+  kinds: z.object({
+    updates: count,
+    scores: count,
+    answers: count,
+    progress: count,
+    connection: count,
+  }),
+});
+export type Left = z.infer<typeof leftShape>;
+
+export const siteStatusShape = z.object({
+  /** `stopped`: no process runs. `idle`: connected, nothing to do. `awaiting-approval`: a person has to decide. */
+  state: z.enum([
+    'not-joined',
+    'stopped',
+    'offline',
+    'revoked',
+    'idle',
+    'awaiting-approval',
+    'ready',
+    'working',
+    'paused',
+  ]),
+  federation: z.string().nullable(),
+  site: z.string().nullable(),
+  /** Address of the hub while connected. */
+  hub: z.string().nullable(),
+  /** The run that it works on or that waits for it. */
+  run: z.string().nullable(),
+  /** From 0. */
+  round: count.nullable(),
+  rounds: count.nullable(),
+  /** `fetching`, `training`, `sending`, `waiting` (for the hub's acknowledgement) or `scoring`. */
+  phase: z.string().nullable(),
+  step: count.nullable(),
+  steps: count.nullable(),
+  loss: z.number().nullable(),
+  /** Why it is not further, as a sentence; empty when all is well. */
+  reason: z.string(),
+  leftThisMachine: leftShape,
+  /** Newest first. */
+  runs: z.array(z.object({ id: z.string(), state: z.string(), planHash: z.string(), reason: z.string() })),
+});
+export type SiteStatus = z.infer<typeof siteStatusShape>;
+
+export const federationRequests = {
+  /** Reads a pasted line; nothing is sent. Fails with `invitation.garbled`. */
+  'invitation.read': request(
+    z.strictObject({ invitation: z.string().max(10_000) }),
+    z.object({
+      federation: z.string(),
+      urls: z.array(z.string()),
+      /** Of the hub, to compare with what the coordinator reads out. */
+      fingerprint: z.string(),
+      expires: time,
+      expired: z.boolean(),
+      /** Name that the coordinator has chosen for this site; null leaves it to the site. */
+      site: z.string().nullable(),
+      /** Why the machine's policy does not allow this hub. */
+      refused: problem.nullable(),
+    }),
+  ),
+  /** Joins and starts to take part. */
+  'federation.join': request(
+    z.strictObject({ invitation: z.string().max(10_000), name: z.string().max(200).optional() }),
+    z.object({ federation: z.string(), site: z.string(), fingerprint: z.string() }),
+  ),
+  /** Stops what is under way and leaves; datasets, results and ledger stay. */
+  'federation.leave': request(nothing, z.object({ federation: z.string() })),
+  'federation.status': request(
+    nothing,
+    siteStatusShape.extend({
+      /** What stands in the signed list of members that the hub last showed. */
+      members: z.array(z.object({ name, joined: time, revoked: time.nullable(), self: z.boolean() })),
+      /** Fingerprint of the hub; null before joining. */
+      fingerprint: z.string().nullable(),
+      /** What a site sends, in the words of its policy. */
+      metrics: z.array(z.string()),
+    }),
+  ),
+};

@@ -1,0 +1,92 @@
+/** @file What came of it: trying models side by side, votes, adapters and their export. */
+
+import { z } from 'zod';
+import { count, done, name, nothing, path, request, started, text, time } from './request.ts';
+
+/** `base`: the model as it came. `local`: trained at this site alone. `federated`: a run's adapter. */
+export const variantShape = z.enum(['base', 'local', 'federated']);
+export type Variant = z.infer<typeof variantShape>;
+
+const resultShape = z.object({
+  /** Run of the federation, or `alone-…`. */
+  run: z.string(),
+  name: z.string(),
+  kind: z.enum(['federated', 'local']),
+  model: z.object({ id: z.string(), sha256: z.string() }),
+  created: time,
+  /** Folder of the adapter on this machine. */
+  path: z.string(),
+  bytes: count,
+  rank: z.number(),
+  rounds: count.nullable(),
+  steps: count.nullable(),
+  dataset: z.string().nullable(),
+  /** Rows of this site that it has learned from. */
+  examples: count.nullable(),
+  /** Last loss that this site has seen. */
+  loss: z.number().nullable(),
+});
+export type Result = z.infer<typeof resultShape>;
+
+export const resultRequests = {
+  /** What there is to compare: which variants exist and for which model. */
+  'try.models': request(
+    nothing,
+    z.object({
+      variants: z.array(
+        z.object({
+          variant: variantShape,
+          /** Null for `base`. */
+          run: z.string().nullable(),
+          title: z.string(),
+          model: z.string(),
+        }),
+      ),
+    }),
+  ),
+  /**
+   * Answers one prompt with each variant, the same seed for all, one after the other: a task of the kind `generate`
+   * whose text comes as events `tokens`; result: `{answers: [{variant, run, text, tokens, tokensPerSecond}]}`.
+   */
+  'try.generate': request(
+    z.strictObject({
+      prompt: text.min(1),
+      variants: z
+        .array(z.strictObject({ variant: variantShape, run: name.nullable().default(null) }))
+        .min(1)
+        .max(4),
+      maxTokens: z.int().min(1).max(4096).default(128),
+      temperature: z.number().min(0).max(5).default(0),
+      seed: z.int().min(0).default(0),
+    }),
+    started,
+  ),
+  /** Keeps which of two answers is better as a preference pair of a dataset, which is made where there is none. */
+  'try.vote': request(
+    z.strictObject({
+      prompt: text.min(1),
+      chosen: text.min(1),
+      rejected: text.min(1),
+      dataset: z.string().min(1).max(64).default('votes'),
+    }),
+    z.object({ dataset: z.string(), rows: count }),
+  ),
+
+  /** Newest first. */
+  'results.list': request(
+    nothing,
+    z.object({
+      results: z.array(resultShape),
+      /** Formats that this version writes, and those that it does not, each with the reason. */
+      formats: z.array(
+        z.object({ format: z.string(), title: z.string(), available: z.boolean(), reason: z.string() }),
+      ),
+    }),
+  ),
+  /** A task of the kind `export`; result: `{files: [path]}`. The folder must not exist, or be empty. */
+  'results.export': request(
+    z.strictObject({ run: name, format: z.enum(['peft', 'merged', 'gguf', 'onnx']), folder: path }),
+    started,
+  ),
+  'results.delete': request(z.strictObject({ run: name }), done),
+};
