@@ -2,8 +2,9 @@
 
 import { readJsonl, type Example } from '../training/examples.ts';
 import type { EvaluateResult, TextOptions } from '../training/requests.ts';
-import { bootstrapInterval, bootstrapStatistic, type Interval } from './metrics/bootstrap.ts';
+import { bootstrapStatistic, type Interval } from './metrics/bootstrap.ts';
 import { classify } from './metrics/classification.ts';
+import { meanInterval } from './metrics/interval.ts';
 
 export interface FileEvaluation extends TextOptions {
   readonly file: string;
@@ -16,7 +17,7 @@ export type Evaluate = (
   request: TextOptions & { examples: readonly Example[]; batchSize: number },
 ) => Promise<EvaluateResult>;
 
-/** A value with its 95 % interval over the examples (percentile bootstrap). */
+/** A value with its 95 % interval over the examples (Wilson's for a share, otherwise percentile bootstrap). */
 export interface Metric {
   readonly value: number;
   readonly low: number;
@@ -105,5 +106,5 @@ async function labelMetrics(
       items.map(({ truth }) => truth),
       items.map(({ predicted }) => predicted),
     ).macroF1;
-  return { accuracy: metric(bootstrapInterval(hits)), macroF1: metric(bootstrapStatistic(kept, macroF1)) };
+  return { accuracy: metric(meanInterval(hits)), macroF1: metric(bootstrapStatistic(kept, macroF1)) };
 }

@@ -10,7 +10,7 @@ import {
 } from '../training/preference.ts';
 import type { PairResult, PreferenceResult, TextOptions } from '../training/requests.ts';
 import { metric, type EvaluationReport, type FileEvaluation } from './file.ts';
-import { bootstrapInterval } from './metrics/bootstrap.ts';
+import { meanInterval } from './metrics/interval.ts';
 
 /** Measures pairs: a trainer, in this process or another. */
 export type EvaluatePreferences = (
@@ -44,7 +44,7 @@ export async function evaluatePreferenceFile(
   const { examples, skipped } = await readJsonl(file, { objective: 'dpo', skipBad });
   const result = await evaluate({ ...request, examples, dpo });
   const values = result.examples.map((pair) => pairValues(pair, dpo));
-  const over = (name: PairValue) => metric(bootstrapInterval(values.map((pair) => pair[name])));
+  const over = (name: PairValue) => metric(meanInterval(values.map((pair) => pair[name])));
   return {
     n: result.examples.length,
     skipped: skipped.length + result.skipped,

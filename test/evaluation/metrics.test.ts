@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { bootstrapInterval } from '../../core/evaluation/metrics/bootstrap.ts';
+import { meanInterval, wilsonInterval } from '../../core/evaluation/metrics/interval.ts';
 import { classify } from '../../core/evaluation/metrics/classification.ts';
 import { passAtK } from '../../core/evaluation/metrics/pass-at-k.ts';
 import { porterStem } from '../../core/evaluation/metrics/porter-stemmer.ts';
@@ -75,5 +76,29 @@ describe('edge cases', () => {
     const narrow = bootstrapInterval(values, { level: 0.5 });
     expect(wide.lower).toBeLessThan(narrow.lower);
     expect(wide.upper).toBeGreaterThan(narrow.upper);
+  });
+});
+
+describe('the interval of a share', () => {
+  const share = (ones: number, n: number) => Array.from({ length: n }, (_, i) => (i < ones ? 1 : 0));
+
+  // Newcombe, Two-sided confidence intervals for the single proportion (Statistics in Medicine 17, 1998), table I.
+  it.each([
+    [81, 263, 0.2553, 0.3662],
+    [15, 148, 0.0624, 0.1605],
+    [0, 20, 0, 0.1611],
+    [1, 29, 0.0061, 0.1718],
+  ])('of %i among %i is as published', (ones, n, lower, upper) => {
+    const interval = wilsonInterval(share(ones, n));
+    expect(interval.mean).toBeCloseTo(ones / n, 12);
+    expect(interval.lower).toBeCloseTo(lower, 4);
+    expect(interval.upper).toBeCloseTo(upper, 4);
+  });
+
+  it('is never without width, and a mean of other values is resampled', () => {
+    expect(meanInterval(share(12, 12))).toMatchObject({ mean: 1, upper: 1 });
+    expect(meanInterval(share(12, 12)).lower).toBeLessThan(0.8);
+    const values = [0.5, 2, 1, 0];
+    expect(meanInterval(values)).toEqual(bootstrapInterval(values));
   });
 });

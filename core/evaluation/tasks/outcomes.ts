@@ -10,6 +10,7 @@ import type { ScoreRequest, ScoreResult } from '../../training/requests.ts';
 import { metric, type Metric } from '../file.ts';
 import { bootstrapInterval, bootstrapStatistic } from '../metrics/bootstrap.ts';
 import { classify } from '../metrics/classification.ts';
+import { meanInterval } from '../metrics/interval.ts';
 
 /** What tasks ask of a model: a trainer, in this process or another. */
 export interface Examinee {
@@ -56,12 +57,12 @@ function statisticsOf(outcomes: readonly Outcome[]): Map<string, (selected: read
   return statistics;
 }
 
-/** The metrics with their 95 % intervals over the rows: percentile bootstrap, seeded, 1 000 resamples. */
+/** The metrics with their 95 % intervals over the rows: Wilson's for shares, else percentile bootstrap, seeded, 1 000 resamples. */
 export function metricsOf(outcomes: readonly Outcome[]): Record<string, Metric> {
   const names = Object.keys(outcomes[0]?.values ?? {});
   const means = names.map((name): [string, Metric] => [
     name,
-    metric(bootstrapInterval(outcomes.map(({ values }) => values[name]))),
+    metric(meanInterval(outcomes.map(({ values }) => values[name]))),
   ]);
   const others = [...statisticsOf(outcomes)].map(([name, statistic]): [string, Metric] => [
     name,
