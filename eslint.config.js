@@ -1,6 +1,8 @@
 import { readdirSync } from 'node:fs';
+import { builtinModules } from 'node:module';
 import js from '@eslint/js';
 import { defineConfig } from 'eslint/config';
+import svelte from 'eslint-plugin-svelte';
 import tseslint from 'typescript-eslint';
 
 /**
@@ -57,6 +59,35 @@ const boundaries = [
     ['main/**/*.ts'],
     [{ regex: '^\\..*/(renderer|test)/', message: 'main imports neither renderer nor test.' }],
   ),
+  // The window knows the types of its bridge and nothing else: no Node, no Electron, no core, no program.
+  {
+    files: ['renderer/**/*.{ts,svelte}'],
+    ignores: ['renderer/vite.config.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            { regex: '^node:', message: 'The window has no Node.' },
+            {
+              group: [...builtinModules, 'electron', 'electron/*', 'ws', 'better-sqlite3'],
+              message: 'The window has neither Node nor Electron.',
+            },
+            {
+              regex: '/core/(?!bridge/contract\\.ts$)',
+              message: 'Of core the window may import core/bridge/contract.ts, for its types.',
+            },
+            {
+              regex: '/core/bridge/contract\\.ts$',
+              allowTypeImports: true,
+              message: 'Import only types of the contract: its schemas stay outside the window.',
+            },
+            { regex: '^\\..*/(main|test)/', message: 'The window imports neither programs nor tests.' },
+          ],
+        },
+      ],
+    },
+  },
   {
     files: ['core/**/*.ts'],
     rules: {
@@ -92,6 +123,27 @@ export default defineConfig(
       ],
       eqeqeq: 'error',
     },
+  },
+  ...svelte.configs.recommended,
+  {
+    // Types inside components are checked by svelte-check.
+    files: ['renderer/**/*.svelte'],
+    languageOptions: { parserOptions: { parser: tseslint.parser } },
+    plugins: { '@typescript-eslint': tseslint.plugin },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-non-null-assertion': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      'no-unused-vars': 'off',
+      'no-undef': 'off',
+      'svelte/no-navigation-without-resolve': 'off',
+      eqeqeq: 'error',
+    },
+  },
+  {
+    files: ['renderer/**/*.svelte.ts'],
+    languageOptions: { parser: tseslint.parser },
   },
   {
     files: ['**/*.js'],

@@ -65,9 +65,23 @@ function count(reportPath, ok) {
 const scratch = mkdtempSync(join(tmpdir(), 'tributary-test-'));
 try {
   // First, because tests start the built programs.
-  await check('build', [tool('vite/bin/vite.js'), 'build', '--logLevel', 'warn']);
+  const build = [tool('vite/bin/vite.js'), 'build', '--logLevel', 'warn'];
+  await check('build', build);
+  await check('build of the window', [...build, '--config', 'renderer/vite.config.ts']);
   await Promise.all([
     check('types', [tool('typescript/bin/tsc'), '--noEmit']),
+    check('types of the window', [
+      tool('svelte-check/bin/svelte-check'),
+      ...[
+        '--workspace',
+        'renderer',
+        '--tsconfig',
+        'tsconfig.json',
+        '--fail-on-warnings',
+        '--output',
+        'human',
+      ],
+    ]),
     check('lint', [tool('eslint/bin/eslint.js'), '--max-warnings', '0', '.']),
   ]);
   await check('format', [tool('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']);

@@ -1,0 +1,97 @@
+/** @file The language of the window: its catalogue, and numbers, sizes and times as that language writes them. */
+
+import { en } from './en.ts';
+import type { Catalogue } from './en.ts';
+import { zh } from './zh.ts';
+
+export const LOCALES = ['en', 'zh-CN'] as const;
+export type Locale = (typeof LOCALES)[number];
+
+const catalogues: Record<Locale, Catalogue> = { en, 'zh-CN': zh };
+
+/** The language that the system prefers, as far as there is a catalogue for it. */
+function preferred(): Locale {
+  return navigator.languages
+    .find((each) => /^(zh|en)\b/i.test(each))
+    ?.toLowerCase()
+    .startsWith('zh')
+    ? 'zh-CN'
+    : 'en';
+}
+
+const BYTE_UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const;
+
+class Language {
+  locale: Locale = $state(preferred());
+  /** Every string of the window. */
+  readonly t: Catalogue = $derived(catalogues[this.locale]);
+
+  /** Null goes back to the system's choice. */
+  choose(locale: Locale | null): void {
+    this.locale = locale ?? preferred();
+    document.documentElement.lang = this.locale;
+  }
+
+  number(value: number, digits = 0): string {
+    return new Intl.NumberFormat(this.locale, { maximumFractionDigits: digits }).format(value);
+  }
+
+  /** A number with as many digits as say something, such as a loss. */
+  figure(value: number | null, digits = 4): string {
+    if (value === null || !Number.isFinite(value)) return '–';
+    return new Intl.NumberFormat(this.locale, { maximumSignificantDigits: digits }).format(value);
+  }
+
+  /** `share` from 0 to 1. */
+  percent(share: number, digits = 0): string {
+    return new Intl.NumberFormat(this.locale, { style: 'percent', maximumFractionDigits: digits }).format(
+      share,
+    );
+  }
+
+  bytes(bytes: number): string {
+    const power = Math.min(Math.max(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 0), 4);
+    return new Intl.NumberFormat(this.locale, {
+      style: 'unit',
+      unit: BYTE_UNITS[power],
+      unitDisplay: power === 0 ? 'long' : 'short',
+      maximumFractionDigits: power === 0 ? 0 : 1,
+    }).format(bytes / 1000 ** power);
+  }
+
+  /** A length of time in its two largest units. */
+  duration(seconds: number): string {
+    const whole = Math.max(0, Math.round(seconds));
+    const parts = [
+      ['day', Math.floor(whole / 86_400)],
+      ['hour', Math.floor((whole % 86_400) / 3600)],
+      ['minute', Math.floor((whole % 3600) / 60)],
+      ['second', whole % 60],
+    ] as const;
+    const first = parts.findIndex(([, value]) => value > 0);
+    const shown = first === -1 ? [parts[3]] : parts.slice(first, first + 2).filter(([, value]) => value > 0);
+    return shown
+      .map(([unit, value]) =>
+        new Intl.NumberFormat(this.locale, { style: 'unit', unit, unitDisplay: 'short' }).format(value),
+      )
+      .join(' ');
+  }
+
+  /** A moment, given as Unix seconds. */
+  time(seconds: number): string {
+    return new Intl.DateTimeFormat(this.locale, { dateStyle: 'medium', timeStyle: 'short' }).format(
+      seconds * 1000,
+    );
+  }
+
+  /** A moment of this day. */
+  clock(seconds: number): string {
+    return new Intl.DateTimeFormat(this.locale, { timeStyle: 'short' }).format(seconds * 1000);
+  }
+
+  list(items: readonly string[]): string {
+    return new Intl.ListFormat(this.locale, { type: 'conjunction' }).format(items);
+  }
+}
+
+export const language = new Language();
