@@ -4,8 +4,13 @@ import { TributaryError } from '../errors.ts';
 import type { Plan, PlanRequest } from './plan-schema.ts';
 
 /** Throws TributaryError `plan.invalid` or `plan.unsupported`. */
-export function checkRounds({ federation, evaluation, objective }: PlanRequest | Plan): void {
+export function checkRounds({ federation, evaluation, objective, training }: PlanRequest | Plan): void {
   const { cohort, minSites, minApprovals, earlyStop } = federation;
+  if (training.passes !== undefined && cohort !== undefined && 'sites' in cohort) {
+    throw invalid(
+      'training.passes needs to know how often a site is drawn; say federation.cohort as a share, such as {"share": 0.2}.',
+    );
+  }
   if (minApprovals !== undefined && minApprovals < minSites) {
     throw invalid(
       `federation.minApprovals is ${minApprovals}, below federation.minSites ${minSites}; no round could close.`,

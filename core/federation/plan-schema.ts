@@ -124,6 +124,15 @@ const MINIMUM_LEARNING_RATES = { sft: 1e-6, dpo: 1e-5 } as const;
 
 const trainingSchema = z.strictObject({
   steps: whole(1, 100_000).default(10).describe('optimiser steps of each site in each round'),
+  passes: z
+    .number()
+    .positive()
+    .max(1000)
+    .optional()
+    .describe(
+      'how often a site sees each of its examples over the whole run; its steps a round then follow from how many it ' +
+        'has, and `steps` is the most it takes',
+    ),
   batchSize: whole(1, 4096).default(4).describe('examples in an optimiser step'),
   maxLength: whole(8, 131_072).default(256).describe('longest example in tokens; longer ones are cut'),
   learningRate: z.number().positive().max(1).default(5e-4).describe('learning rate of round 0'),

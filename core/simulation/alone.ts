@@ -1,5 +1,6 @@
 /** @file Training without a federation: what a site reaches by itself, and what all rows together would give. */
 
+import { planAtSite } from '../federation/local-steps.ts';
 import type { Plan } from '../federation/plan.ts';
 import { learningRateOfRound } from '../federation/schedule.ts';
 import type { NamedTensors } from '../model/tensor.ts';
@@ -26,7 +27,12 @@ export async function trainAlone(options: {
 }): Promise<NamedTensors> {
   const { site, trainer, start, signal, onStep } = options;
   const { federation } = options.plan;
-  const plan: Plan = { ...options.plan, federation: { ...federation, strategy: { name: 'fedavg' } } };
+  const averaged: Plan = {
+    ...options.plan,
+    // A site alone takes part in every round.
+    federation: { ...federation, strategy: { name: 'fedavg' }, cohort: undefined },
+  };
+  const plan = planAtSite(averaged, site.examples.length);
   let adapter = start;
   for (let round = 0; round < federation.rounds; round++) {
     const trained = await trainer.train({

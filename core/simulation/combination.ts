@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBlobStore } from '../federation/blobs.ts';
+import { stepsOfSite } from '../federation/local-steps.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { EngineTrainer } from '../site/engine-trainer.ts';
@@ -12,7 +13,7 @@ import { pooled, trainAlone } from './alone.ts';
 import { virtualSite } from './experiment.ts';
 import type { Federation } from './experiment.ts';
 import { referenceOf, runFederated } from './federated.ts';
-import type { RoundOutcome } from './federated.ts';
+import type { RoundOutcome, VirtualSite } from './federated.ts';
 import { measure } from './measure.ts';
 import type { Outcome } from './measure.ts';
 
@@ -64,11 +65,15 @@ const EVALUATION_SHARE = 1 / 3;
 
 /** Examples to train on, and to evaluate at their share: for a display of progress. */
 export function workOf({ plan, sites, heldOut }: Federation, kind: Kind): number {
-  const training = plan.training.steps * plan.federation.rounds * plan.training.batchSize;
+  const all = sites.map(virtualSite);
+  const training = (trained: readonly VirtualSite[]): number =>
+    trained.reduce((steps, { examples }) => steps + stepsOfSite(plan, examples.length), 0) *
+    plan.federation.rounds *
+    plan.training.batchSize;
   const evaluation = heldOut.length * EVALUATION_SHARE;
-  const trained = { base: 0, local: sites.length, centralised: 1, federated: sites.length }[kind];
+  const trained = { base: [], local: all, centralised: [pooled(all)], federated: all }[kind];
   const measured = kind === 'local' ? sites.length : 1;
-  return trained * training + measured * evaluation;
+  return training(trained) + measured * evaluation;
 }
 
 /** Trains and measures. Returns the adapter too where the kind has one of its own. */

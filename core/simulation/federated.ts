@@ -9,6 +9,7 @@ import { drawCohort } from '../federation/cohort.ts';
 import { encodeTensors, readTensors } from '../federation/codec.ts';
 import type { Published } from '../federation/broadcast.ts';
 import { metricsOfCohort } from '../federation/metrics.ts';
+import { planAtSite } from '../federation/local-steps.ts';
 import type { Plan } from '../federation/plan.ts';
 import { learningRateOfRound } from '../federation/schedule.ts';
 import type { BlobReference } from '../federation/shapes.ts';
@@ -136,8 +137,9 @@ interface Part extends FederatedOptions {
 
 /** One site's part of a round: what it would send. */
 async function contribute(part: Part): Promise<Contribution> {
-  const { plan, trainer, blobs, start, site, number, round, carried, signal, onStep } = part;
+  const { trainer, blobs, start, site, number, round, carried, signal, onStep } = part;
   const { name, examples } = site;
+  const plan = planAtSite(part.plan, examples.length);
   const read = (blob: BlobReference): NamedTensors => readTensors(blobs.path(blob.hash));
   const left = Object.entries(carried.get(name) ?? {}).map(([of, blob]) => [of, read(blob)] as const);
   const before: CarriedTensors = Object.fromEntries(left);

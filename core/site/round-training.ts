@@ -4,6 +4,7 @@
  */
 
 import { encodeTensors, readTensors } from '../federation/codec.ts';
+import { planAtSite } from '../federation/local-steps.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import type { NamedTensors } from '../model/tensor.ts';
@@ -40,9 +41,10 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   const membership = store.membership();
   if (run === null || run.dataset === null || membership === null)
     throw superseded('The run is not approved any more.');
-  const plan = planOf(run);
-  const { examples, skipped } = readExamples(context.vault, run.dataset, plan);
+  const approved = planOf(run);
+  const { examples, skipped } = readExamples(context.vault, run.dataset, approved);
   passGate(context.policies(), { kind: 'dataset', dataset: run.dataset, examples: examples.length });
+  const plan = planAtSite(approved, examples.length);
 
   tell('fetching', { step: 0, steps: plan.training.steps, loss: null });
   const reference = plan.objective === 'dpo' ? plan.adapter.start : undefined;

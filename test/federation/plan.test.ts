@@ -82,7 +82,7 @@ describe('readPlan', () => {
   it.each([
     [{ training: { steps: 'ten' } }, ['training.steps', '"ten"', 'number', 'optimiser steps']],
     [{ training: { steps: 0 } }, ['training.steps', 'found 0', 'at least 1']],
-    [{ training: { step: 3 } }, ['training.step', 'no such field', 'steps, batchSize']],
+    [{ training: { step: 3 } }, ['training.step', 'no such field', 'steps, passes, batchSize']],
     [{ typo: 1 }, ['typo', 'no such field', 'name']],
     [{ name: undefined }, ['name', 'found nothing', 'string']],
     [

@@ -35,14 +35,14 @@ afterEach(async () => {
   rmSync(root, { recursive: true });
 });
 
-function planWith(federation: Record<string, unknown>): PlanRequest {
+function planWith(federation: Record<string, unknown>, training: Record<string, unknown> = {}): PlanRequest {
   return readPlan(
     JSON.stringify({
       name: 'clinics',
       model: 'tiny',
       seed: 7,
       adapter: { rank: 2, alpha: 4 },
-      training: { steps: 2, batchSize: 2, maxLength: 64, precision: 'f32', learningRate: 1e-2 },
+      training: { steps: 2, batchSize: 2, maxLength: 64, precision: 'f32', learningRate: 1e-2, ...training },
       federation: { rounds: 3, minSites: 3, ...federation },
     }),
   );
@@ -142,6 +142,24 @@ describe('a simulated run gives the adapter of the real one', () => {
       expect(Object.fromEntries(cohortRounds)).toEqual({ 'clinic-a': 3, 'clinic-b': 3, 'clinic-c': 3 });
     },
   );
+
+  it('where each site takes as many steps as its rows ask for', { timeout: 180_000 }, async () => {
+    // ⌈n / (2 · 2)⌉ for 10, 11 and 13 rows, two rounds and batches of 2: 3, 3 and 4 steps.
+    const plan = planWith({ rounds: 2, strategy: { name: 'scaffold' } }, { passes: 1, steps: 9 });
+    const real = await realRun(plan, engine);
+    const taken: number[] = [];
+    const trainer = engine();
+    const watched: RoundTrainer = {
+      ...trainer,
+      train: (request) => {
+        taken.push(request.plan.training.steps);
+        return trainer.train(request);
+      },
+    };
+    const { adapter } = await simulated(plan, watched);
+    expect(adapter).toEqual(real);
+    expect(taken).toEqual([3, 3, 4, 3, 3, 4]);
+  });
 });
 
 it('refuses fewer sites than the plan begins with', async () => {
