@@ -24,6 +24,8 @@ export interface Officeholder {
   readonly software: string;
   /** Begins to stop a running site. */
   readonly stop: () => void;
+  /** Of a site that runs without a federation too: starts the agent after a join, ends it before leaving. */
+  readonly changing?: { readonly joined: () => void; readonly leaving: () => Promise<void> };
 }
 
 interface Row<Request extends z.ZodType, Result> {
@@ -43,20 +45,24 @@ export const OFFICE = {
 
   join: row(
     z.object({ invitation: z.string(), name: z.string().optional() }),
-    ({ context: { identity, store }, agent, software }, { invitation, name }) => {
+    async ({ context: { identity, store }, agent, software, changing }, { invitation, name }) => {
       if (agent !== null) {
         const membership = store.membership();
         throw new TributaryError('site.other-federation', `This site runs in ${membership?.federation}.`);
       }
-      return joinFederation({ identity, store, invitation, name, software });
+      const joined = await joinFederation({ identity, store, invitation, name, software });
+      changing?.joined();
+      return joined;
     },
   ),
 
-  leave: row(nothing, ({ context: { store }, agent }) => {
-    if (agent !== null) throw new TributaryError('folder.locked', 'The site is running.');
+  leave: row(nothing, async ({ context: { store }, agent, changing }) => {
+    if (agent !== null && changing === undefined)
+      throw new TributaryError('folder.locked', 'The site is running.');
     const membership = store.membership();
     if (membership === null)
       throw new TributaryError('site.not-joined', 'The site belongs to no federation.');
+    await changing?.leaving();
     store.transaction('leave', () => store.leave());
     return { federation: membership.federation };
   }),

@@ -6,10 +6,11 @@
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
-import type { ControlServer, FolderLock } from '../control.ts';
+import type { ControlHandlers, ControlServer, FolderLock } from '../control.ts';
 import { sleep } from '../machine.ts';
 import { startAgent } from './agent.ts';
 import type { Agent, AgentOptions } from './agent.ts';
+import type { SiteContext } from './context.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
 import { answerOffice, OFFICE } from './office.ts';
 import type { OfficeCommand, Officeholder } from './office.ts';
@@ -35,12 +36,21 @@ export interface SiteOptions {
   readonly connect?: AgentOptions['connect'];
   /** A policy file of the machine's owner, which the site's own cannot widen. */
   readonly machinePolicy?: string;
+  /** Runs without a federation too, and stays when the site leaves one: for a window, where a person joins. */
+  readonly resident?: boolean;
+  /** Further commands of the control socket. */
+  readonly commands?: (site: Site) => ControlHandlers;
   /** For crash tests: what it is told of may be the last this process does. */
   readonly crashPoint?: SiteCrashPoint;
 }
 
 export interface Site {
+  readonly context: SiteContext;
+  /** Null while it belongs to no federation. */
+  agent(): Agent | null;
   status(): SiteStatus;
+  /** Told of every change of the status from now on; returns how to stop. */
+  watch(listener: (status: SiteStatus) => void): () => void;
   /** Asks in this process what the control socket is asked from others. */
   ask(command: OfficeCommand, request?: unknown): Promise<unknown>;
   /** Resolves when everything is closed, after `stop` or the command `stop`. */
@@ -49,11 +59,11 @@ export interface Site {
 }
 
 /**
- * Starts the site of a folder. Returns at once; an absent hub is waited for. Throws `site.not-joined`,
- * `folder.locked`, `database.*`, `identity.damaged`.
+ * Starts the site of a folder. Returns at once; an absent hub is waited for. Throws `site.not-joined` unless it is
+ * resident, `folder.locked`, `database.*`, `identity.damaged`.
  */
 export async function startSite(options: SiteOptions): Promise<Site> {
-  requireSite(options.folder);
+  if (options.resident !== true) requireSite(options.folder);
   const lock = acquireFolderLock(options.folder);
   try {
     return await start(options, lock);
@@ -67,7 +77,9 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   const { folder, trainer, software, machinePolicy, saveAdapter, backoff, retrySeconds, connect } = options;
   const log = options.log ?? pino({ level: 'silent' });
   const context = await openSiteFolder({ folder, log, machinePolicy, crashPoint: options.crashPoint });
-  let agent: Agent | undefined;
+  const watchers = new Set<(status: SiteStatus) => void>();
+  if (options.onStatus !== undefined) watchers.add(options.onStatus);
+  let agent = null as Agent | null;
   let control: ControlServer | undefined;
   let ending: Promise<void> | undefined;
   let markStopped: () => void = () => undefined;
@@ -76,12 +88,39 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
 
   /** Many things change at once; each state is told once. */
   function tell(): void {
-    if (agent === undefined || ending !== undefined) return;
+    if (ending !== undefined) return;
     const status = siteStatus(context, agent);
     const text = JSON.stringify({ ...status, leftThisMachine: null });
     if (text === told) return;
     told = text;
-    options.onStatus?.(status);
+    for (const watcher of [...watchers]) watcher(status);
+  }
+
+  function startWork(): void {
+    agent = startAgent({
+      context,
+      trainer,
+      software,
+      saveAdapter,
+      backoff,
+      retrySeconds,
+      connect,
+      onChange: () => {
+        if (agent !== null) tell();
+      },
+    });
+    tell();
+  }
+
+  async function endWork(): Promise<void> {
+    const stopping = agent?.stop();
+    // A training that does not heed the signal ends with its process.
+    const patience = new AbortController();
+    await Promise.race([stopping, sleep(PATIENCE_MILLISECONDS, patience.signal).catch(() => undefined)]);
+    patience.abort();
+    await trainer.close();
+    await stopping;
+    agent = null;
   }
 
   function stop(): Promise<void> {
@@ -90,47 +129,52 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   }
 
   async function end(): Promise<void> {
-    const stopping = agent?.stop();
-    // A training that does not heed the signal ends with its process.
-    const patience = new AbortController();
-    await Promise.race([stopping, sleep(PATIENCE_MILLISECONDS, patience.signal).catch(() => undefined)]);
-    patience.abort();
-    await trainer.close();
-    await stopping;
+    await endWork();
     await control?.close();
     closeSiteFolder(context);
     lock.release();
     log.info('stopped');
   }
 
-  try {
-    const running = startAgent({
-      context,
-      trainer,
-      software,
-      saveAdapter,
-      backoff,
-      retrySeconds,
-      connect,
-      onChange: tell,
-    });
-    agent = running;
+  const ask: Site['ask'] = async (command, request = {}) => {
     const holder: Officeholder = {
       context,
-      agent: running,
+      agent,
       software,
       // The answer goes out first.
       stop: () => void setImmediate(() => void stop()),
+      ...(options.resident === true && { changing: { joined: startWork, leaving: endWork } }),
     };
-    const ask: Site['ask'] = (command, request = {}) =>
-      Promise.resolve().then(() => answerOffice(holder, command, request));
+    try {
+      return await answerOffice(holder, command, request);
+    } finally {
+      tell();
+    }
+  };
+  const site: Site = {
+    context,
+    agent: () => agent,
+    status: () => siteStatus(context, agent),
+    watch: (listener) => {
+      watchers.add(listener);
+      return () => void watchers.delete(listener);
+    },
+    ask,
+    stopped,
+    stop,
+  };
+
+  try {
+    if (options.resident !== true || context.store.membership() !== null) startWork();
     const commands = Object.keys(OFFICE) as OfficeCommand[];
-    control = await serveControl(
-      folder,
-      Object.fromEntries(commands.map((command) => [command, (request: unknown) => ask(command, request)])),
-    );
+    control = await serveControl(folder, {
+      ...Object.fromEntries(
+        commands.map((command) => [command, (request: unknown) => ask(command, request)]),
+      ),
+      ...options.commands?.(site),
+    });
     tell();
-    return { status: () => siteStatus(context, running), ask, stopped, stop };
+    return site;
   } catch (error) {
     await agent?.stop();
     closeSiteFolder(context);

@@ -3,36 +3,63 @@
 import { z } from 'zod';
 import { count, name, nothing, path, problem, request, started, text, time } from './request.ts';
 
-/** How the columns of a table become examples. The kinds are those of the vault. */
-export const mappingShape = z.looseObject({
-  kind: z.enum(['instruction', 'chat', 'preference', 'label', 'text-template']),
-  /** Field of the example → column of the file, such as `{instruction: 'question', response: 'answer'}`. */
-  fields: z.record(z.string(), z.string()).optional(),
-  /** For tables without questions and answers: texts with `{column}` in them. */
-  template: z.strictObject({ prompt: z.string().max(20_000), response: z.string().max(20_000) }).optional(),
-});
+const column = z.string().min(1).max(500);
+const template = z.string().min(1).max(20_000);
+
+/** How a record of a file becomes an example: the mappings of the vault (`core/vault/mapping.ts`). */
+export const mappingShape = z.discriminatedUnion('kind', [
+  /** Field of the row → column of the file; empty where the records are examples already. */
+  z.strictObject({ kind: z.literal('fields'), fields: z.record(z.string(), column) }),
+  z.strictObject({
+    kind: z.literal('instruction'),
+    instruction: column,
+    input: column.optional(),
+    response: column,
+  }),
+  /** A column with a list of messages. */
+  z.strictObject({ kind: z.literal('chat'), messages: column }),
+  z.strictObject({
+    kind: z.literal('preference'),
+    prompt: column.optional(),
+    chosen: column,
+    rejected: column,
+  }),
+  /** A text and its label, asked for by a template such as "Which intent? {text}". */
+  z.strictObject({
+    kind: z.literal('label'),
+    text: column,
+    label: column,
+    instruction: template.optional(),
+    /** By the file's value, the word to answer with. */
+    names: z.record(z.string(), z.string().min(1)).optional(),
+  }),
+  /** Templates over columns, such as "Summarise: {findings}" and "{impression}". */
+  z.strictObject({ kind: z.literal('text-template'), instruction: template, response: template }),
+]);
 export type Mapping = z.infer<typeof mappingShape>;
 
 const guess = z.object({
   mapping: mappingShape,
-  /** For people, such as “Questions and answers”. */
-  title: z.string(),
+  /** The known dataset it looks like; null where it looks like none. */
+  preset: z.string().nullable(),
   /** Why it was guessed, as a sentence. */
   reason: z.string(),
 });
 
 const columnShape = z.object({
   name: z.string(),
-  /** What its values look like. */
-  kind: z.enum(['text', 'number', 'boolean', 'date', 'list', 'object', 'empty']),
+  /** What its values look like: `text`, `number`, `messages`, … */
+  kind: z.string(),
   /** Share of the sampled rows that have a value, 0 to 1. */
   filled: z.number(),
 });
 
 const readingShape = z.strictObject({
   format: z.enum(['csv', 'tsv', 'json', 'jsonl', 'parquet']).optional(),
-  encoding: z.string().max(40).optional(),
-  delimiter: z.string().min(1).max(4).optional(),
+  encoding: z.enum(['utf-8', 'utf-16le', 'utf-16be', 'windows-1252', 'gb18030']).optional(),
+  delimiter: z.string().length(1).optional(),
+  /** Of a table: whether its first row names the columns. */
+  header: z.boolean().optional(),
 });
 
 /** What is to be done with a kind of personal data: leave it, replace it by its kind, or leave out rows that hold it. */
@@ -44,11 +71,7 @@ export const personalKind = z.enum([
   'email',
   'record-number',
   'card-number',
-  'iban',
-  'national-id',
   'address',
-  'ip-address',
-  'url',
 ]);
 
 const mapped = z.strictObject({ path, reading: readingShape.default({}), mapping: mappingShape });
@@ -66,8 +89,12 @@ export const datasetShape = z.object({
   train: count,
   validation: count,
   test: count,
+  /** Records of the file that are no rows of it: empty, broken, or left out for personal data. */
   skipped: count,
   duplicates: count,
+  overlong: count,
+  /** Rows in which personal data were masked. */
+  masked: count,
   /** Name of the file it came from, without its folder. */
   source: z.string().nullable(),
   /** What was chosen for personal data. */
@@ -87,8 +114,11 @@ export const dataRequests = {
       format: z.enum(['csv', 'tsv', 'json', 'jsonl', 'parquet']),
       encoding: z.string().nullable(),
       delimiter: z.string().nullable(),
-      /** Null where the file would have to be read to its end. */
-      rows: count.nullable(),
+      /** Estimated from the bytes that the sample took unless `exact`. */
+      rows: z.object({ count, exact: z.boolean() }),
+      /** Columns that may tell persons and documents apart. */
+      person: z.string().nullable(),
+      document: z.string().nullable(),
       columns: z.array(columnShape),
       /** The first rows, by column; long values are cut. */
       sample: z.array(z.record(z.string(), z.string())),
@@ -155,7 +185,7 @@ export const dataRequests = {
   'data.import': request(
     mapped.extend({
       name: z.string().min(1).max(64),
-      /** Choice for each kind that was found; a kind that is found and not named here stops the import. */
+      /** Choice for each kind of personal data; those that are not named are kept. All of it enters the ledger. */
       personal: z.partialRecord(personalKind, personalChoice).default({}),
       /** Shares of the rows for validation and test; the rest is for training. */
       split: z
@@ -163,6 +193,12 @@ export const dataRequests = {
         .default({ validation: 0, test: 0 }),
       /** Column that says whose row it is. Its keyed hash keeps one person's rows in one part. */
       person: z.string().nullable().default(null),
+      /** Column that says which document a row is of; a document stays in one part too. */
+      document: z.string().nullable().default(null),
+      /** Become the next version where a dataset of this name exists. */
+      newVersion: z.boolean().default(false),
+      /** Leave out rows that say the same as one before. */
+      withoutDuplicates: z.boolean().default(false),
       /** Leave broken rows out and count them. */
       skipBad: z.boolean().default(true),
     }),
