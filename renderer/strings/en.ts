@@ -2,8 +2,12 @@
 
 import { common } from './en/common.ts';
 import { shell } from './en/shell.ts';
+import { files } from './en/files.ts';
+import { welcome } from './en/welcome.ts';
+import { data } from './en/data.ts';
+import { run } from './en/run.ts';
 
-export const en = { common, shell };
+export const en = { common, shell, files, welcome, data, run };
 
 /** What a catalogue of any language holds. */
 export type Catalogue = typeof en;

@@ -3,5 +3,9 @@
 import type { Catalogue } from './en.ts';
 import { common } from './zh/common.ts';
 import { shell } from './zh/shell.ts';
+import { files } from './zh/files.ts';
+import { welcome } from './zh/welcome.ts';
+import { data } from './zh/data.ts';
+import { run } from './zh/run.ts';
 
-export const zh: Catalogue = { common, shell };
+export const zh: Catalogue = { common, shell, files, welcome, data, run };

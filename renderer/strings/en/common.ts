@@ -35,6 +35,16 @@ export const common = {
   diagnosticsNote: 'Paths, names and all texts of rows are left out.',
   chartEmpty: 'Values appear here once training has begun.',
   chartAsTable: 'Show as a table',
+  /** Numbers that may leave beside the loss, by their names on the wire. */
+  metrics: {
+    supervisedTokens: 'Trained tokens',
+    skippedRows: 'Rows left out',
+    preferenceAccuracy: 'Preference accuracy',
+    preferenceMargin: 'Preference margin',
+    heldOutLoss: 'Held-out loss',
+    heldOutAccuracy: 'Held-out accuracy',
+    heldOutMargin: 'Held-out margin',
+  },
   step: 'Step',
   round: 'Round',
   smooth: 'Smooth',
