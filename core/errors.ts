@@ -145,12 +145,33 @@ const rows = {
     hint: 'Bring the rows into the form that the plan names, import them as another dataset and approve with that.',
     exit: 3,
   },
+  'data.encoding': {
+    hint: 'Choose another encoding, or save the file as UTF-8 and take that.',
+  },
+  'data.unknown-format': { hint: 'Save the rows as CSV, TSV, JSON, JSON Lines or Parquet.' },
+  'data.broken-file': {
+    hint: 'Write the file again where it comes from, or choose its format and delimiter.',
+  },
+  'data.parquet-codec': { hint: 'Write the file again, compressed with zstd, snappy or gzip or not at all.' },
+  'data.file-changed': {
+    hint: 'Nothing was kept. Import the file again when nobody writes to it.',
+    retryable: true,
+  },
   'data.all-truncated': { hint: 'Raise --max-length, or shorten the prompts so that the answers fit.' },
 
   'vault.dataset-exists': { hint: 'Choose another name, or remove that dataset first.' },
   'vault.unknown-dataset': { hint: 'See the names with `tributary site data list`.' },
   'vault.bad-name': { hint: 'Use letters, digits, dots, dashes and underscores, 64 at most.', exit: 2 },
   'vault.bad-map': { hint: 'Write --map instruction=question,response=answer.', exit: 2 },
+  'vault.no-mapping': {
+    hint: 'Say which columns are what, such as --map instruction=question,response=answer.',
+    exit: 2,
+  },
+  'vault.bad-split': { hint: 'Give shares from 0 to 1 that leave some rows for training.', exit: 2 },
+  'vault.wrong-key': { hint: 'Restore the key that belongs to this vault from a copy of the folder.' },
+  'vault.no-key': { hint: 'Restore the key from a copy: without it the rows cannot be read.' },
+  'vault.damaged-key': { hint: 'Restore the key from a copy: without it the rows cannot be read.' },
+  'vault.damaged': { hint: 'Restore the folder from a copy, or withdraw the dataset and import it again.' },
   'vault.busy': { hint: 'Wait until the other import has ended and repeat yours.', retryable: true },
 
   'task.unknown': { hint: 'See the names with `tributary evaluate --list`.', exit: 2 },

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { acquireFolderLock, askControl } from '../control.ts';
 import { TributaryError } from '../errors.ts';
+import type { Keyring } from '../vault/keyring.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
 import { answerOffice } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
@@ -20,6 +21,8 @@ export interface AskOptions {
   /** Name and version of this program. */
   readonly software: string;
   readonly machinePolicy?: string;
+  /** Where the vault's key is kept, while no site runs; a file of the folder without it. */
+  readonly keyring?: Keyring;
   /** For crash tests, while no site runs. */
   readonly crashPoint?: SiteCrashPoint;
 }
@@ -50,13 +53,14 @@ async function askRunning(options: AskOptions, command: OfficeCommand, request: 
 }
 
 async function askDirectly(options: AskOptions, command: OfficeCommand, request: object): Promise<unknown> {
-  const { folder, software, machinePolicy, crashPoint } = options;
+  const { folder, software, machinePolicy, keyring, crashPoint } = options;
   const lock = acquireFolderLock(folder);
   try {
     const context = await openSiteFolder({
       folder,
       log: pino({ level: 'silent' }),
       machinePolicy,
+      keyring,
       crashPoint,
     });
     try {

@@ -48,11 +48,24 @@ function tooFew({ minimumRows }: DataContract, rows: readonly Row[]): Problem[] 
 
 function missingFields({ fields = [] }: DataContract, rows: readonly Row[]): Problem[] {
   return fields.flatMap((field) => {
-    const lacking = rows.filter((row) => isEmpty(row[field])).length;
+    const lacking = rows.filter((row) => isEmpty(valueOf(row, field))).length;
     if (lacking === 0) return [];
     const found = `expected “${field}” in every row, found nothing there in ${lacking} of ${rows.length}.`;
     return [{ part: 'data.fields', found }];
   });
+}
+
+/** A question is an instruction and its answer the response, by whichever of these names a row has them. */
+const SAME: Readonly<Record<string, string>> = {
+  question: 'instruction',
+  answer: 'response',
+  instruction: 'question',
+  response: 'answer',
+};
+
+function valueOf(row: Row, field: string): unknown {
+  if (Object.hasOwn(row, field) || !Object.hasOwn(SAME, field)) return row[field];
+  return row[SAME[field]];
 }
 
 function isEmpty(value: unknown): boolean {
@@ -66,7 +79,7 @@ function strangeLabels({ labels = {} }: DataContract, rows: readonly Row[]): Pro
     const counts = new Map(vocabulary.map((label) => [label, 0]));
     let others = 0;
     for (const row of rows) {
-      const value = row[field];
+      const value = valueOf(row, field);
       const count = typeof value === 'string' ? counts.get(value) : undefined;
       if (typeof value === 'string' && count !== undefined) counts.set(value, count + 1);
       else others += 1;

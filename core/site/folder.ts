@@ -7,6 +7,8 @@ import type { Logger } from 'pino';
 import { TributaryError } from '../errors.ts';
 import { openBlobStore } from '../federation/blobs.ts';
 import { openIdentity } from '../federation/identity.ts';
+import { fileKeyring, vaultKey } from '../vault/keyring.ts';
+import type { Keyring } from '../vault/keyring.ts';
 import { openVault } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
 import { readPolicy } from './policy.ts';
@@ -20,6 +22,8 @@ export interface SiteFolderOptions {
   readonly log: Logger;
   /** A policy of the machine's owner, which the site's own cannot widen. */
   readonly machinePolicy?: string;
+  /** Where the vault's key is kept; a file of the folder without it. */
+  readonly keyring?: Keyring;
   /** Told of every persisted transition; for crash tests. */
   readonly crashPoint?: SiteCrashPoint;
 }
@@ -29,6 +33,7 @@ export async function openSiteFolder({
   folder,
   log,
   machinePolicy,
+  keyring = fileKeyring(folder),
   crashPoint,
 }: SiteFolderOptions): Promise<SiteContext> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -37,7 +42,8 @@ export async function openSiteFolder({
   const blobs = await openBlobStore(join(folder, 'blobs'));
   const store = openSiteStore(folder, identity, crashPoint);
   try {
-    const vault = openVault(join(folder, 'vault.sqlite'));
+    const path = join(folder, 'vault.sqlite');
+    const vault = openVault(path, { key: await vaultKey(keyring, path) });
     return { folder, identity, store, vault, blobs, log, policies: () => policyFiles.map(readPolicy) };
   } catch (error) {
     store.close();

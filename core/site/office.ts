@@ -6,10 +6,10 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
-import { parseRow } from '../training/examples.ts';
 import type { Agent } from './agent.ts';
 import { approveAmendment, awaitsAmendment } from './amendments.ts';
 import type { SiteContext } from './context.ts';
+import { importDataset, importRequest } from './datasets.ts';
 import { POLICY_FILE } from './folder.ts';
 import { joinFederation } from './join.ts';
 import { passGate, policyShape, readPolicy, writePolicy } from './policy.ts';
@@ -67,24 +67,17 @@ export const OFFICE = {
     return { federation: membership.federation };
   }),
 
-  import: row(
-    z.object({
-      file: z.string(),
-      as: z.string(),
-      map: z.record(z.string(), z.string()).optional(),
-      skipBad: z.boolean().optional(),
-    }),
-    async ({ context: { vault } }, { file, ...options }) => {
-      const { name, rows, skipped } = await vault.importJsonl(file, {
-        ...options,
-        validate: (record) => void parseRow(record),
-      });
-      return { dataset: name, rows, skipped };
-    },
-  ),
+  import: row(importRequest, async ({ context }, { file, map, ...request }) => {
+    const mapping = map === undefined ? request.mapping : ({ kind: 'fields', fields: map } as const);
+    const { dataset, mapping: used, sameFile } = await importDataset(context, file, { ...request, mapping });
+    const { name, version, rows, skipped, lineage } = dataset;
+    return { dataset: name, version, rows, skipped, mapping: used, counts: lineage.counts, sameFile };
+  }),
 
   datasets: row(nothing, ({ context: { vault } }) => ({
-    datasets: vault.datasets().map(({ name, rows, skipped, created }) => ({ name, rows, skipped, created })),
+    datasets: vault.datasets().map(({ name, version, rows, skipped, created, lineage }) => {
+      return { name, version, rows, skipped, created, lineage };
+    }),
   })),
 
   approve: row(

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
 import type { ControlHandlers, ControlServer, FolderLock } from '../control.ts';
 import { sleep } from '../machine.ts';
+import type { Keyring } from '../vault/keyring.ts';
 import { startAgent } from './agent.ts';
 import type { Agent, AgentOptions } from './agent.ts';
 import type { SiteContext } from './context.ts';
@@ -40,6 +41,8 @@ export interface SiteOptions {
   readonly resident?: boolean;
   /** Further commands of the control socket. */
   readonly commands?: (site: Site) => ControlHandlers;
+  /** Where the vault's key is kept; a file of the folder without it. */
+  readonly keyring?: Keyring;
   /** For crash tests: what it is told of may be the last this process does. */
   readonly crashPoint?: SiteCrashPoint;
 }
@@ -76,7 +79,8 @@ export async function startSite(options: SiteOptions): Promise<Site> {
 async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   const { folder, trainer, software, machinePolicy, saveAdapter, backoff, retrySeconds, connect } = options;
   const log = options.log ?? pino({ level: 'silent' });
-  const context = await openSiteFolder({ folder, log, machinePolicy, crashPoint: options.crashPoint });
+  const { keyring, crashPoint } = options;
+  const context = await openSiteFolder({ folder, log, machinePolicy, keyring, crashPoint });
   const watchers = new Set<(status: SiteStatus) => void>();
   if (options.onStatus !== undefined) watchers.add(options.onStatus);
   let agent = null as Agent | null;

@@ -1,252 +1,268 @@
-/** @file The vault: a site's private rows in a SQLite database that only this site's account may read. */
+/** @file The vault: a site's private rows in a SQLite database, encrypted, in versions that never change. */
 
-import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
 import { z } from 'zod';
-import { openDatabase } from '../database.ts';
 import type { SqliteDatabase } from '../database.ts';
 import { TributaryError } from '../errors.ts';
-import { brokenLineError, readJsonLines } from '../jsonl.ts';
-import type { BrokenLine } from '../jsonl.ts';
-import { applyFieldMap } from './field-map.ts';
-import type { FieldMap } from './field-map.ts';
+import { linesOf, readBlocks } from './blocks.ts';
+import type { VaultKeys } from './cipher.ts';
+import { importSource } from './import.ts';
+import type { ImportOptions } from './import.ts';
+import { lineageShape } from './lineage.ts';
+import type { Lineage } from './lineage.ts';
+import type { VaultRow } from './mapping.ts';
+import { hashFile, stateOf } from './readers/bytes.ts';
+import { openVaultDatabase } from './schema.ts';
+import type { VaultLimits } from './schema.ts';
+import { searchBlocks } from './search.ts';
+import type { SearchHit, SearchOptions } from './search.ts';
+import { SPLITS } from './split.ts';
+import type { Split } from './split.ts';
 
-/** A row as it was imported: plain fields, whose meaning the site knows and the vault does not. */
-export type VaultRow = Readonly<Record<string, unknown>>;
+export type { ImportOptions, ImportProgress } from './import.ts';
+export type { Lineage } from './lineage.ts';
+export type { Mapping, VaultRow } from './mapping.ts';
+export type { SearchHit, SearchOptions } from './search.ts';
 
+/** One version of a dataset. */
 export interface Dataset {
   readonly name: string;
+  /** From 1; a name alone means the newest. */
+  readonly version: number;
+  /** Name and version, `notes@2`, by which this one is meant whatever is imported later. */
+  readonly reference: string;
   /** When it was imported, in seconds since 1970. */
   readonly created: number;
-  readonly map: FieldMap;
   readonly rows: number;
-  /** Lines left out at the import because they were broken. */
+  /** Records of the file that are no rows of the dataset. */
   readonly skipped: number;
   /** SHA-256 over the sorted names of the fields that every row has, as a JSON list. */
   readonly contractHash: string;
+  readonly lineage: Lineage;
 }
 
-export interface ImportOptions {
-  /** Name of the new dataset. */
-  readonly as: string;
-  /** Which field of the file becomes which field of a row; fields not named are not stored. */
-  readonly map?: FieldMap;
-  /** Leave broken lines out and count them instead of giving up. */
-  readonly skipBad?: boolean;
-  /** Throws `data.broken-line` for a row that is of no use to the site. */
-  readonly validate?: (row: VaultRow) => void;
+export interface StoredRow {
+  /** From 0, in the order of the file. */
+  readonly position: number;
+  readonly row: VaultRow;
+  /** Keyed hash of the person it is about; null where no column says it. */
+  readonly person: string | null;
+  readonly split: Split;
 }
 
+export interface OpenVaultOptions extends VaultLimits {
+  /** 32 bytes, as a keyring keeps them (`keyring.ts`). */
+  readonly key: Uint8Array;
+}
+
+/** Wherever a dataset is named, `name` is its newest version and `name@2` the second. */
 export interface Vault {
-  /** All datasets in the order of their names. */
-  datasets(): Dataset[];
+  /** The newest version of every dataset, or all versions, in the order of names and versions. */
+  datasets(options?: { readonly allVersions?: boolean }): Dataset[];
   /** @throws TributaryError `vault.unknown-dataset` */
   dataset(name: string): Dataset;
-  /** The rows in the order of the file. @throws TributaryError `vault.unknown-dataset` */
+  /** All rows in the order of the file. @throws TributaryError `vault.unknown-dataset`, `vault.damaged` */
   rows(name: string): Generator<VaultRow>;
+  /** Rows with all that is known of them. @throws TributaryError `vault.unknown-dataset`, `vault.damaged` */
+  records(name: string): Generator<StoredRow>;
+  /** Rows from `offset` on. @throws TributaryError `vault.unknown-dataset`, `vault.damaged` */
+  page(name: string, offset: number, limit: number): { readonly rows: StoredRow[]; readonly total: number };
+  /** Rows that hold a text, as they are found. @throws TributaryError as `rows`; the signal's reason when it aborts */
+  search(name: string, query: string, options?: SearchOptions): AsyncGenerator<SearchHit>;
   /**
-   * Imports a JSONL file in one transaction: either all of it is there afterwards or nothing.
+   * Imports a file as a new dataset or as the next version of one: either all of it is there afterwards or nothing.
    *
-   * @throws TributaryError `data.broken-line`, `data.row-too-long`, `data.empty`, `disk.full`,
-   *   `vault.dataset-exists`, `vault.bad-name`, `vault.busy`
+   * @throws TributaryError `data.broken-line`, `data.broken-file`, `data.row-too-long`, `data.empty`, `data.encoding`,
+   *   `data.unknown-format`, `data.parquet-codec`, `data.file-changed`, `disk.full`, `vault.dataset-exists`,
+   *   `vault.bad-name`, `vault.bad-map`, `vault.bad-split`, `vault.busy`; the signal's reason when it aborts
    */
-  importJsonl(file: string, options: ImportOptions): Promise<Dataset>;
-  /** Deletes a dataset and overwrites its pages. @throws TributaryError `vault.unknown-dataset` */
+  importFile(file: string, options: ImportOptions): Promise<Dataset>;
+  /** The versions that were imported from a file of the same content. */
+  importedFrom(file: string, signal?: AbortSignal): Promise<Dataset[]>;
+  /**
+   * Deletes a dataset with all its versions, or one version where one is named, and overwrites its pages.
+   * @throws TributaryError `vault.unknown-dataset`
+   */
   remove(name: string): void;
   close(): void;
 }
 
-const migrations = [
-  `CREATE TABLE datasets (
-     id INTEGER PRIMARY KEY,
-     name TEXT NOT NULL UNIQUE,
-     created INTEGER NOT NULL,
-     map TEXT NOT NULL,
-     rows INTEGER NOT NULL,
-     skipped INTEGER NOT NULL,
-     contract_hash TEXT NOT NULL
-   ) STRICT;
-   CREATE TABLE rows (
-     dataset INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
-     position INTEGER NOT NULL,
-     content TEXT NOT NULL,
-     PRIMARY KEY (dataset, position)
-   ) STRICT, WITHOUT ROWID;`,
-];
-
-/** Rows fetched at a time, so that reading a dataset never holds a statement open. */
-const PAGE_ROWS = 256;
-
-const datasetRow = z.object({
+const versionRow = z.object({
   id: z.int(),
   name: z.string(),
+  version: z.int(),
+  salt: z.instanceof(Uint8Array),
   created: z.int(),
-  map: z.string().transform((text) => z.record(z.string(), z.string()).parse(JSON.parse(text))),
   rows: z.int(),
-  skipped: z.int(),
   contract_hash: z.string(),
+  lineage: z.string().transform((text) => lineageShape.parse(JSON.parse(text))),
 });
-const contentRow = z.object({
-  content: z.string().transform((text) => z.record(z.string(), z.unknown()).parse(JSON.parse(text))),
-});
+type VersionRow = z.output<typeof versionRow>;
+
+const rowShape = z.record(z.string(), z.unknown());
+const parseRow = (json: string): VaultRow => rowShape.parse(JSON.parse(json));
+
+/** Vaults into which this process is importing. */
+const importing = new Set<string>();
 
 /**
- * Opens the vault at `path`, making it (mode 0600) where there is none. `maximumBytes` limits its size; an
- * import beyond it ends with `disk.full`.
+ * Opens the vault at `path`, making it (mode 0600) where there is none, and encrypting one that lay open until now.
+ * @throws TributaryError `vault.wrong-key`, `database.*`, `disk.full`
  */
-export function openVault(path: string, limits: { readonly maximumBytes?: number } = {}): Vault {
+export function openVault(path: string, { key, ...limits }: OpenVaultOptions): Vault {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const database = open(path, limits);
-  const find = (name: string): z.output<typeof datasetRow> => {
-    const found = database.prepare('SELECT * FROM datasets WHERE name = ?').get(name);
-    if (found === undefined) {
-      throw new TributaryError('vault.unknown-dataset', `There is no dataset named "${name}".`);
-    }
-    return datasetRow.parse(found);
-  };
-  return {
-    datasets: () =>
-      database
-        .prepare('SELECT * FROM datasets ORDER BY name')
-        .all()
-        .map((row) => describe(datasetRow.parse(row))),
-    dataset: (name) => describe(find(name)),
-    rows: (name) => readRows(database, find(name).id),
-    importJsonl: async (file, options) => {
-      // A connection of its own: readers see the state before the import until it is complete.
-      const connection = open(path, limits);
-      try {
-        await importRows(connection, file, options);
-      } finally {
-        connection.close();
+  const { database, keys } = openVaultDatabase(path, key, limits);
+  if (!importing.has(path)) deleteRemains(database);
+  const find = (name: string): VersionRow => findVersion(database, name);
+  const blocksOf = ({ id, salt }: VersionRow, from = 0) =>
+    readBlocks(database, { version: id, key: keys.datasetKey(salt), from });
+
+  function* records(found: VersionRow, from: number): Generator<StoredRow> {
+    const sideOf = splitReader(database, found.id);
+    for (const block of blocksOf(found, from)) {
+      let position = block.first;
+      for (const { person, json } of linesOf(block)) {
+        if (position >= from) yield { position, row: parseRow(json), person, split: sideOf(position) };
+        position++;
       }
-      return describe(find(options.as));
+    }
+  }
+
+  return {
+    datasets: ({ allVersions = false } = {}) => {
+      const all = database
+        .prepare("SELECT * FROM version WHERE state = 'ready' ORDER BY name, version")
+        .all()
+        .map((row) => describe(versionRow.parse(row)));
+      return allVersions ? all : all.filter(({ name }, at) => all[at + 1]?.name !== name);
+    },
+    dataset: (name) => describe(find(name)),
+    rows: (name) => rowsOf(records(find(name), 0)),
+    records: (name) => records(find(name), 0),
+    page: (name, offset, limit) => {
+      const found = find(name);
+      const rows: StoredRow[] = [];
+      if (limit > 0) {
+        for (const row of records(found, Math.max(0, offset))) {
+          rows.push(row);
+          if (rows.length >= limit) break;
+        }
+      }
+      return { rows, total: found.rows };
+    },
+    search: (name, query, options = {}) => {
+      const found = find(name);
+      return searchBlocks(blocksOf(found), { query, totalRows: found.rows, parse: parseRow }, options);
+    },
+    importFile: async (file, options) => {
+      if (importing.has(path))
+        throw new TributaryError('vault.busy', 'Another import into this vault is under way.');
+      importing.add(path);
+      try {
+        const id = await importApart({ path, key, limits }, file, options);
+        return describe(versionRow.parse(database.prepare('SELECT * FROM version WHERE id = ?').get(id)));
+      } finally {
+        importing.delete(path);
+      }
+    },
+    importedFrom: async (file, signal) => {
+      const { bytes } = await stateOf(file);
+      const alike = database
+        .prepare("SELECT * FROM version WHERE state = 'ready' AND lineage ->> '$.file.bytes' = ? ORDER BY id")
+        .all(bytes)
+        .map((row) => describe(versionRow.parse(row)));
+      if (alike.length === 0) return [];
+      const sha256 = await hashFile(file, signal);
+      return alike.filter(({ lineage }) => lineage.file?.sha256 === sha256);
     },
     remove: (name) => {
-      database.prepare('DELETE FROM datasets WHERE id = ?').run(find(name).id);
+      const { id } = find(name);
+      if (/@\d+$/.test(name)) database.prepare('DELETE FROM version WHERE id = ?').run(id);
+      else database.prepare("DELETE FROM version WHERE name = ? AND state = 'ready'").run(name);
       database.pragma('wal_checkpoint(TRUNCATE)');
     },
     close: () => database.close(),
   };
 }
 
-function open(path: string, { maximumBytes }: { readonly maximumBytes?: number }): SqliteDatabase {
-  const database = openDatabase(path, migrations);
-  database.pragma('secure_delete = ON');
-  if (maximumBytes !== undefined) {
-    const pageBytes = Number(database.pragma('page_size', { simple: true }));
-    database.pragma(`max_page_count = ${Math.max(1, Math.floor(maximumBytes / pageBytes))}`);
+/** A connection of its own: its transactions end before those of readers do, and its cache goes with it. */
+async function importApart(
+  { path, key, limits }: { path: string; key: Uint8Array; limits: VaultLimits },
+  file: string,
+  options: ImportOptions,
+): Promise<number> {
+  const place: { database: SqliteDatabase; keys: VaultKeys } = openVaultDatabase(path, key, limits);
+  try {
+    return await importSource(place, file, options);
+  } finally {
+    place.database.close();
   }
-  return database;
 }
 
-function describe({
-  name,
-  created,
-  map,
-  rows,
-  skipped,
-  contract_hash,
-}: z.output<typeof datasetRow>): Dataset {
-  return { name, created, map, rows, skipped, contractHash: contract_hash };
+/** What imports have left that did not end, and pages of the journal that are written back already. */
+function deleteRemains(database: SqliteDatabase): void {
+  const left = z
+    .array(z.object({ id: z.int(), process: z.int() }))
+    .parse(database.prepare("SELECT id, process FROM version WHERE state = 'importing'").all())
+    .filter(({ process: owner }) => owner === process.pid || !isAlive(owner));
+  for (const { id } of left) database.prepare('DELETE FROM version WHERE id = ?').run(id);
+  database.pragma('wal_checkpoint(TRUNCATE)');
 }
 
-function* readRows(database: SqliteDatabase, dataset: number): Generator<VaultRow> {
-  const page = database.prepare(
-    'SELECT content FROM rows WHERE dataset = ? AND position >= ? ORDER BY position LIMIT ?',
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Another account's process answers "not permitted", which shows that it is there.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+function findVersion(database: SqliteDatabase, name: string): VersionRow {
+  const [, base, version] = /^(.*)@(\d+)$/.exec(name) ?? [null, name, null];
+  const found = database
+    .prepare(
+      `SELECT * FROM version WHERE state = 'ready' AND name = ? AND version = COALESCE(?, version)
+       ORDER BY version DESC LIMIT 1`,
+    )
+    .get(base, version === null ? null : Number(version));
+  if (found !== undefined) return versionRow.parse(found);
+  throw new TributaryError('vault.unknown-dataset', `There is no dataset named "${name}".`);
+}
+
+function describe({ name, version, created, rows, contract_hash, lineage }: VersionRow): Dataset {
+  const { read } = lineage.counts;
+  const reference = `${name}@${version}`;
+  return {
+    name,
+    version,
+    reference,
+    created,
+    rows,
+    skipped: read - rows,
+    contractHash: contract_hash,
+    lineage,
+  };
+}
+
+function* rowsOf(records: Iterable<StoredRow>): Generator<VaultRow> {
+  for (const { row } of records) yield row;
+}
+
+/** The side of each row, read in pieces. */
+function splitReader(database: SqliteDatabase, version: number): (position: number) => Split {
+  const find = database.prepare(
+    'SELECT first, assigned FROM split WHERE version = ? AND first <= ? ORDER BY first DESC LIMIT 1',
   );
-  for (let position = 0; ; position += PAGE_ROWS) {
-    const rows = page.all(dataset, position, PAGE_ROWS);
-    for (const row of rows) yield contentRow.parse(row).content;
-    if (rows.length < PAGE_ROWS) return;
-  }
-}
-
-async function importRows(database: SqliteDatabase, file: string, options: ImportOptions): Promise<void> {
-  const { as: name, map = {}, skipBad = false } = options;
-  if (!/^[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,63}$/u.test(name)) {
-    throw new TributaryError('vault.bad-name', `"${name}" cannot name a dataset.`);
-  }
-  try {
-    // The import that is in the way may be this process's own, which waiting here would stop.
-    database.pragma('busy_timeout = 0');
-    database.exec('BEGIN IMMEDIATE');
-    if (database.prepare('SELECT 1 FROM datasets WHERE name = ?').get(name) !== undefined) {
-      throw new TributaryError('vault.dataset-exists', `There is a dataset named "${name}" already.`);
-    }
-    const insertDataset = database.prepare(
-      'INSERT INTO datasets (name, created, map, rows, skipped, contract_hash) VALUES (?, ?, ?, 0, 0, ?)',
-    );
-    const now = Math.floor(Date.now() / 1000);
-    const { lastInsertRowid: dataset } = insertDataset.run(name, now, JSON.stringify(map), '');
-    const insertRow = database.prepare('INSERT INTO rows (dataset, position, content) VALUES (?, ?, ?)');
-    let rows = 0;
-    let skipped = 0;
-    let fields: Set<string> | undefined;
-    for await (const read of readJsonLines(file)) {
-      const row = 'record' in read ? admit(read.line, read.record, options) : read;
-      if (isBroken(row)) {
-        if (!skipBad) throw brokenLineError(file, row);
-        skipped++;
-        continue;
-      }
-      insertRow.run(dataset, rows++, JSON.stringify(row.record));
-      const present = Object.keys(row.record);
-      fields = new Set(fields === undefined ? present : present.filter((field) => fields?.has(field)));
-    }
-    if (rows === 0) {
-      throw new TributaryError('data.empty', `${file} holds no usable row; ${skipped} lines were left out.`);
-    }
-    database
-      .prepare('UPDATE datasets SET rows = ?, skipped = ?, contract_hash = ? WHERE id = ?')
-      .run(rows, skipped, contractHash(fields ?? new Set()), dataset);
-    database.exec('COMMIT');
-  } catch (error) {
-    // SQLite rolls some failures back by itself, a full disk among them.
-    if (database.inTransaction) database.exec('ROLLBACK');
-    throw nameFailure(error, name);
-  }
-}
-
-interface AdmittedRow {
-  readonly record: VaultRow;
-}
-
-function admit(line: number, record: VaultRow, { map, validate }: ImportOptions): AdmittedRow | BrokenLine {
-  const mapped = applyFieldMap(record, map ?? {});
-  if ('missing' in mapped) {
-    return { line, code: 'data.broken-line', problem: `has no field "${mapped.missing}"` };
-  }
-  try {
-    validate?.(mapped.row);
-    return { record: mapped.row };
-  } catch (error) {
-    if (!(error instanceof TributaryError)) throw error;
-    return { line, code: 'data.broken-line', problem: `does not fit: ${error.message.replace(/\.$/, '')}` };
-  }
-}
-
-function isBroken(row: AdmittedRow | BrokenLine): row is BrokenLine {
-  return 'problem' in row;
-}
-
-function contractHash(fields: ReadonlySet<string>): string {
-  return createHash('sha256')
-    .update(JSON.stringify([...fields].sort()))
-    .digest('hex');
-}
-
-function nameFailure(error: unknown, name: string): unknown {
-  if (!(error instanceof Database.SqliteError)) return error;
-  if (error.code === 'SQLITE_FULL') {
-    return new TributaryError('disk.full', `No space is left to import "${name}"; nothing of it was kept.`, {
-      cause: error,
-    });
-  }
-  if (error.code.startsWith('SQLITE_BUSY')) {
-    return new TributaryError('vault.busy', 'Another import into this vault is under way.', { cause: error });
-  }
-  return error;
+  const shape = z.object({ first: z.int(), assigned: z.instanceof(Uint8Array) }).optional();
+  const found = database.prepare('SELECT 1 FROM split WHERE version = ?').get(version);
+  if (found === undefined) return () => 'train';
+  let piece = { first: 0, assigned: new Uint8Array() };
+  return (position) => {
+    if (position < piece.first || position >= piece.first + piece.assigned.length)
+      piece = shape.parse(find.get(version, position)) ?? piece;
+    return SPLITS[piece.assigned[position - piece.first] ?? 0];
+  };
 }

@@ -1,19 +1,22 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
 import { openVault } from '../../core/vault/vault.ts';
-import type { Vault } from '../../core/vault/vault.ts';
+import type { ImportOptions, Vault } from '../../core/vault/vault.ts';
 import { parseFieldMap } from '../../core/vault/field-map.ts';
 
 let folder: string;
 let path: string;
 let vault: Vault;
+const key = randomBytes(32);
+const asTheyAre = { kind: 'fields', fields: {} } as const;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'tributary-vault-'));
   path = join(folder, 'site', 'vault.sqlite');
-  vault = openVault(path);
+  vault = openVault(path, { key });
 });
 afterEach(() => {
   vault.close();
@@ -26,28 +29,36 @@ function file(...lines: string[]): string {
   return name;
 }
 
+/** Imports rows as they are, unless a mapping is given. */
+function importFile(name: string, options: Omit<ImportOptions, 'mapping'> & Partial<ImportOptions>) {
+  return vault.importFile(name, { mapping: asTheyAre, ...options });
+}
+
 const row = (i: number) => JSON.stringify({ question: `q${i}`, answer: `a${i}`, patient: 'Jane' });
 
-describe('importJsonl', () => {
+describe('importFile', () => {
   it('keeps every row in order, over more than a page', async () => {
     const lines = Array.from({ length: 600 }, (_, i) => row(i));
-    const dataset = await vault.importJsonl(file(...lines), { as: 'clinic' });
-    expect(dataset).toMatchObject({ name: 'clinic', rows: 600, skipped: 0, map: {} });
+    const dataset = await importFile(file(...lines), { as: 'clinic' });
+    expect(dataset).toMatchObject({ name: 'clinic', rows: 600, skipped: 0, version: 1 });
     expect([...vault.rows('clinic')]).toEqual(lines.map((line): unknown => JSON.parse(line)));
   });
 
   it('stores only mapped fields, under their new names', async () => {
-    const map = parseFieldMap('instruction=question,response=answer');
-    await vault.importJsonl(file(row(1)), { as: 'clinic', map });
+    const mapping = {
+      kind: 'fields',
+      fields: parseFieldMap('instruction=question,response=answer'),
+    } as const;
+    await importFile(file(row(1)), { as: 'clinic', mapping });
     expect([...vault.rows('clinic')]).toEqual([{ instruction: 'q1', response: 'a1' }]);
-    expect(vault.dataset('clinic').map).toEqual({ instruction: 'question', response: 'answer' });
+    expect(vault.dataset('clinic').lineage.mapping).toEqual(mapping);
     expect(readFileSync(`${path}-wal`, 'latin1') + readFileSync(path, 'latin1')).not.toContain('Jane');
   });
 
   it('hashes the fields that all rows share', async () => {
-    const one = await vault.importJsonl(file('{"a":1,"b":2}', '{"b":1,"a":2,"c":3}'), { as: 'one' });
-    const two = await vault.importJsonl(file('{"b":1,"a":2}'), { as: 'two' });
-    const three = await vault.importJsonl(file('{"b":1}'), { as: 'three' });
+    const one = await importFile(file('{"a":1,"b":2}', '{"b":1,"a":2,"c":3}'), { as: 'one' });
+    const two = await importFile(file('{"b":1,"a":2}'), { as: 'two' });
+    const three = await importFile(file('{"b":1}'), { as: 'three' });
     expect(one.contractHash).toBe(two.contractHash);
     expect(one.contractHash).not.toBe(three.contractHash);
   });
@@ -60,42 +71,42 @@ describe('importJsonl', () => {
     const path = file(row(1), line, row(2));
     const options = {
       as: 'clinic',
-      map: { question: 'question' },
+      mapping: { kind: 'fields', fields: { question: 'question' } } as const,
       validate: ({ question }: Readonly<Record<string, unknown>>) => {
         if (question === refused) throw new TributaryError('data.broken-line', 'too short.');
       },
     };
-    const failure = await vault.importJsonl(path, options).catch((error: unknown) => error);
+    const failure = await importFile(path, options).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'data.broken-line' });
     expect(String(failure)).toContain(`Line 2 of ${path} ${problem}`);
     expect(vault.datasets()).toEqual([]);
-    const dataset = await vault.importJsonl(path, { ...options, skipBad: true });
+    const dataset = await importFile(path, { ...options, skipBad: true });
     expect(dataset).toMatchObject({ rows: 2, skipped: 1 });
     expect([...vault.rows('clinic')]).toEqual([{ question: 'q1' }, { question: 'q2' }]);
   });
 
   it('keeps nothing when the space runs out, and goes on working', async () => {
     vault.close();
-    vault = openVault(path, { maximumBytes: 200_000 });
-    await vault.importJsonl(file(row(1)), { as: 'small' });
+    vault = openVault(path, { key, maximumBytes: 200_000 });
+    await importFile(file(row(1)), { as: 'small' });
     const large = Array.from({ length: 300 }, (_, i) => JSON.stringify({ question: 'x'.repeat(2000), i }));
-    await expect(vault.importJsonl(file(...large), { as: 'large' })).rejects.toMatchObject({
+    await expect(importFile(file(...large), { as: 'large' })).rejects.toMatchObject({
       code: 'disk.full',
     });
     expect(vault.datasets().map(({ name }) => name)).toEqual(['small']);
-    await vault.importJsonl(file(row(2)), { as: 'other' });
+    await importFile(file(row(2)), { as: 'other' });
     expect([...vault.rows('other')]).toHaveLength(1);
   });
 
   it('refuses a name twice, a name with a slash, and a file without rows', async () => {
-    await vault.importJsonl(file(row(1)), { as: 'clinic' });
-    await expect(vault.importJsonl(file(row(2)), { as: 'clinic' })).rejects.toMatchObject({
+    await importFile(file(row(1)), { as: 'clinic' });
+    await expect(importFile(file(row(2)), { as: 'clinic' })).rejects.toMatchObject({
       code: 'vault.dataset-exists',
     });
-    await expect(vault.importJsonl(file(row(2)), { as: 'a/b' })).rejects.toMatchObject({
+    await expect(importFile(file(row(2)), { as: 'a/b' })).rejects.toMatchObject({
       code: 'vault.bad-name',
     });
-    await expect(vault.importJsonl(file(''), { as: 'empty' })).rejects.toMatchObject({ code: 'data.empty' });
+    await expect(importFile(file(''), { as: 'empty' })).rejects.toMatchObject({ code: 'data.empty' });
     expect([...vault.rows('clinic')]).toMatchObject([{ question: 'q1' }]);
   });
 });
@@ -103,8 +114,9 @@ describe('importJsonl', () => {
 describe('two imports at a time', () => {
   it('are refused at once, and the first goes on', async () => {
     const lines = Array.from({ length: 5000 }, (_, i) => row(i));
-    const first = vault.importJsonl(file(...lines), { as: 'first' });
-    await expect(vault.importJsonl(file(...lines), { as: 'second' })).rejects.toMatchObject({
+    const rows = file(...lines);
+    const first = importFile(rows, { as: 'first' });
+    await expect(importFile(rows, { as: 'second' })).rejects.toMatchObject({
       code: 'vault.busy',
     });
     expect(vault.datasets()).toEqual([]);
@@ -114,22 +126,22 @@ describe('two imports at a time', () => {
 
 describe('the vault', () => {
   it('survives being closed, and only its owner may read the file', async () => {
-    await vault.importJsonl(file(row(1)), { as: 'clinic' });
+    await importFile(file(row(1)), { as: 'clinic' });
     vault.close();
-    vault = openVault(path);
+    vault = openVault(path, { key });
     expect(vault.datasets()).toMatchObject([{ name: 'clinic', rows: 1 }]);
     if (process.platform !== 'win32') expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
   it('removes a dataset so that its rows are not on the disk any more', async () => {
     const lines = Array.from({ length: 50 }, (_, i) => row(i));
-    await vault.importJsonl(file(...lines), { as: 'clinic' });
+    await importFile(file(...lines), { as: 'clinic' });
     vault.remove('clinic');
     expect(vault.datasets()).toEqual([]);
     expect(() => vault.rows('clinic')).toThrow(TributaryError);
     vault.close();
     expect(readFileSync(path, 'latin1')).not.toContain('Jane');
-    vault = openVault(path);
+    vault = openVault(path, { key });
   });
 });
 

@@ -1,0 +1,94 @@
+/** @file What a site does with its vault: importing with what its training can use. */
+
+import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
+import { parseRow } from '../training/examples.ts';
+import { inspectFile } from '../vault/inspect.ts';
+import { applyMapping, mappingShape } from '../vault/mapping.ts';
+import type { Mapping } from '../vault/mapping.ts';
+import { ENCODINGS, FORMATS } from '../vault/readers/source.ts';
+import type { FileChoice, SourceRow } from '../vault/readers/source.ts';
+import type { Dataset, ImportOptions } from '../vault/vault.ts';
+import type { SiteContext } from './context.ts';
+
+/** How a file is to be read, where that is not left to recognition. */
+export const fileChoiceShape = z.object({
+  format: z.enum(FORMATS).optional(),
+  encoding: z.enum(ENCODINGS).optional(),
+  delimiter: z.string().length(1).optional(),
+  header: z.boolean().optional(),
+});
+
+const share = z.number().min(0).max(0.9);
+
+/** What one may ask of an import. */
+export const importRequest = fileChoiceShape.extend({
+  file: z.string(),
+  as: z.string(),
+  /** Columns under other names; a short form of the mapping `fields`. */
+  map: z.record(z.string(), z.string()).optional(),
+  /** Without it and without `map`, the likeliest mapping is taken. */
+  mapping: mappingShape.optional(),
+  newVersion: z.boolean().optional(),
+  skipBad: z.boolean().optional(),
+  person: z.string().optional(),
+  document: z.string().optional(),
+  split: z.object({ validation: share, test: share }).optional(),
+  withoutDuplicates: z.boolean().optional(),
+});
+
+export type DatasetImport = Omit<ImportOptions, 'mapping' | 'validate'> & { readonly mapping?: Mapping };
+
+export interface ImportedDataset {
+  readonly dataset: Dataset;
+  readonly mapping: Mapping;
+  /** Datasets, by name and version, that were imported from the same file before. */
+  readonly sameFile: readonly string[];
+}
+
+/**
+ * Imports a file with rows that training can use. Throws as `Vault.importFile` does, and `vault.no-mapping` where no
+ * mapping is given and none fits.
+ */
+export async function importDataset(
+  { vault }: SiteContext,
+  file: string,
+  options: DatasetImport,
+): Promise<ImportedDataset> {
+  const mapping = options.mapping ?? (await likeliestMapping(file, options));
+  const dataset = await vault.importFile(file, {
+    ...options,
+    mapping,
+    validate: (row) => void parseRow(row),
+  });
+  const sha256 = dataset.lineage.file?.sha256;
+  const sameFile = vault
+    .datasets({ allVersions: true })
+    .filter(({ reference, lineage }) => reference !== dataset.reference && lineage.file?.sha256 === sha256)
+    .map(({ reference }) => reference);
+  return { dataset, mapping, sameFile };
+}
+
+/** The mapping that fits most rows of the sample; rows that are examples already stay as they are. */
+async function likeliestMapping(file: string, choice: FileChoice): Promise<Mapping> {
+  const { sample, guess, columns } = await inspectFile(file, choice);
+  const asTheyAre: Mapping = { kind: 'fields', fields: {} };
+  const best = [guess?.mapping, asTheyAre]
+    .filter((mapping) => mapping !== undefined)
+    .map((mapping) => ({ mapping, fits: sample.filter((record) => isUsable(mapping, record)).length }))
+    .reduce((one, other) => (other.fits > one.fits ? other : one));
+  if (best.fits > 0) return best.mapping;
+  const names = columns.map(({ name }) => `“${name}”`).join(', ');
+  throw new TributaryError('vault.no-mapping', `No mapping fits the columns ${names} of ${file}.`);
+}
+
+function isUsable(mapping: Mapping, record: SourceRow): boolean {
+  const mapped = applyMapping(mapping, record);
+  if ('problem' in mapped) return false;
+  try {
+    parseRow(mapped.row);
+    return true;
+  } catch {
+    return false;
+  }
+}

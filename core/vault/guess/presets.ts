@@ -1,0 +1,40 @@
+/** @file Known datasets and how their columns are mapped, from `resources/mappings.json`. */
+
+import { z } from 'zod';
+import presets from '../../../resources/mappings.json' with { type: 'json' };
+import { mappingShape } from '../mapping.ts';
+import type { SourceRow } from '../readers/source.ts';
+
+const presetShape = z.strictObject({
+  /** Name of the dataset where it is published. */
+  dataset: z.string(),
+  /** Others with the same columns, which cannot and need not be told apart. */
+  alike: z.array(z.string()).default([]),
+  /** Columns that the file must have. */
+  columns: z.array(z.string()).min(1),
+  /** Whether it may have no others. */
+  exactly: z.boolean().default(false),
+  /** How every value of a column begins. */
+  begins: z.record(z.string(), z.string()).default({}),
+  mapping: mappingShape,
+});
+export type Preset = z.infer<typeof presetShape>;
+
+/** The more particular ones first. */
+export const PRESETS: readonly Preset[] = z
+  .strictObject({ presets: z.array(presetShape) })
+  .parse(presets).presets;
+
+/** The first preset that a file fits. */
+export function findPreset(columns: readonly string[], rows: readonly SourceRow[]): Preset | null {
+  const fits = ({ columns: wanted, exactly, begins }: Preset): boolean =>
+    wanted.every((name) => columns.includes(name)) &&
+    (!exactly || columns.length === wanted.length) &&
+    Object.entries(begins).every(([name, beginning]) =>
+      rows.every((row) => {
+        const value = row[name];
+        return typeof value === 'string' && value.startsWith(beginning);
+      }),
+    );
+  return PRESETS.find(fits) ?? null;
+}
