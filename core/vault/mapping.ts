@@ -17,30 +17,28 @@ export const mappingShape = z.discriminatedUnion('kind', [
   /** A request, what it is about where that lies in a column of its own, and the answer. */
   z.strictObject({
     kind: z.literal('instruction'),
-    instruction: column,
-    input: column.optional(),
-    response: column,
+    fields: z.strictObject({ instruction: column, input: column.optional(), response: column }),
   }),
   /** A list of messages, `{role, content}` or as ShareGPT has them, `{from, value}`. */
-  z.strictObject({ kind: z.literal('chat'), messages: column }),
+  z.strictObject({ kind: z.literal('chat'), fields: z.strictObject({ messages: column }) }),
   /** Two answers, texts or lists of messages that end with one; without a prompt, two whole dialogues. */
   z.strictObject({
     kind: z.literal('preference'),
-    prompt: column.optional(),
-    chosen: column,
-    rejected: column,
+    fields: z.strictObject({ prompt: column.optional(), chosen: column, rejected: column }),
   }),
   /** A text and its label, asked for by a template, such as "Which intent? {text}". */
   z.strictObject({
     kind: z.literal('label'),
-    text: column,
-    label: column,
-    instruction: template.optional(),
+    fields: z.strictObject({ text: column, label: column }),
+    template: z.strictObject({ prompt: template }).optional(),
     /** By the file's value, the word to answer with, such as `{"0": "negative"}`. */
     names: z.record(z.string(), z.string().min(1)).optional(),
   }),
   /** Templates over columns, such as "Summarise: {findings}" and "{impression}". */
-  z.strictObject({ kind: z.literal('text-template'), instruction: template, response: template }),
+  z.strictObject({
+    kind: z.literal('text-template'),
+    template: z.strictObject({ prompt: template, response: template }),
+  }),
 ]);
 export type Mapping = z.infer<typeof mappingShape>;
 
@@ -61,23 +59,14 @@ export function parseMapping(value: unknown): Mapping {
 
 /** The columns that a mapping reads. */
 export function columnsOf(mapping: Mapping): string[] {
-  switch (mapping.kind) {
-    case 'fields':
-      return Object.values(mapping.fields);
-    case 'instruction':
-      return [mapping.instruction, ...optional(mapping.input), mapping.response];
-    case 'chat':
-      return [mapping.messages];
-    case 'preference':
-      return [...optional(mapping.prompt), mapping.chosen, mapping.rejected];
-    case 'label':
-      return [...new Set([mapping.text, mapping.label, ...placeholdersOf(mapping.instruction ?? '')])];
-    case 'text-template':
-      return [...new Set([...placeholdersOf(mapping.instruction), ...placeholdersOf(mapping.response)])];
+  if (mapping.kind === 'text-template') {
+    const { prompt, response } = mapping.template;
+    return [...new Set([...placeholdersOf(prompt), ...placeholdersOf(response)])];
   }
+  const named = Object.values(mapping.fields).filter((name) => name !== undefined);
+  const asked = mapping.kind === 'label' ? placeholdersOf(mapping.template?.prompt ?? '') : [];
+  return [...named, ...asked.filter((name) => !named.includes(name))];
 }
-
-const optional = (name: string | undefined): string[] => (name === undefined ? [] : [name]);
 
 /**
  * Whether a mapping can be used with these columns: each is there, and none is both what is asked and what is answered.
@@ -90,13 +79,9 @@ export function checkMapping(mapping: Mapping, columns: readonly string[]): void
     const known = columns.map((name) => `“${name}”`).join(', ');
     throw new TributaryError('vault.bad-map', `The file has no column “${lacking}”, only ${known}.`);
   }
-  const roles =
-    mapping.kind === 'label' || mapping.kind === 'text-template' || mapping.kind === 'fields' ? [] : used;
-  const twice = roles.find((name, at) => roles.indexOf(name) < at);
-  if (twice !== undefined)
+  const twice = used.find((name, at) => used.indexOf(name) < at);
+  if (twice !== undefined && mapping.kind !== 'fields')
     throw new TributaryError('vault.bad-map', `The column “${twice}” is mapped to two fields.`);
-  if (mapping.kind === 'label' && mapping.text === mapping.label)
-    throw new TributaryError('vault.bad-map', `The column “${mapping.text}” is mapped to two fields.`);
 }
 
 /** The row that a record becomes, or why it becomes none. */
@@ -107,47 +92,23 @@ export function applyMapping(mapping: Mapping, record: SourceRow): MappedRecord 
       return 'missing' in mapped ? missing(mapped.missing) : mapped;
     }
     case 'instruction':
-      return fill(record, {
-        instruction: mapping.instruction,
-        ...(mapping.input !== undefined && { input: mapping.input }),
-        response: mapping.response,
-      });
-    case 'chat': {
-      const value = valueOf(record, mapping.messages);
-      if (value === undefined) return missing(mapping.messages);
-      const messages = toMessages(value);
-      if (messages === null) return { problem: `has no messages in "${mapping.messages}"`, empty: false };
-      if (messages.length === 0) return { problem: `has no answer in "${mapping.messages}"`, empty: true };
-      return { row: { messages } };
-    }
+      return fill(record, mapping.fields);
+    case 'chat':
+      return toConversation(mapping.fields.messages, record);
     case 'preference':
-      return toPreference(mapping, record);
-    case 'label': {
-      const label = textOf(valueOf(record, mapping.label));
-      const named = mapping.names?.[label] ?? label;
-      const asked =
-        mapping.instruction === undefined
-          ? { text: textOf(valueOf(record, mapping.text)), missing: undefined }
-          : fillTemplate(mapping.instruction, (name) => valueOf(record, name));
-      return finish(record, [mapping.text, mapping.label], { instruction: asked.text, response: named });
-    }
-    case 'text-template': {
-      const instruction = fillTemplate(mapping.instruction, (name) => valueOf(record, name));
-      const response = fillTemplate(mapping.response, (name) => valueOf(record, name));
-      const lacking = instruction.missing ?? response.missing;
-      if (lacking !== undefined) return missing(lacking);
-      if (instruction.filled === 0)
-        return emptyField(placeholdersOf(mapping.instruction)[0] ?? 'instruction');
-      if (response.filled === 0) return emptyField(placeholdersOf(mapping.response)[0] ?? 'response');
-      return { row: { instruction: instruction.text, response: response.text } };
-    }
+      return toPreference(mapping.fields, record);
+    case 'label':
+      return toLabelled(mapping, record);
+    case 'text-template':
+      return fillTemplates(mapping.template, record);
   }
 }
 
 /** Text fields from columns; `input` may be empty and is left out then. */
-function fill(record: SourceRow, fields: Readonly<Record<string, string>>): MappedRecord {
+function fill(record: SourceRow, fields: Readonly<Record<string, string | undefined>>): MappedRecord {
   const row: Record<string, unknown> = {};
   for (const [field, name] of Object.entries(fields)) {
+    if (name === undefined) continue;
     const value = valueOf(record, name);
     if (value === undefined && field !== 'input') return missing(name);
     const text = textOf(value);
@@ -157,20 +118,50 @@ function fill(record: SourceRow, fields: Readonly<Record<string, string>>): Mapp
   return { row };
 }
 
-function finish(record: SourceRow, needed: readonly string[], row: VaultRow): MappedRecord {
-  for (const name of needed) {
+function toConversation(name: string, record: SourceRow): MappedRecord {
+  const value = valueOf(record, name);
+  if (value === undefined) return missing(name);
+  const messages = toMessages(value);
+  if (messages === null) return { problem: `has no messages in "${name}"`, empty: false };
+  if (messages.length === 0) return { problem: `has no answer in "${name}"`, empty: true };
+  return { row: { messages } };
+}
+
+function toLabelled(
+  { fields: { text, label }, template: asking, names }: Extract<Mapping, { kind: 'label' }>,
+  record: SourceRow,
+): MappedRecord {
+  for (const name of [text, label]) {
     const value = valueOf(record, name);
     if (value === undefined) return missing(name);
     if (textOf(value).trim() === '') return emptyField(name);
   }
-  return { row };
+  const asked = fillTemplate(asking?.prompt ?? `{${text}}`, (name) => valueOf(record, name));
+  if (asked.missing !== undefined) return missing(asked.missing);
+  const found = textOf(valueOf(record, label));
+  return { row: { instruction: asked.text, response: names?.[found] ?? found } };
+}
+
+function fillTemplates(
+  template: { readonly prompt: string; readonly response: string },
+  record: SourceRow,
+): MappedRecord {
+  const prompt = fillTemplate(template.prompt, (name) => valueOf(record, name));
+  const response = fillTemplate(template.response, (name) => valueOf(record, name));
+  const lacking = prompt.missing ?? response.missing;
+  if (lacking !== undefined) return missing(lacking);
+  if (prompt.filled === 0) return emptyField(placeholdersOf(template.prompt)[0]);
+  if (response.filled === 0) return emptyField(placeholdersOf(template.response)[0]);
+  return { row: { instruction: prompt.text, response: response.text } };
 }
 
 function toPreference(
-  { prompt, chosen, rejected }: Extract<Mapping, { kind: 'preference' }>,
+  { prompt, chosen, rejected }: Extract<Mapping, { kind: 'preference' }>['fields'],
   record: SourceRow,
 ): MappedRecord {
-  const lacking = [...optional(prompt), chosen, rejected].find((name) => valueOf(record, name) === undefined);
+  const lacking = [prompt, chosen, rejected].find(
+    (name) => name !== undefined && valueOf(record, name) === undefined,
+  );
   if (lacking !== undefined) return missing(lacking);
   const answers = [toAnswer(valueOf(record, chosen)), toAnswer(valueOf(record, rejected))];
   for (const [at, { text }] of answers.entries())

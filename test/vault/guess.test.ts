@@ -14,7 +14,8 @@ const filesOf = (name: string): string[] => {
 };
 
 describe.skipIf(!existsSync(shared))('of real datasets', () => {
-  const instruction = { kind: 'instruction', instruction: 'question', response: 'answer' };
+  const asked = { instruction: 'question', response: 'answer' };
+  const instruction = { kind: 'instruction', fields: asked };
   it.each(filesOf('medquad'))('medquad %s', async (file) => {
     const { guess, encoding, format } = await inspectFile(join(shared, 'medquad', file));
     expect({ format, encoding }).toEqual({ format: 'jsonl', encoding: 'utf-8' });
@@ -22,9 +23,10 @@ describe.skipIf(!existsSync(shared))('of real datasets', () => {
   });
   it.each(filesOf('pubmedqa'))('pubmedqa %s', async (file) => {
     const { guess, others, document } = await inspectFile(join(shared, 'pubmedqa', file));
-    expect(guess?.mapping).toEqual({ ...instruction, input: 'context' });
+    expect(guess?.mapping).toEqual({ kind: 'instruction', fields: { ...asked, input: 'context' } });
     expect(others.map(({ mapping }) => mapping)).toContainEqual({
-      ...{ ...instruction, input: 'context', response: 'long_answer' },
+      kind: 'instruction',
+      fields: { ...asked, input: 'context', response: 'long_answer' },
     });
     expect(document).toBe(null);
   });
@@ -32,29 +34,33 @@ describe.skipIf(!existsSync(shared))('of real datasets', () => {
     const { guess } = await inspectFile(join(shared, 'hh-rlhf', file));
     expect(guess?.mapping).toEqual({
       kind: 'preference',
-      prompt: 'prompt',
-      chosen: 'chosen',
-      rejected: 'rejected',
+      fields: { prompt: 'prompt', chosen: 'chosen', rejected: 'rejected' },
     });
   });
   it.each([
-    ['banking77', 'train.jsonl', { kind: 'label', text: 'text', label: 'label' }],
-    ['general', 'conversations.jsonl', { kind: 'chat', messages: 'messages' }],
+    ['banking77', 'train.jsonl', { kind: 'label', fields: { text: 'text', label: 'label' } }],
+    ['general', 'conversations.jsonl', { kind: 'chat', fields: { messages: 'messages' } }],
     ['gsm8k', 'train.jsonl', instruction],
-    ['advbench', 'harmful_behaviors.csv', { kind: 'instruction', instruction: 'goal', response: 'target' }],
-    ['code', 'mbpp.jsonl', { kind: 'instruction', instruction: 'text', response: 'code' }],
+    [
+      'advbench',
+      'harmful_behaviors.csv',
+      { kind: 'instruction', fields: { instruction: 'goal', response: 'target' } },
+    ],
+    ['code', 'mbpp.jsonl', { kind: 'instruction', fields: { instruction: 'text', response: 'code' } }],
     [
       'human-eval',
       'HumanEval.jsonl',
-      { kind: 'instruction', instruction: 'prompt', response: 'canonical_solution' },
+      { kind: 'instruction', fields: { instruction: 'prompt', response: 'canonical_solution' } },
     ],
     [
       'medqa',
       'us-4options-test.jsonl',
       {
         kind: 'text-template',
-        instruction: '{question}\nA. {options.A}\nB. {options.B}\nC. {options.C}\nD. {options.D}',
-        response: '{answer_idx}. {answer}',
+        template: {
+          prompt: '{question}\nA. {options.A}\nB. {options.B}\nC. {options.C}\nD. {options.D}',
+          response: '{answer_idx}. {answer}',
+        },
       },
     ],
   ])('%s %s', async (folder, file, mapping) => {

@@ -4,7 +4,7 @@ import { isObject } from '../readers/source.ts';
 import type { SourceRow } from '../readers/source.ts';
 import { textOf } from '../values.ts';
 
-export type ColumnKind = 'text' | 'number' | 'yes-no' | 'messages' | 'list' | 'object' | 'empty';
+export type ColumnKind = 'text' | 'number' | 'boolean' | 'messages' | 'list' | 'object' | 'empty';
 
 export interface Column {
   readonly name: string;
@@ -40,7 +40,7 @@ function kindOf(values: readonly unknown[]): ColumnKind {
   if (all(isMessages)) return 'messages';
   if (all(Array.isArray)) return 'list';
   if (all(isObject)) return 'object';
-  if (all((value) => typeof value === 'boolean')) return 'yes-no';
+  if (all((value) => typeof value === 'boolean')) return 'boolean';
   const isNumber = (value: unknown): boolean =>
     typeof value === 'number' || (typeof value === 'string' && /^[-+]?\d+([.,]\d+)?$/.test(value.trim()));
   return all(isNumber) ? 'number' : 'text';

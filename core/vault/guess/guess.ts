@@ -53,7 +53,7 @@ export function guessMappings(rows: readonly SourceRow[]): Guesses {
   );
   const distinct = new Map<string, GuessedMapping>();
   for (const guess of found) {
-    const key = JSON.stringify(guess.mapping, Object.keys(guess.mapping).sort());
+    const key = JSON.stringify(guess.mapping);
     if (!distinct.has(key)) distinct.set(key, guess);
   }
   const used = new Set(found[0] === undefined ? [] : columnsOf(found[0].mapping));
@@ -66,7 +66,7 @@ export function guessMappings(rows: readonly SourceRow[]): Guesses {
 }
 
 const quote = (name: string): string => `“${name}”`;
-const isText = ({ kind }: Column): boolean => kind === 'text' || kind === 'number' || kind === 'yes-no';
+const isText = ({ kind }: Column): boolean => kind === 'text' || kind === 'number' || kind === 'boolean';
 
 function guessPreference(columns: readonly Column[], rows: readonly SourceRow[]): GuessedMapping[] {
   const chosen = bestFor(columns, 'chosen');
@@ -78,7 +78,7 @@ function guessPreference(columns: readonly Column[], rows: readonly SourceRow[])
   const prompt = bestFor(others, 'instruction') ?? bestFor(others, 'messages');
   if (prompt !== null) {
     const reason = `${both} are two answers to ${quote(prompt.name)}.`;
-    return [{ mapping: { kind: 'preference', prompt: prompt.name, ...pair }, reason }];
+    return [{ mapping: { kind: 'preference', fields: { prompt: prompt.name, ...pair } }, reason }];
   }
   const dialogues = rows.every(
     (row) => typeof row[chosen.name] === 'string' && /\n\nHuman:/.test(textOf(row[chosen.name])),
@@ -87,7 +87,7 @@ function guessPreference(columns: readonly Column[], rows: readonly SourceRow[])
     ? `${both} are dialogues ("Human: … Assistant: …") that differ in their last answer.`
     : `${both} end with two answers to the same messages.`;
   return dialogues || chosen.kind === 'messages'
-    ? [{ mapping: { kind: 'preference', ...pair }, reason }]
+    ? [{ mapping: { kind: 'preference', fields: pair }, reason }]
     : [];
 }
 
@@ -98,7 +98,7 @@ function guessChat(columns: readonly Column[]): GuessedMapping[] {
     .filter(({ name }) => name !== 'prompt' || lists.length === 1)
     .sort((a, b) => fitOfName(b.name, 'messages') - fitOfName(a.name, 'messages'));
   return ranked.map(({ name }) => ({
-    mapping: { kind: 'chat', messages: name },
+    mapping: { kind: 'chat', fields: { messages: name } },
     reason: `${quote(name)} holds conversations, message by message.`,
   }));
 }
@@ -124,7 +124,7 @@ function guessChoices(columns: readonly Column[], rows: readonly SourceRow[]): G
   const response = index === undefined ? `{${answer.name}}` : `{${index.name}}. {${answer.name}}`;
   return [
     {
-      mapping: { kind: 'text-template', instruction: `{${question.name}}\n${lines}`, response },
+      mapping: { kind: 'text-template', template: { prompt: `{${question.name}}\n${lines}`, response } },
       reason: `${quote(question.name)} is asked with the options of ${quote(options.name)} and answered by ${quote(answer.name)}.`,
     },
   ];
@@ -139,8 +139,7 @@ function guessSummary(columns: readonly Column[]): GuessedMapping[] {
       {
         mapping: {
           kind: 'text-template',
-          instruction: ask.replace(`{${from}}`, `{${source.name}}`),
-          response: `{${target.name}}`,
+          template: { prompt: ask.replace(`{${from}}`, `{${source.name}}`), response: `{${target.name}}` },
         },
         reason: `${quote(target.name)} sums up ${quote(source.name)}, and no column asks for it.`,
       },
@@ -165,9 +164,11 @@ function guessInstruction(columns: readonly Column[]): GuessedMapping[] {
     return {
       mapping: {
         kind: 'instruction',
-        instruction: asked.name,
-        ...(about !== null && { input: about.name }),
-        response: answer.name,
+        fields: {
+          instruction: asked.name,
+          ...(about !== null && { input: about.name }),
+          response: answer.name,
+        },
       },
       reason: `${quote(asked.name)}${context} is what is asked and ${quote(answer.name)} the answer, by their names.`,
     };
@@ -185,7 +186,7 @@ function guessLabel(columns: readonly Column[], rows: readonly SourceRow[]): Gue
   if (label === null || !isLabel(label)) return [];
   return [
     {
-      mapping: { kind: 'label', text: text.name, label: label.name },
+      mapping: { kind: 'label', fields: { text: text.name, label: label.name } },
       reason: `${quote(label.name)} holds ${label.distinct} short values, as labels of ${quote(text.name)} do.`,
     },
   ];
@@ -198,7 +199,7 @@ function guessByLength(columns: readonly Column[]): GuessedMapping[] {
   const [one, two] = texts;
   return [
     {
-      mapping: { kind: 'instruction', instruction: one.name, response: two.name },
+      mapping: { kind: 'instruction', fields: { instruction: one.name, response: two.name } },
       reason: `${quote(one.name)} and ${quote(two.name)} are the only columns of text; which is the answer is not certain.`,
     },
   ];
