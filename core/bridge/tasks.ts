@@ -14,8 +14,8 @@ const KEPT = 20;
 export interface TaskReporter {
   readonly id: string;
   readonly signal: AbortSignal;
-  /** Aborted in its place where the work can end well with what it has. */
-  progress(at: { readonly done: number; readonly total?: number | null }): void;
+
+  readonly progress: (at: { readonly done: number; readonly total?: number | null }) => void;
 }
 
 export interface Tasks {

@@ -10,6 +10,8 @@ import { openFrame, sealFrame } from './framing.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
 import type { Message, MessageOf, Party, SocketRole } from './messages.ts';
 import type { Transport } from './noise.ts';
+import { noTraffic, trafficKind } from './traffic.ts';
+import type { Traffic } from './traffic.ts';
 
 /** WebSocket close code of a refusal; its reason is an error code of ours. */
 export const CLOSE_REFUSED = 4400;
@@ -58,12 +60,15 @@ export interface Channel {
   silentSeconds(): number;
   /** Sealed bytes so far, all of them. */
   readonly bytes: { readonly sent: number; readonly received: number };
+  /** The sent ones by what they are. */
+  readonly sentByKind: Traffic;
 }
 
 /** Takes over a WebSocket whose handshake is done. */
 export function makeChannel(options: ChannelOptions): Channel {
   const { socket, transport, role, remote } = options;
   const bytes = { sent: 0, received: 0 };
+  const sentByKind = noTraffic();
   const waiting: Message[] = [];
   let receiver: { resolve: (message: Message) => void; reject: (reason: TributaryError) => void } | undefined;
   let ended: TributaryError | undefined;
@@ -92,6 +97,7 @@ export function makeChannel(options: ChannelOptions): Channel {
     try {
       const sealed = sealFrame(transport, encodeMessage(message));
       bytes.sent += sealed.length;
+      sentByKind[trafficKind(message.type)] += sealed.length;
       socket.send(sealed, () => {
         if (socket.bufferedAmount <= HIGH_WATER_BYTES) for (const wake of drained.splice(0)) wake();
       });
@@ -169,6 +175,7 @@ export function makeChannel(options: ChannelOptions): Channel {
     role,
     remoteStatic: transport.remoteStatic,
     bytes,
+    sentByKind,
     silentSeconds: () => (performance.now() - lastReceived) / 1000,
     closed,
     send,

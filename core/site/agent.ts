@@ -9,6 +9,7 @@ import { sign } from '../federation/identity.ts';
 import type { Message, MessageOf, SocketRole } from '../federation/messages.ts';
 import type { Plan } from '../federation/plan.ts';
 import { findMember, verifyRoster } from '../federation/roster.ts';
+import type { RosterEntry } from '../federation/roster.ts';
 import { countersignStatement } from '../federation/statements.ts';
 import { clientOf } from '../federation/strategies/table.ts';
 import { serveTransfers } from '../federation/transfer.ts';
@@ -27,6 +28,7 @@ import type { Backoff } from './reconnect.ts';
 import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
 import type { Membership, SiteRun } from './store.ts';
+import { createMeter } from './traffic.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 export interface AgentOptions {
@@ -58,6 +60,8 @@ export interface Agent {
   notice(run: string): string | null;
   /** Looks at a run again, after an approval or a change of the policy. */
   reconsider(run?: string): void;
+  /** The list of members that the hub last showed, which it has signed; empty until it was connected. */
+  members(): readonly RosterEntry[];
   /** Writes the counters of traffic down. */
   flushTraffic(): void;
   /** Resolves when everything has stopped; what is under way resumes at the next start. */
@@ -75,7 +79,8 @@ export function startAgent(options: AgentOptions): Agent {
   const abort = new AbortController();
   const { signal } = abort;
   const bulk = createBulk();
-  const counted = new Map<Channel, { sent: number; received: number }>();
+  const meter = createMeter(store);
+  let members: readonly RosterEntry[] = [];
   const saving = new Set<string>();
   /** What the hub last said of why a run has nothing to do here. */
   const notices = new Map<string, string>();
@@ -117,22 +122,11 @@ export function startAgent(options: AgentOptions): Agent {
     },
   });
 
-  function flushTraffic(): void {
-    for (const [channel, before] of counted) {
-      const { sent, received } = channel.bytes;
-      if (sent === before.sent && received === before.received) continue;
-      store.countTraffic(sent - before.sent, received - before.received);
-      counted.set(channel, { sent, received });
-    }
-  }
-  const flushing = machine.startInterval(TRAFFIC_MILLISECONDS, flushTraffic);
+  const flushing = machine.startInterval(TRAFFIC_MILLISECONDS, meter.flush);
 
-  function count(channel: Channel): void {
-    counted.set(channel, { sent: 0, received: 0 });
-    void channel.closed.then(() => {
-      flushTraffic();
-      counted.delete(channel);
-    });
+  /** A connection of a simulation brings no stream that was watched from its beginning. */
+  function count({ channel, isMetered }: Connected): void {
+    if (isMetered !== true) meter.attach(channel);
   }
 
   /** The hub has to show the roster it showed before or a newer one, with this site in it. */
@@ -142,11 +136,12 @@ export function startAgent(options: AgentOptions): Agent {
     if (welcome.federation !== membership.federation || entry?.site !== membership.site) {
       throw new TributaryError('roster.bad-signature', 'The hub’s list of members does not hold this site.');
     }
+    members = welcome.roster.entries;
     store.transaction('see-roster', () => store.sawRoster(welcome.roster.version));
   }
 
   function onControl(connected: Connected): void {
-    count(connected.channel);
+    count(connected);
     checkWelcome(connected);
     control = connected;
     reason = null;
@@ -159,7 +154,7 @@ export function startAgent(options: AgentOptions): Agent {
   }
 
   function onBulk(connected: Connected): void {
-    count(connected.channel);
+    count(connected);
     checkWelcome(connected);
     const gated: Channel = { ...connected.channel, send: (message) => sendOver(connected.channel, message) };
     const transfers = serveTransfers({ channel: gated, store: blobs, mayServe: isMine });
@@ -302,6 +297,7 @@ export function startAgent(options: AgentOptions): Agent {
           identity: context.identity,
           hubX25519: membership.x25519,
           signal,
+          meter,
         }),
       onConnected,
       onLost: (lost) => {
@@ -329,12 +325,13 @@ export function startAgent(options: AgentOptions): Agent {
       }
       onChange();
     },
-    flushTraffic,
+    members: () => members,
+    flushTraffic: meter.flush,
     stop: async () => {
       abort.abort(superseded('The site stops.'));
       flushing.cancel();
       await Promise.all([...loops, rounds.settled()]);
-      flushTraffic();
+      meter.flush();
     },
   };
 }

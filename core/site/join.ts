@@ -10,6 +10,8 @@ import { findMember, verifyRoster } from '../federation/roster.ts';
 import { connectToHub } from './connect.ts';
 import type { Connected, ConnectOptions } from './connect.ts';
 import type { SiteStore } from './store.ts';
+import { createMeter } from './traffic.ts';
+import type { Meter } from './traffic.ts';
 
 export type Joined = {
   readonly federation: string;
@@ -43,8 +45,11 @@ export async function joinFederation(options: JoinOptions): Promise<Joined> {
       `This folder belongs to a site of ${present.federation}.`,
     );
   }
-  const { channel, welcome } = await enter(options, invitation, nameOf(options, invitation));
+  const meter = createMeter(store);
+  const name = nameOf(options, invitation);
+  const { channel, welcome } = await enter({ ...options, meter }, invitation, name).finally(meter.flush);
   channel.close();
+  meter.flush();
   verifyRoster(welcome.roster, hub.ed25519, present?.roster_version);
   const entry = findMember(welcome.roster, identity.x25519.publicKey);
   if (entry?.site !== welcome.site || welcome.federation !== invitation.federation) {
@@ -68,10 +73,14 @@ export async function joinFederation(options: JoinOptions): Promise<Joined> {
 }
 
 /** Joins, or returns as a member where an earlier join had succeeded without this site hearing of it. */
-async function enter(options: JoinOptions, invitation: Invitation, site: string): Promise<Connected> {
+async function enter(
+  options: JoinOptions & { readonly meter: Meter },
+  invitation: Invitation,
+  site: string,
+): Promise<Connected> {
   const { id, secret, urls, hubX25519 } = invitation;
-  const { identity, software } = options;
-  const base: ConnectOptions = { urls, role: 'control', software, identity, hubX25519 };
+  const { identity, software, meter } = options;
+  const base: ConnectOptions = { urls, role: 'control', software, identity, hubX25519, meter };
   try {
     requireUnexpired(invitation, Date.now() / 1000);
     return await connectToHub({ ...base, join: { id, secret, site } });

@@ -1,6 +1,7 @@
 /** @file What a site says of itself, in words that the command line, the window and the log share. */
 
 import { openPlan } from '../federation/plan.ts';
+import type { Traffic } from '../federation/traffic.ts';
 import type { Agent } from './agent.ts';
 import { awaitsAmendment } from './amendments.ts';
 import type { SiteContext } from './context.ts';
@@ -27,8 +28,8 @@ export type SiteStatus = {
   readonly loss: number | null;
   /** Why it is not further, as a sentence; empty when all is well. */
   readonly reason: string;
-  /** Sealed bytes sent to the hub since this site exists. */
-  readonly leftThisMachine: { readonly bytes: number };
+  /** Bytes sent to the hub since this site exists, and what they were. */
+  readonly leftThisMachine: { readonly bytes: number; readonly kinds: Traffic };
   readonly runs: readonly {
     readonly id: string;
     readonly state: SiteRun['state'];
@@ -56,7 +57,7 @@ export function siteStatus({ store }: SiteContext, agent: Agent | null): SiteSta
     step: activity?.step ?? null,
     steps: activity?.steps ?? null,
     loss: activity?.loss ?? null,
-    leftThisMachine: { bytes: store.bytesSent() },
+    leftThisMachine: left(store.sent()),
     runs: runs.map(({ run, state, plan_hash, reason }) => ({ id: run, state, planHash: plan_hash, reason })),
   };
 }
@@ -91,4 +92,8 @@ function stateOf(
     };
   }
   return { state: 'idle', reason: trouble };
+}
+
+function left(kinds: Traffic): SiteStatus['leftThisMachine'] {
+  return { bytes: Object.values(kinds).reduce((sum, bytes) => sum + bytes, 0), kinds };
 }

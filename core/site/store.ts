@@ -10,6 +10,7 @@ import type { Ledger } from '../federation/ledger.ts';
 import type { Identity } from '../federation/identity.ts';
 import { anyBytesShape } from '../federation/shapes.ts';
 import type { BlobReference } from '../federation/shapes.ts';
+import type { Traffic } from '../federation/traffic.ts';
 import { MIGRATIONS } from './migrations/index.ts';
 
 /** Name of the database in a site's folder. */
@@ -66,6 +67,14 @@ const roundRow = z.object({
     .transform((text) => z.record(z.string(), z.number()).parse(JSON.parse(text)))
     .nullable(),
   aggregate: reference.nullable(),
+});
+
+const trafficRow = z.object({
+  sent: z.int(),
+  updates: z.int(),
+  scores: z.int(),
+  answers: z.int(),
+  progress: z.int(),
 });
 
 /** Every persisted transition of a site. Crash tests stop it before and after each of them. */
@@ -160,9 +169,9 @@ export interface SiteStore {
    * the next may follow from, an update under way, what is carried into the next.
    */
   needsBlob(hash: string): boolean;
-  countTraffic(sent: number, received: number): void;
-  /** Sealed bytes sent to the hub since this site exists. */
-  bytesSent(): number;
+  countTraffic(sent: Traffic, received: number): void;
+  /** Bytes sent to the hub since this site exists. */
+  sent(): Traffic;
   /** Writes the ledger as JSON Lines; returns the number of its entries. */
   exportLedger(path: string): Promise<number>;
   close(): void;
@@ -321,10 +330,20 @@ export function openSiteStore(
         )
         .get({ blob: `${hash} %`, hash }) !== undefined,
 
-    countTraffic: (sent, received) => {
-      database.prepare('UPDATE traffic SET sent = sent + ?, received = received + ?').run(sent, received);
+    countTraffic: ({ updates, scores, answers, progress, connection }, received) => {
+      const sent = updates + scores + answers + progress + connection;
+      database
+        .prepare(
+          `UPDATE traffic SET sent = sent + @sent, received = received + @received, updates = updates + @updates,
+             scores = scores + @scores, answers = answers + @answers, progress = progress + @progress`,
+        )
+        .run({ sent, received, updates, scores, answers, progress });
     },
     exportLedger: (path) => exportLedger(database, path),
-    bytesSent: () => get(z.object({ sent: z.int() }), 'SELECT sent FROM traffic')?.sent ?? 0,
+    sent: () => {
+      const row = get(trafficRow, 'SELECT sent, updates, scores, answers, progress FROM traffic');
+      const { sent = 0, updates = 0, scores = 0, answers = 0, progress = 0 } = row ?? {};
+      return { updates, scores, answers, progress, connection: sent - updates - scores - answers - progress };
+    },
   };
 }

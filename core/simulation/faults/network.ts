@@ -11,6 +11,7 @@ import { decodeMessage, encodeMessage, PROTOCOL_VERSIONS } from '../../federatio
 import type { Message, Party, SocketRole } from '../../federation/messages.ts';
 import type { listen, Peer } from '../../hub/listener.ts';
 import { machine, sleep } from '../../machine.ts';
+import { noTraffic } from '../../federation/traffic.ts';
 import type { connectToHub } from '../../site/connect.ts';
 
 /** How a site's line is at the moment. */
@@ -220,6 +221,7 @@ function makeEnd(
     role,
     remoteStatic,
     bytes: counted,
+    sentByKind: noTraffic(),
     silentSeconds: () => (machine.now() - lastReceived) / 1000,
     closed,
     send,

@@ -4,5 +4,6 @@ import type { Migration } from '../../database.ts';
 import { first } from './0001-first.ts';
 import { carried } from './0002-carried.ts';
 import { amendments } from './0003-amendments.ts';
+import { traffic } from './0004-traffic.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, carried, amendments];
+export const MIGRATIONS: readonly Migration[] = [first, carried, amendments, traffic];
