@@ -6,8 +6,11 @@ import { files } from './en/files.ts';
 import { welcome } from './en/welcome.ts';
 import { data } from './en/data.ts';
 import { run } from './en/run.ts';
+import { diagnostics } from './en/diagnostics.ts';
+import { settings } from './en/settings.ts';
+import { privacy } from './en/privacy.ts';
 
-export const en = { common, shell, files, welcome, data, run };
+export const en = { common, shell, files, welcome, data, run, diagnostics, settings, privacy };
 
 /** What a catalogue of any language holds. */
 export type Catalogue = typeof en;

@@ -36,6 +36,13 @@ class Language {
     return new Intl.NumberFormat(this.locale, { maximumFractionDigits: digits }).format(value);
   }
 
+  /** A large number in few characters, such as 135M. */
+  compact(value: number): string {
+    return new Intl.NumberFormat(this.locale, { notation: 'compact', maximumFractionDigits: 1 }).format(
+      value,
+    );
+  }
+
   /** A number with as many digits as say something, such as a loss. */
   figure(value: number | null, digits = 4): string {
     if (value === null || !Number.isFinite(value)) return '–';

@@ -7,5 +7,8 @@ import { files } from './zh/files.ts';
 import { welcome } from './zh/welcome.ts';
 import { data } from './zh/data.ts';
 import { run } from './zh/run.ts';
+import { diagnostics } from './zh/diagnostics.ts';
+import { settings } from './zh/settings.ts';
+import { privacy } from './zh/privacy.ts';
 
-export const zh: Catalogue = { common, shell, files, welcome, data, run };
+export const zh: Catalogue = { common, shell, files, welcome, data, run, diagnostics, settings, privacy };
