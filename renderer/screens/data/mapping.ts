@@ -15,6 +15,8 @@ interface Role {
 }
 
 export const ROLES: Record<MappingKind, readonly Role[]> = {
+  /** The records are examples already. */
+  fields: [],
   instruction: [{ name: 'instruction' }, { name: 'input', optional: true }, { name: 'response' }],
   chat: [{ name: 'messages' }],
   preference: [{ name: 'prompt', optional: true }, { name: 'chosen' }, { name: 'rejected' }],
@@ -25,27 +27,32 @@ export const ROLES: Record<MappingKind, readonly Role[]> = {
   ],
 };
 
-export const KINDS = Object.keys(ROLES) as MappingKind[];
+export const KINDS: readonly MappingKind[] = ['instruction', 'chat', 'preference', 'label', 'text-template'];
 
 /** What a role is filled with, empty where it is not. */
 export function roleOf(mapping: Mapping, role: string): string {
-  const value = mapping[role];
+  const value: unknown = Object.entries(mapping).find(([name]) => name === role)?.[1];
   return typeof value === 'string' ? value : '';
 }
 
 /** The mapping with one role filled otherwise; an empty one is left out. */
 export function withRole(mapping: Mapping, role: string, value: string): Mapping {
-  const others = Object.fromEntries(Object.entries(mapping).filter(([name]) => name !== role));
-  return { ...others, kind: mapping.kind, ...(value !== '' && { [role]: value }) };
+  const others = Object.entries(mapping).filter(([name]) => name !== role);
+  return build(mapping.kind, value === '' ? others : [...others, [role, value]]);
 }
 
 /** Another kind of mapping; what both kinds name stays. */
 export function withKind(mapping: Mapping | null, kind: MappingKind): Mapping {
-  const kept = ROLES[kind].flatMap(({ name }) => {
+  const kept = ROLES[kind].flatMap(({ name }): [string, string][] => {
     const value = mapping ? roleOf(mapping, name) : '';
-    return value === '' ? [] : [[name, value] as const];
+    return value === '' ? [] : [[name, value]];
   });
-  return { kind, ...Object.fromEntries(kept) };
+  return build(kind, kept);
+}
+
+/** While it is edited a mapping may lack a role; `missingRole` says so, and only whole ones are sent. */
+function build(kind: MappingKind, entries: readonly (readonly [string, unknown])[]): Mapping {
+  return { ...Object.fromEntries(entries), kind } as Mapping;
 }
 
 /** The first role that has to be filled and is not, or one whose column another role has too. */

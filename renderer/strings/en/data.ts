@@ -38,6 +38,7 @@ export const data = {
   templateHint: (column: string) => `Names of columns stand in braces, such as {${column}}.`,
   twice: 'Another field has this column already.',
   kinds: {
+    fields: 'Examples as they are',
     instruction: 'Questions and answers',
     chat: 'Conversations',
     preference: 'Pairs of answers',
@@ -109,7 +110,7 @@ export const data = {
   format: 'Format',
   size: 'Size',
   rowsLabel: 'Rows',
-  rowsCounted: 'counted while importing',
+  aboutRows: (count: string) => `about ${count}`,
   columns: 'Columns',
   firstRows: 'First rows',
   columnKinds: {

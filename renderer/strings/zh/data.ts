@@ -40,6 +40,7 @@ export const data: Catalogue['data'] = {
   templateHint: (column) => `列名写在花括号中，例如 {${column}}。`,
   twice: '此列已用于另一个字段。',
   kinds: {
+    fields: '现成的示例',
     instruction: '问题与回答',
     chat: '对话',
     preference: '成对的回答',
@@ -108,7 +109,7 @@ export const data: Catalogue['data'] = {
   format: '格式',
   size: '大小',
   rowsLabel: '行数',
-  rowsCounted: '导入时统计',
+  aboutRows: (count) => `约 ${count}`,
   columns: '列数',
   firstRows: '最前面的行',
   columnKinds: {
