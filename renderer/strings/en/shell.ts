@@ -35,9 +35,7 @@ export const shell = {
   blockedText: 'Nothing has been changed. Once the cause is gone, try again.',
   leaves: 'What leaves this machine',
   leavesNothing: 'Nothing has left so far.',
-  leavesBytes: (bytes: string) => `${bytes} so far`,
-  leavesUpdates: (bytes: string) => `${bytes} of adapter updates`,
-  leavesMetrics: (names: string) => `figures: ${names}`,
+  leavesBytes: (bytes: string, updates: string) => `${bytes} so far, ${updates} of it adapter updates.`,
   leavesRows: 'Rows never leave.',
   state: {
     'not-joined': 'Not in a federation',

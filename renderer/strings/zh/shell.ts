@@ -36,9 +36,7 @@ export const shell: Catalogue['shell'] = {
   blockedText: '没有更改任何内容。原因排除后，请重试。',
   leaves: '哪些内容会离开本机',
   leavesNothing: '到目前为止没有任何内容离开。',
-  leavesBytes: (bytes) => `至今 ${bytes}`,
-  leavesUpdates: (bytes) => `适配器更新 ${bytes}`,
-  leavesMetrics: (names) => `数值：${names}`,
+  leavesBytes: (bytes, updates) => `至今 ${bytes}，其中适配器更新 ${updates}。`,
   leavesRows: '数据行永不离开。',
   state: {
     'not-joined': '未加入联邦',
