@@ -110,18 +110,6 @@ const rows = {
   'bridge.unknown-request': { hint: 'Close the window and open it again: it belongs to another version.' },
   'bridge.bad-input': { hint: 'Close the window and open it again; if it happens again, report it.' },
   'bridge.unknown-task': { hint: 'Nothing has to be done: it has ended.' },
-  'bridge.not-built': { hint: 'Run `npm run build` in the folder of the project.' },
-  'bridge.no-dialog': { hint: 'Choose the file in the list of this window.' },
-  'settings.fixed': { hint: 'Ask who looks after this machine.', exit: 3 },
-  'settings.damaged': { hint: 'Delete the file; the window then begins with its defaults.' },
-  'export.format': { hint: 'Export it as PEFT, which llama.cpp, vLLM and transformers can read or convert.' },
-  'results.none': { hint: 'See the list of results: it may have been deleted.' },
-  'machine-policy.invalid': {
-    hint: 'Ask who looks after this machine to correct it; until then nothing is allowed.',
-    exit: 3,
-  },
-  'machine-policy.hub': { hint: 'Ask who looks after this machine to allow that hub.', exit: 3 },
-  'machine-policy.model': { hint: 'Ask who looks after this machine to allow that model.', exit: 3 },
 
   'folder.locked': { hint: 'Stop the process that uses it, or choose another folder.' },
   'folder.not-running': { hint: 'Start it with the start command, then ask again.', retryable: true },
@@ -272,9 +260,6 @@ const rows = {
   'site.unknown-run': { hint: 'See the runs with `tributary site status`.' },
   'site.superseded': { hint: 'Nothing has to be done: the federation has gone on.' },
   'site.update-refused': { hint: 'The run goes on without this update. The reason is the hub’s.' },
-  'site.paused': { hint: 'Resume the run at this site, or ask its coordinator.' },
-  'site.discarded': { hint: 'Approve the run again to take part in it.' },
-  'site.run-not-open': { hint: 'Nothing has to be done: this site takes no part in it now.' },
   'ledger.forked': { hint: 'The hub tells different sites different stories. Stop and ask the coordinator.' },
 } satisfies Record<string, ErrorRow>;
 

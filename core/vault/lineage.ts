@@ -2,7 +2,6 @@
 
 import { z } from 'zod';
 import { mappingShape } from './mapping.ts';
-import { PERSONAL_CHOICES } from './personal-data/kinds.ts';
 import { ENCODINGS, FORMATS } from './readers/source.ts';
 
 const count = z.int().min(0);
@@ -20,14 +19,11 @@ export const countsShape = z.strictObject({
   overlong: count,
   /** Left out: not what the format or the mapping needs. */
   broken: count,
-  /** Left out for the personal data in them, and rows in which such data were masked. */
-  excluded: count,
-  masked: count,
 });
 export type Counts = z.infer<typeof countsShape>;
 
 export function emptyCounts(): Counts {
-  return { read: 0, kept: 0, duplicates: 0, empty: 0, overlong: 0, broken: 0, excluded: 0, masked: 0 };
+  return { read: 0, kept: 0, duplicates: 0, empty: 0, overlong: 0, broken: 0 };
 }
 
 export const lineageShape = z.strictObject({
@@ -56,8 +52,6 @@ export const lineageShape = z.strictObject({
       rows: z.strictObject({ train: count, validation: count, test: count }),
     })
     .optional(),
-  /** What was done about personal data, by kind. */
-  personal: z.record(z.string(), z.enum(PERSONAL_CHOICES)).optional(),
   /** Rows were left out that say the same as one before. */
   withoutDuplicates: z.boolean().optional(),
   /** How long the import took. */
