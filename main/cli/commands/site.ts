@@ -42,11 +42,14 @@ export function register(program: Command): void {
     .option('--threads <number>', 'threads of the engine; all cores without it')
     .option('--log-level <level>', 'what site.log records', 'info')
     .action(start);
-  command(data, 'import', 'import a JSONL file as a dataset: all of it or nothing')
+  command(data, 'import', 'import CSV, TSV, JSON, JSON Lines or Parquet as a dataset: all of it or nothing')
     .argument('<file>')
     .requiredOption('--as <dataset>', 'name of the new dataset')
-    .option('--map <fields>', 'such as instruction=question,response=answer or prompt=…,chosen=…,rejected=…')
-    .option('--skip-bad', 'leave broken lines out and count them')
+    .option(
+      '--map <fields>',
+      'such as instruction=question,response=answer or prompt=…,chosen=…,rejected=…; guessed without it',
+    )
+    .option('--skip-bad', 'leave broken rows out and count them')
     .action(importData);
   command(data, 'list', 'the datasets').action(listData);
   command(site, 'policy', 'show what this site allows, or set it')
@@ -165,8 +168,15 @@ const importOptions = folder.extend({
 });
 const importData = runs(importOptions, async ({ dir, ...request }, { output }) => {
   const imported = await askSite(at(dir), 'import', request);
-  const left = imported.skipped > 0 ? `; ${imported.skipped} broken lines were left out` : '';
+  const { mapping, sameFile } = imported;
+  const left = imported.skipped > 0 ? `; ${imported.skipped} were left out` : '';
   output.line(`${imported.rows} rows are imported as ${imported.dataset}${left}.`);
+  const parts = Object.entries(mapping.kind === 'text-template' ? mapping.template : mapping.fields);
+  if (parts.length > 0) {
+    const origins = parts.map(([field, origin]) => `${field} = ${origin}`).join(', ');
+    output.line(`Read as ${mapping.kind}: ${origins}. Where that is wrong, name the fields with --map.`);
+  }
+  if (sameFile.length > 0) output.line(`The same file was imported before: ${sameFile.join(', ')}.`);
   output.result(imported);
 });
 
