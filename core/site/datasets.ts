@@ -4,20 +4,13 @@ import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { parseRow } from '../training/examples.ts';
 import { inspectFile } from '../vault/inspect.ts';
-import { applyMapping, mappingShape } from '../vault/mapping.ts';
-import type { Mapping } from '../vault/mapping.ts';
-import { ENCODINGS, FORMATS } from '../vault/readers/source.ts';
+import { mappingShape } from '../vault/mapping-shape.ts';
+import { applyMapping } from '../vault/mapping.ts';
+import type { Mapping } from '../vault/mapping-shape.ts';
+import { fileChoiceShape } from '../vault/readers/source.ts';
 import type { FileChoice, SourceRow } from '../vault/readers/source.ts';
 import type { Dataset, ImportOptions } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
-
-/** How a file is to be read, where that is not left to recognition. */
-export const fileChoiceShape = z.object({
-  format: z.enum(FORMATS).optional(),
-  encoding: z.enum(ENCODINGS).optional(),
-  delimiter: z.string().length(1).optional(),
-  header: z.boolean().optional(),
-});
 
 const share = z.number().min(0).max(0.9);
 

@@ -1,7 +1,7 @@
 /** @file Where a dataset comes from: the file, how it was read, what was left out, and what was chosen. */
 
 import { z } from 'zod';
-import { mappingShape } from './mapping.ts';
+import { mappingShape } from './mapping-shape.ts';
 import { ENCODINGS, FORMATS } from './readers/source.ts';
 
 const count = z.int().min(0);

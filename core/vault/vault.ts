@@ -22,7 +22,8 @@ import type { Split } from './split.ts';
 
 export type { ImportOptions, ImportProgress } from './import.ts';
 export type { Lineage } from './lineage.ts';
-export type { Mapping, VaultRow } from './mapping.ts';
+export type { Mapping } from './mapping-shape.ts';
+export type { VaultRow } from './mapping.ts';
 export type { SearchHit, SearchOptions } from './search.ts';
 
 /** One version of a dataset. */

@@ -1,42 +1,10 @@
 /** @file Private data: connecting a file, its mapping, what would be learned from it, what it holds of persons. */
 
 import { z } from 'zod';
+import { COLUMN_KINDS } from '../../vault/column-kinds.ts';
+import { mappingShape } from '../../vault/mapping-shape.ts';
+import { ENCODINGS, fileChoiceShape, FORMATS } from '../../vault/readers/source.ts';
 import { count, name, nothing, path, problem, request, started, text, time } from './request.ts';
-
-const column = z.string().min(1).max(500);
-const template = z.string().min(1).max(20_000);
-
-/** How a record of a file becomes an example: the mappings of the vault (`core/vault/mapping.ts`). */
-export const mappingShape = z.discriminatedUnion('kind', [
-  /** Field of the row → column of the file; empty where the records are examples already. */
-  z.strictObject({ kind: z.literal('fields'), fields: z.record(z.string(), column) }),
-  z.strictObject({
-    kind: z.literal('instruction'),
-    instruction: column,
-    input: column.optional(),
-    response: column,
-  }),
-  /** A column with a list of messages. */
-  z.strictObject({ kind: z.literal('chat'), messages: column }),
-  z.strictObject({
-    kind: z.literal('preference'),
-    prompt: column.optional(),
-    chosen: column,
-    rejected: column,
-  }),
-  /** A text and its label, asked for by a template such as "Which intent? {text}". */
-  z.strictObject({
-    kind: z.literal('label'),
-    text: column,
-    label: column,
-    instruction: template.optional(),
-    /** By the file's value, the word to answer with. */
-    names: z.record(z.string(), z.string().min(1)).optional(),
-  }),
-  /** Templates over columns, such as "Summarise: {findings}" and "{impression}". */
-  z.strictObject({ kind: z.literal('text-template'), instruction: template, response: template }),
-]);
-export type Mapping = z.infer<typeof mappingShape>;
 
 const guess = z.object({
   mapping: mappingShape,
@@ -48,18 +16,9 @@ const guess = z.object({
 
 const columnShape = z.object({
   name: z.string(),
-  /** What its values look like: `text`, `number`, `messages`, … */
-  kind: z.string(),
+  kind: z.enum(COLUMN_KINDS),
   /** Share of the sampled rows that have a value, 0 to 1. */
   filled: z.number(),
-});
-
-const readingShape = z.strictObject({
-  format: z.enum(['csv', 'tsv', 'json', 'jsonl', 'parquet']).optional(),
-  encoding: z.enum(['utf-8', 'utf-16le', 'utf-16be', 'windows-1252', 'gb18030']).optional(),
-  delimiter: z.string().length(1).optional(),
-  /** Of a table: whether its first row names the columns. */
-  header: z.boolean().optional(),
 });
 
 /** What is to be done with a kind of personal data: leave it, replace it by its kind, or leave out rows that hold it. */
@@ -74,7 +33,7 @@ export const personalKind = z.enum([
   'address',
 ]);
 
-const mapped = z.strictObject({ path, reading: readingShape.default({}), mapping: mappingShape });
+const mapped = z.strictObject({ path, reading: fileChoiceShape.default({}), mapping: mappingShape });
 
 const segment = z.object({ text: z.string(), trained: z.boolean() });
 
@@ -107,12 +66,12 @@ export type Dataset = z.infer<typeof datasetShape>;
 export const dataRequests = {
   /** Looks into a file: nothing is stored. Fails with `data.*` and `file.*`. */
   'data.inspect': request(
-    z.strictObject({ path, reading: readingShape.default({}) }),
+    z.strictObject({ path, reading: fileChoiceShape.default({}) }),
     z.object({
       path: z.string(),
       bytes: count,
-      format: z.enum(['csv', 'tsv', 'json', 'jsonl', 'parquet']),
-      encoding: z.string().nullable(),
+      format: z.enum(FORMATS),
+      encoding: z.enum(ENCODINGS).nullable(),
       delimiter: z.string().nullable(),
       /** Estimated from the bytes that the sample took unless `exact`. */
       rows: z.object({ count, exact: z.boolean() }),

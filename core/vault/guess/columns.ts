@@ -1,10 +1,9 @@
 /** @file What the columns of a file hold, seen from a sample of its rows. */
 
+import type { ColumnKind } from '../column-kinds.ts';
 import { isObject } from '../readers/source.ts';
 import type { SourceRow } from '../readers/source.ts';
 import { textOf } from '../values.ts';
-
-export type ColumnKind = 'text' | 'number' | 'boolean' | 'messages' | 'list' | 'object' | 'empty';
 
 export interface Column {
   readonly name: string;

@@ -1,7 +1,7 @@
 /** @file Guesses how the columns of a file are mapped, and says why. */
 
 import { columnsOf } from '../mapping.ts';
-import type { Mapping } from '../mapping.ts';
+import type { Mapping } from '../mapping-shape.ts';
 import { isObject } from '../readers/source.ts';
 import type { SourceRow } from '../readers/source.ts';
 import { textOf } from '../values.ts';

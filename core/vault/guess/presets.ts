@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import presets from '../../../resources/mappings.json' with { type: 'json' };
-import { mappingShape } from '../mapping.ts';
+import { mappingShape } from '../mapping-shape.ts';
 import type { SourceRow } from '../readers/source.ts';
 
 const presetShape = z.strictObject({

@@ -1,5 +1,7 @@
 /** @file What reading a file gives: records in batches, and what is wrong with those that are none. */
 
+import { z } from 'zod';
+
 export const FORMATS = ['csv', 'tsv', 'json', 'jsonl', 'parquet'] as const;
 export type Format = (typeof FORMATS)[number];
 
@@ -30,14 +32,15 @@ export interface Batch {
 }
 
 /** What a person may choose in place of what was recognised. */
-export interface FileChoice {
-  readonly format?: Format;
-  readonly encoding?: Encoding;
+export const fileChoiceShape = z.strictObject({
+  format: z.enum(FORMATS).optional(),
+  encoding: z.enum(ENCODINGS).optional(),
   /** Of a table: one character. */
-  readonly delimiter?: string;
+  delimiter: z.string().length(1).optional(),
   /** Of a table: whether its first row names the columns. */
-  readonly header?: boolean;
-}
+  header: z.boolean().optional(),
+});
+export type FileChoice = Readonly<z.infer<typeof fileChoiceShape>>;
 
 export interface SourceFile {
   readonly path: string;

@@ -117,7 +117,7 @@ export const data = {
     text: 'text',
     number: 'numbers',
     boolean: 'yes or no',
-    date: 'dates',
+    messages: 'conversations',
     list: 'lists',
     object: 'objects',
     empty: 'empty',

@@ -116,7 +116,7 @@ export const data: Catalogue['data'] = {
     text: '文本',
     number: '数字',
     boolean: '是或否',
-    date: '日期',
+    messages: '对话',
     list: '列表',
     object: '对象',
     empty: '空',
