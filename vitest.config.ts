@@ -1,4 +1,26 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer } from 'vitest/node';
+import type { TestSpecification } from 'vitest/node';
+
+/** Files that take longest, begun first: otherwise one of them runs alone at the end. */
+const LONGEST = [
+  'test/chaos/chaos.test.ts',
+  'test/simulation/faults.test.ts',
+  'test/engine/golden.test.ts',
+  'test/engine/webgpu.test.ts',
+  'test/cli/demo.test.ts',
+  'test/site/codecs.test.ts',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const found = LONGEST.findIndex((path) => moduleId.endsWith(path));
+      return found === -1 ? LONGEST.length : found;
+    };
+    return (await super.sort(files)).sort((one, other) => rank(one) - rank(other));
+  }
+}
 
 /** Child processes under test run the built programs in `out/`: build first (`npm test` does). */
 export default defineConfig({
@@ -7,5 +29,6 @@ export default defineConfig({
     testTimeout: 30_000,
     maxWorkers: 2,
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
   },
 });

@@ -83,8 +83,8 @@ try {
       ],
     ]),
     check('lint', [tool('eslint/bin/eslint.js'), '--max-warnings', '0', '.']),
+    check('format', [tool('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']),
   ]);
-  await check('format', [tool('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']);
   const report = join(scratch, 'report.json');
   const { ok } = await run(
     [
