@@ -44,6 +44,12 @@ export function checkPlan(plan: PlanRequest | Plan): void {
       `adapter.variant is "rolora", which leaves A or B as it is in each round, but ${strategy.name} would move it by what it keeps of earlier rounds (${kept.join(', ')}); fedavg does not.`,
     );
   }
+  if (adapter.variant === 'fedsa' && ['scaffold', 'local'].includes(strategy.name)) {
+    throw new TributaryError(
+      'plan.unsupported',
+      `adapter.variant is "fedsa", which shares A and keeps B at each site; ${strategy.name} ${strategy.name === 'local' ? 'shares nothing' : 'steers by the mean change of all that is trained'}. Choose fedavg or another strategy.`,
+    );
+  }
   if (mode !== 'inspected') throw unsupported('federation.mode', mode, ['inspected']);
 }
 

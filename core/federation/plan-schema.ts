@@ -21,7 +21,7 @@ export const ADAPTER_TARGETS = [
 ] as const;
 
 /** Which matrices of the adapter are trained, and when: see `trainableMatrices`. */
-export const ADAPTER_VARIANTS = ['lora', 'ffa', 'rolora'] as const;
+export const ADAPTER_VARIANTS = ['lora', 'ffa', 'rolora', 'fedsa'] as const;
 
 const whole = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum);
 
@@ -73,7 +73,8 @@ const adapterFields = {
     .enum(ADAPTER_VARIANTS)
     .default('lora')
     .describe(
-      'what sites train: A and B (lora), B alone, so that averages are exact (ffa), or B and A in turns (rolora)',
+      'what sites train: A and B (lora), B alone, so that averages are exact (ffa), B and A in turns (rolora), or both, ' +
+        'of which they share A and keep a B of their own (fedsa)',
     ),
   targets: z
     .union([z.literal('all-linear'), z.array(z.enum(ADAPTER_TARGETS)).min(1)])

@@ -1,7 +1,9 @@
 /** @file What changes over the rounds of a run: the learning rate, and which matrices are trained. */
 
 import type { Trainable } from '../model/lora.ts';
-import type { ADAPTER_VARIANTS } from './plan-schema.ts';
+import type { ADAPTER_VARIANTS, Plan } from './plan-schema.ts';
+
+type Variant = (typeof ADAPTER_VARIANTS)[number];
 
 /**
  * Cosine from `learningRate` in round 0 towards `minLearningRate`, constant within a round:
@@ -23,7 +25,20 @@ export function learningRateOfRound(
  * - `ffa` (FFA-LoRA; Sun et al., 2024, arXiv 2403.12313): B always; A stays as it was drawn;
  * - `rolora` (Chen et al., 2025, arXiv 2409.02346): in turns. B first, since A has no gradient while B is zero.
  */
-export function trainableMatrices(variant: (typeof ADAPTER_VARIANTS)[number], round: number): Trainable {
-  if (variant === 'lora') return 'both';
+export function trainableMatrices(variant: Variant, round: number): Trainable {
+  if (variant === 'lora' || variant === 'fedsa') return 'both';
   return variant === 'ffa' || round % 2 === 0 ? 'B' : 'A';
+}
+
+/**
+ * Which of them travel: those that are trained, but for `fedsa` (FedSA-LoRA; Guo et al., 2025, arXiv 2410.01463), whose
+ * A holds what sites have in common and whose B stays at each site as its own.
+ */
+export function sharedMatrices(variant: Variant, round: number): Trainable {
+  return variant === 'fedsa' ? 'A' : trainableMatrices(variant, round);
+}
+
+/** Whether every site ends with an adapter of its own, so that the hub has none that anybody could use. */
+export function isPersonal({ adapter, federation }: Pick<Plan, 'adapter' | 'federation'>): boolean {
+  return adapter.variant === 'fedsa' || federation.strategy.name === 'local';
 }

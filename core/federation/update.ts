@@ -14,7 +14,7 @@ import type { NamedTensors, Tensor } from '../model/tensor.ts';
 import { NUMBER_FORMATS } from './number-formats.ts';
 import type { Codec } from './number-formats.ts';
 import type { Plan } from './plan-schema.ts';
-import { trainableMatrices } from './schedule.ts';
+import { sharedMatrices } from './schedule.ts';
 import { partsOf } from './strategies/table.ts';
 import { encodeTensorFile, openTensorFile, shorten } from './tensor-file.ts';
 import type { TensorFile } from './tensor-file.ts';
@@ -24,8 +24,8 @@ export interface UpdateForm {
   readonly codec: Codec;
   /** `weights`, and what else the strategy sums. */
   readonly parts: readonly string[];
-  /** Matrices that the round trains, and that therefore travel. */
-  readonly trainable: Trainable;
+  /** Matrices that travel. */
+  readonly shared: Trainable;
 }
 
 /** The form of a round's updates: the plan says all of it. */
@@ -33,7 +33,7 @@ export function updateForm({ federation, adapter }: Plan, round: number): Update
   return {
     codec: federation.codec,
     parts: partsOf(federation.strategy),
-    trainable: trainableMatrices(adapter.variant, round),
+    shared: sharedMatrices(adapter.variant, round),
   };
 }
 
@@ -59,7 +59,7 @@ export interface WrittenUpdate {
  * @param rest what rounding has left out of the updates before, where there were any
  */
 export function writeUpdate(
-  { codec, trainable, parts: names }: UpdateForm,
+  { codec, shared, parts: names }: UpdateForm,
   { parts, base, rest }: { parts: UpdateParts; base: NamedTensors; rest: NamedTensors | null },
 ): WrittenUpdate {
   const format = NUMBER_FORMATS[codec];
@@ -68,7 +68,7 @@ export function writeUpdate(
   const left = new Map(rest ?? []);
   for (const part of names) {
     heard[part] = new Map();
-    for (const [name, { shape, data: from }] of travelling(base, trainable)) {
+    for (const [name, { shape, data: from }] of travelling(base, shared)) {
       const given = found(parts[part]?.get(name), name);
       const isDifference = part !== 'weights';
       const data =
@@ -128,7 +128,7 @@ export function openUpdate(path: string, base: NamedTensors, form: UpdateForm): 
     const data = readChecked(file, nameIn(part, name));
     return { data: form.codec === 'f32' || part !== 'weights' ? data : added(from, data) };
   };
-  const expected = travelling(base, form.trainable);
+  const expected = travelling(base, form.shared);
   return {
     parts: Object.fromEntries(
       form.parts.map((part) => [
@@ -150,14 +150,14 @@ export function checkUpdate(path: string, base: Shapes, form: UpdateForm): void 
   }
 }
 
-function openAgainst(path: string, base: Shapes, { codec, parts, trainable }: UpdateForm): TensorFile {
+function openAgainst(path: string, base: Shapes, { codec, parts, shared }: UpdateForm): TensorFile {
   const damaged = (what: string): TributaryError =>
     new TributaryError('update.damaged', `The update is not a complete tensor file: ${what}.`);
   const file = openTensorFile(path, damaged);
   try {
     const expected = new Map(
       parts.flatMap((part) =>
-        [...travelling(base, trainable)].map(([name, entry]) => [nameIn(part, name), entry] as const),
+        [...travelling(base, shared)].map(([name, entry]) => [nameIn(part, name), entry] as const),
       ),
     );
     for (const name of file.entries.keys()) {

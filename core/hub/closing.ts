@@ -73,7 +73,7 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
   await blobs.describe(round.base.hash);
   const base = readTensors(blobs.path(round.base.hash));
   const form = updateForm(plan, round.number);
-  const accumulator = createAccumulator(strategy, travelling(base, form.trainable));
+  const accumulator = createAccumulator(strategy, travelling(base, form.shared));
   let lossSum = 0;
   let examplesSum = 0;
   const inOrder = [...contributions].sort((a, b) => (a.site < b.site ? -1 : 1));

@@ -2,6 +2,7 @@
 
 import { TributaryError } from '../errors.ts';
 import { readTensors } from '../federation/codec.ts';
+import { isPersonal } from '../federation/schedule.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import { writeAdapter } from '../model/adapter.ts';
 import { configurationSchema } from '../model/catalogue.ts';
@@ -38,12 +39,15 @@ function adapterOf(
   run: RunRecord,
   wanted: ExportedRound,
 ): { readonly adapter: BlobReference; readonly round: number | null } {
-  if (planOf(run).federation.strategy.name === 'local') {
-    throw new TributaryError(
-      'run.no-adapter',
-      `${run.id} has the strategy local: each site has trained an adapter of its own, which never leaves it.`,
-      { hint: 'Each site finds its adapter in its own folder.' },
-    );
+  const plan = planOf(run);
+  if (isPersonal(plan)) {
+    const why =
+      plan.adapter.variant === 'fedsa'
+        ? 'shares the matrices A alone: each site has a whole adapter with its own B, which never leaves it'
+        : 'has the strategy local: each site has trained an adapter of its own, which never leaves it';
+    throw new TributaryError('run.no-adapter', `${run.id} ${why}.`, {
+      hint: 'Each site finds its adapter in its own folder.',
+    });
   }
   if (wanted === undefined) {
     if (run.adapter !== null) return { adapter: run.adapter, round: null };

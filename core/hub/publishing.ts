@@ -26,17 +26,17 @@ interface Publication {
  */
 export async function publishWeights({
   blobs,
-  form: { codec, trainable },
+  form: { codec, shared },
   state: { weights, rest },
   from,
 }: Publication & {
   readonly from: { readonly reference: BlobReference; readonly tensors: NamedTensors };
 }): Promise<{ base: Published; rest: StateTensors | null }> {
   const { hash } = from.reference;
-  const moved = travelling(weights, trainable);
+  const moved = travelling(weights, shared);
   if (codec === 'f32') {
     const whole = await blobs.put(encodeTensors(toWire(weights)));
-    if (trainable === 'both') return { base: whole, rest: null };
+    if (shared === 'both') return { base: whole, rest: null };
     const { delta } = encodeBroadcast(codec, from.tensors, moved);
     return { base: { ...whole, delta: { from: hash, ...(await blobs.put(delta)) } }, rest: null };
   }
@@ -63,11 +63,11 @@ export async function publishWeights({
  */
 export async function publishControl({
   blobs,
-  form: { codec, trainable },
+  form: { codec, shared },
   state,
   from,
 }: Publication & { readonly from: BlobReference | null }): Promise<Published> {
-  const moved = travelling(state.moments.c, trainable);
+  const moved = travelling(state.moments.c, shared);
   if (codec === 'f32') return blobs.put(encodeTensors(toWire(moved)));
   if (from !== null) await blobs.describe(from.hash);
   const before = from && readTensors(blobs.path(from.hash));

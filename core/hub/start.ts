@@ -2,6 +2,7 @@
 
 import { TributaryError } from '../errors.ts';
 import { encodeTensors, readTensors } from '../federation/codec.ts';
+import { isPersonal } from '../federation/schedule.ts';
 import type { AdapterStart, ModelIdentity, Plan, PlanRequest } from '../federation/plan.ts';
 import { readAdapter } from '../model/adapter.ts';
 import type { ModelConfiguration } from '../model/configuration.ts';
@@ -60,8 +61,8 @@ async function fromRun(hub: HubContext, { model }: StartRequest, id: string): Pr
     throw new TributaryError('run.no-adapter', `${id} is ${run.state} and has no final adapter.`);
   }
   const plan: Plan = planOf(run);
-  if (plan.federation.strategy.name === 'local') {
-    const what = `${id} has the strategy local, whose adapters never leave the sites`;
+  if (isPersonal(plan)) {
+    const what = `${id} has left every site an adapter of its own, which never leaves it`;
     throw new TributaryError('run.no-adapter', `${what}; no run can start from it.`);
   }
   if (plan.model.sha256 !== model.sha256) {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBlobStore } from '../federation/blobs.ts';
 import { stepsOfSite } from '../federation/local-steps.ts';
+import { isPersonal } from '../federation/schedule.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { EngineTrainer } from '../site/engine-trainer.ts';
@@ -72,7 +73,7 @@ export function workOf({ plan, sites, heldOut }: Federation, kind: Kind): number
     plan.training.batchSize;
   const evaluation = heldOut.length * EVALUATION_SHARE;
   const trained = { base: [], local: all, centralised: [pooled(all)], federated: all }[kind];
-  const measured = kind === 'local' ? sites.length : 1;
+  const measured = kind === 'local' || (kind === 'federated' && isPersonal(plan)) ? sites.length : 1;
   return training(trained) + measured * evaluation;
 }
 
@@ -130,8 +131,11 @@ export async function runCombination(
           onWork(plan.training.batchSize, `round ${round + 1} of ${plan.federation.rounds}`),
       }),
     );
-    adapter = trained.adapter;
-    await assess(adapter, 'federated model');
+    if (trained.atSites === null) {
+      adapter = trained.adapter;
+      await assess(adapter, 'federated model');
+    }
+    for (const [name, own] of trained.atSites ?? []) await assess(own, `federated model of ${name}`);
   }
   const result = {
     rounds: [...(trained?.rounds ?? [])],

@@ -11,14 +11,14 @@ import type { Published } from '../federation/broadcast.ts';
 import { metricsOfCohort } from '../federation/metrics.ts';
 import { planAtSite } from '../federation/local-steps.ts';
 import type { Plan } from '../federation/plan.ts';
-import { learningRateOfRound } from '../federation/schedule.ts';
+import { isPersonal, learningRateOfRound } from '../federation/schedule.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
 import { computeAggregate, writeInitialState } from '../hub/closing.ts';
 import type { RoundStart } from '../hub/closing.ts';
 import type { Contribution } from '../hub/records.ts';
 import type { NamedTensors } from '../model/tensor.ts';
-import { controlsOf, outcomeOf } from '../site/outcome.ts';
+import { adapterAtSite, controlsOf, outcomeOf } from '../site/outcome.ts';
 import type { CarriedTensors } from '../site/outcome.ts';
 import type { RoundTrainer } from '../site/trainer.ts';
 import type { Example, PreferenceExample } from '../training/examples.ts';
@@ -67,6 +67,8 @@ export interface FederatedOptions {
 export interface FederatedRun {
   readonly adapter: NamedTensors;
   readonly rounds: readonly RoundOutcome[];
+  /** By the site's name, where every site ends with an adapter of its own. */
+  readonly atSites: ReadonlyMap<string, NamedTensors> | null;
   /** In how many rounds each site's update counted. */
   readonly cohortRounds: ReadonlyMap<string, number>;
 }
@@ -124,7 +126,12 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
     rounds.push(outcome);
     onRound?.(outcome);
   }
-  return { adapter: readTensors(blobs.path(start.base.hash)), rounds, cohortRounds };
+  const adapter = readTensors(blobs.path(start.base.hash));
+  const atSites = sites.map(({ name }) => {
+    const own = carried.get(name)?.own;
+    return [name, adapterAtSite(adapter, own ? { own: readTensors(blobs.path(own.hash)) } : {})] as const;
+  });
+  return { adapter, atSites: isPersonal(plan) ? new Map(atSites) : null, rounds, cohortRounds };
 }
 
 interface Part extends FederatedOptions {
@@ -143,7 +150,7 @@ async function contribute(part: Part): Promise<Contribution> {
   const read = (blob: BlobReference): NamedTensors => readTensors(blobs.path(blob.hash));
   const left = Object.entries(carried.get(name) ?? {}).map(([of, blob]) => [of, read(blob)] as const);
   const before: CarriedTensors = Object.fromEntries(left);
-  const base = before.adapter ?? read(round.base);
+  const base = adapterAtSite(read(round.base), before);
   const controls = controlsOf(plan, { base, hub: round.control && read(round.control), carried: before });
   const trained = await trainer.train({
     plan,

@@ -16,10 +16,12 @@ import { serveTransfers } from '../federation/transfer.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { adoptAmendment, answerAmendment, answerKnownAmendment } from './amendments.ts';
 import { createBulk, superseded } from './bulk.ts';
+import { readCarried } from './carried.ts';
 import { connectToHub } from './connect.ts';
 import type { Connected } from './connect.ts';
 import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
+import { adapterAtSite } from './outcome.ts';
 import { passGate } from './policy.ts';
 import { answerProposal, answerRun, planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
@@ -272,7 +274,9 @@ export function startAgent(options: AgentOptions): Agent {
     saving.add(id);
     const fetched = async (): Promise<void> => {
       await fetchPublished({ context, bulk }, adapter, signal);
-      await options.saveAdapter?.(id, planOf(run), readTensors(blobs.path(adapter.hash)));
+      const carried = await readCarried(context, id, Number.MAX_SAFE_INTEGER);
+      const tensors = adapterAtSite(readTensors(blobs.path(adapter.hash)), carried);
+      await options.saveAdapter?.(id, planOf(run), tensors);
       store.transaction('save-adapter', () => store.setSaved(id));
       await rounds.tidy();
       onChange();

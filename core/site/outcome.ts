@@ -1,12 +1,12 @@
 /**
  * @file What a site sends of a trained round, and what it carries into its next one: SCAFFOLD's control variate of
- * the site, what rounding has left out of its updates, and its adapter where it trains alone. All of it counts once
- * the update does.
+ * the site, what rounding has left out of its updates, its adapter where it trains alone, and its matrices B where the
+ * plan lets it keep them. All of it counts once the update does.
  */
 
 import type { Plan } from '../federation/plan.ts';
 import { clientOf } from '../federation/strategies/table.ts';
-import { updateForm, writeUpdate } from '../federation/update.ts';
+import { travelling, updateForm, writeUpdate } from '../federation/update.ts';
 import type { UpdateParts } from '../federation/update.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { RoundRequest, RoundResult } from './trainer.ts';
@@ -19,6 +19,13 @@ export interface CarriedTensors {
   readonly rest?: NamedTensors;
   /** The site's own adapter, where it trains alone. */
   readonly adapter?: NamedTensors;
+  /** What the site keeps for itself of an adapter whose other matrices are shared. */
+  readonly own?: NamedTensors;
+}
+
+/** The adapter at a site: what the hub has published, with what the site keeps for itself. */
+export function adapterAtSite(published: NamedTensors, { adapter, own }: CarriedTensors): NamedTensors {
+  return adapter ?? new Map([...published, ...(own ?? [])]);
 }
 
 /**
@@ -57,7 +64,12 @@ export function outcomeOf(
   const { bytes, heard, rest } = writeUpdate(form, { parts, base, rest: carried.rest ?? null });
   if (clientOf(plan.federation.strategy) === 'alone') return { bytes, carried: { adapter: trained.adapter } };
   const control = controls && nextControl(controls.site, { form, trained, heard });
-  return { bytes, carried: { ...(control && { control }), ...(rest && { rest }) } };
+  const own = ownOf(plan, trained.adapter);
+  return { bytes, carried: { ...(control && { control }), ...(rest && { rest }), ...(own && { own }) } };
+}
+
+function ownOf({ adapter }: Plan, trained: NamedTensors): NamedTensors | null {
+  return adapter.variant === 'fedsa' ? travelling(trained, 'B') : null;
 }
 
 function nextControl(

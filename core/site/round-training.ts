@@ -3,21 +3,21 @@
  * same round gives the same bytes however often it is done, for it starts from the last round that counted.
  */
 
-import { encodeTensors, readTensors } from '../federation/codec.ts';
+import { readTensors } from '../federation/codec.ts';
 import { planAtSite } from '../federation/local-steps.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
+import { readCarried, writeCarried } from './carried.ts';
 import type { SiteContext } from './context.ts';
 import { readExamples } from './examples.ts';
-import { controlsOf, outcomeOf } from './outcome.ts';
-import type { CarriedTensors } from './outcome.ts';
+import { adapterAtSite, controlsOf, outcomeOf } from './outcome.ts';
 import { metricsThatMayLeave, passGate } from './policy.ts';
 import { planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
-import type { Carried, TrainedUpdate } from './store.ts';
+import type { TrainedUpdate } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 export interface RoundTraining {
@@ -54,8 +54,8 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   tell('training', { step: 0, steps: plan.training.steps, loss: null });
   const read = (blob: BlobReference): NamedTensors => readTensors(blobs.path(blob.hash));
   // The hub has added no change that it refused or that came late, so those leave nothing.
-  const carried = await readCarried(work);
-  const tensors = carried.adapter ?? read(base);
+  const carried = await readCarried(context, id, round);
+  const tensors = adapterAtSite(read(base), carried);
   const hub = start.control === undefined ? null : read(start.control);
   const controls = controlsOf(plan, { base: tensors, hub, carried });
   const trained = await work.trainer.train({
@@ -74,7 +74,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   signal.throwIfAborted();
 
   const outcome = outcomeOf(plan, { round, base: tensors, controls, carried, trained });
-  const left = await writeCarried(work, outcome.carried);
+  const left = await writeCarried(context, outcome.carried);
   const blob = await blobs.put(outcome.bytes);
   store.crashPoint('update-written');
   // The hub counts no more examples than were approved.
@@ -100,29 +100,4 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
     });
   });
   return update;
-}
-
-/**
- * What the last round that counted has left, from disk. Without what rounding had left out a site can go on, for it
- * is small; without its control variate it cannot, for the hub's would not be the mean of all any more.
- */
-async function readCarried({ context, start }: RoundTraining): Promise<CarriedTensors> {
-  const { store, blobs } = context;
-  const carried: Record<string, NamedTensors> = {};
-  for (const [name, blob] of Object.entries(store.carriedInto(start.run, start.round))) {
-    if (name === 'rest' && !blobs.has(blob.hash)) {
-      context.log.warn({ run: start.run, round: start.round }, 'what rounding had left out is lost');
-      continue;
-    }
-    await blobs.describe(blob.hash);
-    carried[name] = readTensors(blobs.path(blob.hash));
-  }
-  return carried;
-}
-
-async function writeCarried({ context }: RoundTraining, tensors: CarriedTensors): Promise<Carried> {
-  const carried: Record<string, BlobReference> = {};
-  for (const [name, value] of Object.entries(tensors) as [string, NamedTensors][])
-    carried[name] = await context.blobs.put(encodeTensors(value));
-  return carried;
 }

@@ -5,9 +5,11 @@ import type { Message, MessageOf } from '../federation/messages.ts';
 import type { Metrics } from '../federation/metrics.ts';
 import { readTensors } from '../federation/codec.ts';
 import type { Bulk } from './bulk.ts';
+import { readCarried } from './carried.ts';
 import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { readExamples } from './examples.ts';
+import { adapterAtSite } from './outcome.ts';
 import { metricsThatMayLeave, passGate } from './policy.ts';
 import { planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
@@ -49,7 +51,7 @@ export async function scoreAggregate(work: Scoring, message: MessageOf<'evaluate
 /** Null where fewer rows than the plan or the site's own policy asks for are held out, or can be used. */
 async function measure(
   { context, trainer, bulk, signal }: Scoring,
-  { run: id, adapter }: MessageOf<'evaluate'>,
+  { run: id, round, adapter }: MessageOf<'evaluate'>,
 ): Promise<{ readonly examples: number; readonly metrics: Metrics } | null> {
   const run = context.store.run(id);
   if (run?.state !== 'approved' || run.dataset === null) return null;
@@ -68,7 +70,7 @@ async function measure(
   const read = ({ hash }: { hash: string }) => readTensors(context.blobs.path(hash));
   const { loss, accuracy, margin, examples } = await trainer.evaluate({
     plan,
-    adapter: read(adapter),
+    adapter: adapterAtSite(read(adapter), await readCarried(context, id, round + 1)),
     reference: reference === undefined ? null : read(reference),
     examples: heldOut,
     signal,

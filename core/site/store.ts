@@ -322,7 +322,7 @@ export function openSiteStore(
              AND (base LIKE @blob OR control LIKE @blob)
              AND round = (SELECT MAX(round) FROM round AS last WHERE last.run = run.run)
            UNION SELECT 1 FROM carried JOIN run USING (run)
-           WHERE state = 'approved' AND blob LIKE @blob AND round >= (
+           WHERE (state = 'approved' OR saved = 0 AND adapter IS NOT NULL) AND blob LIKE @blob AND round >= (
              SELECT COALESCE(MIN(round), 0) FROM (
                SELECT round FROM round AS counted
                WHERE counted.run = carried.run AND phase = 'committed' AND aggregate IS NOT NULL

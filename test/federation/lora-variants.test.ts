@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { createAccumulator, initialState, toState } from '../../core/federation/aggregation.ts';
 import { toWire } from '../../core/federation/codec.ts';
 import { readPlan } from '../../core/federation/plan.ts';
-import { trainableMatrices } from '../../core/federation/schedule.ts';
+import { sharedMatrices, trainableMatrices } from '../../core/federation/schedule.ts';
 import { STRATEGIES } from '../../core/federation/strategies/table.ts';
 import { codeOf } from '../helpers/errors.ts';
 
@@ -27,6 +27,9 @@ describe('a plan', () => {
         ['fedavg', 'fedprox', 'local'].includes(name) ? 'no error' : 'plan.unsupported',
       );
       expect(codeOf(choose('ffa'))).toBe('no error');
+      expect(codeOf(choose('fedsa'))).toBe(
+        ['scaffold', 'local'].includes(name) ? 'plan.unsupported' : 'no error',
+      );
     },
   );
 
@@ -41,6 +44,14 @@ it('takes B first and in turns, or B alone, or both', () => {
   expect(rounds.map((round) => trainableMatrices('lora', round))).toEqual(['both', 'both', 'both', 'both']);
   expect(rounds.map((round) => trainableMatrices('ffa', round))).toEqual(['B', 'B', 'B', 'B']);
   expect(rounds.map((round) => trainableMatrices('rolora', round))).toEqual(['B', 'A', 'B', 'A']);
+  expect(rounds.map((round) => trainableMatrices('fedsa', round))).toEqual(['both', 'both', 'both', 'both']);
+});
+
+it('shares what is trained, but A alone where every site keeps its own B', () => {
+  const rounds = [0, 1];
+  expect(rounds.map((round) => sharedMatrices('lora', round))).toEqual(['both', 'both']);
+  expect(rounds.map((round) => sharedMatrices('rolora', round))).toEqual(['B', 'A']);
+  expect(rounds.map((round) => sharedMatrices('fedsa', round))).toEqual(['A', 'A']);
 });
 
 describe('what no site trains', () => {

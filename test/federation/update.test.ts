@@ -32,7 +32,7 @@ const base: NamedTensors = new Map([
 const form = (changes: Partial<UpdateForm> = {}): UpdateForm => ({
   codec: 'f32',
   parts: ['weights'],
-  trainable: 'both',
+  shared: 'both',
   ...changes,
 });
 
@@ -99,7 +99,7 @@ describe('an update', () => {
 
   it.each(CODECS)('in %s carries what is trained and nothing else', (codec) => {
     const all = written(moved(0.1), form({ codec })).bytes.length;
-    const ofB = form({ codec, trainable: 'B' });
+    const ofB = form({ codec, shared: 'B' });
     const { bytes } = written(moved(0.1), ofB);
     expect(bytes.length).toBeLessThan(all);
     const { weights } = read(bytes, ofB);

@@ -48,8 +48,11 @@ function planWith(federation: Record<string, unknown>, training: Record<string, 
   );
 }
 
-/** The final adapter of a hub and sites that talk over sockets. */
-async function realRun(plan: PlanRequest, trainerOf: () => RoundTrainer): Promise<NamedTensors> {
+/** The adapters that a hub and sites that talk over sockets leave at the sites, by the site's name. */
+async function realRuns(
+  plan: PlanRequest,
+  trainerOf: () => RoundTrainer,
+): Promise<ReadonlyMap<string, NamedTensors>> {
   const folder = join(root, 'hub');
   await initHub({ folder, name: 'clinics' });
   let ended: (state: string) => void = () => undefined;
@@ -62,9 +65,9 @@ async function realRun(plan: PlanRequest, trainerOf: () => RoundTrainer): Promis
     },
   });
   cleanups.push(() => hub.stop());
-  const adapters: NamedTensors[] = [];
+  const adapters = new Map<string, NamedTensors>();
   let saved: () => void = () => undefined;
-  const isSaved = new Promise<void>((resolve) => (saved = resolve));
+  const areSaved = new Promise<void>((resolve) => (saved = resolve));
   for (const [name, rows] of Object.entries(SITES)) {
     const home = join(root, name);
     const { invitation } = await hub.ask('invite', { site: name });
@@ -73,8 +76,8 @@ async function realRun(plan: PlanRequest, trainerOf: () => RoundTrainer): Promis
     await askSite({ folder: home, software: SOFTWARE }, 'approve', { standing: true, dataset: 'notes' });
     const site = await start(home, trainerOf(), {
       saveAdapter: (_run, _plan, tensors) => {
-        adapters.push(tensors);
-        saved();
+        adapters.set(name, tensors);
+        if (adapters.size === Object.keys(SITES).length) saved();
         return Promise.resolve();
       },
     });
@@ -82,8 +85,15 @@ async function realRun(plan: PlanRequest, trainerOf: () => RoundTrainer): Promis
   }
   await hub.ask('propose', { plan, model, configuration: TINY_CONFIGURATION });
   expect(await end).toBe('completed');
-  await isSaved;
-  return adapters[0];
+  await areSaved;
+  return adapters;
+}
+
+/** The one adapter that all sites have in the end. */
+async function realRun(plan: PlanRequest, trainerOf: () => RoundTrainer): Promise<NamedTensors> {
+  const [first, ...others] = [...(await realRuns(plan, trainerOf)).values()];
+  for (const other of others) expect(other).toEqual(first);
+  return first;
 }
 
 const sites: VirtualSite[] = Object.entries(SITES).map(([name, rows]) => ({
@@ -142,6 +152,20 @@ describe('a simulated run gives the adapter of the real one', () => {
       expect(Object.fromEntries(cohortRounds)).toEqual({ 'clinic-a': 3, 'clinic-b': 3, 'clinic-c': 3 });
     },
   );
+
+  it('where sites share A and keep a B of their own', { timeout: 180_000 }, async () => {
+    const plan = planWith({ rounds: 2 });
+    const personal = { ...plan, adapter: { ...plan.adapter, variant: 'fedsa' as const } };
+    const real = await realRuns(personal, engine);
+    const { atSites } = await simulated(personal, engine());
+    expect(atSites).toEqual(real);
+    const [one, other] = [...real.values()];
+    for (const [tensor, { data }] of one) {
+      const same = expect(data);
+      if (tensor.includes('lora_A')) same.toEqual(other.get(tensor)?.data);
+      else same.not.toEqual(other.get(tensor)?.data);
+    }
+  });
 
   it('where each site takes as many steps as its rows ask for', { timeout: 180_000 }, async () => {
     // ⌈n / (2 · 2)⌉ for 10, 11 and 13 rows, two rounds and batches of 2: 3, 3 and 4 steps.

@@ -1,0 +1,39 @@
+/** @file What a site carries from one round of a run to the next, as blobs on its disk. */
+
+import { encodeTensors, readTensors } from '../federation/codec.ts';
+import type { BlobReference } from '../federation/shapes.ts';
+import type { NamedTensors } from '../model/tensor.ts';
+import type { SiteContext } from './context.ts';
+import type { CarriedTensors } from './outcome.ts';
+import type { Carried } from './store.ts';
+
+type Carrying = Pick<SiteContext, 'store' | 'blobs' | 'log'>;
+
+/**
+ * What the last round that counted, before `round`, has left. Without what rounding had left out a site can go on, for
+ * it is small; without the rest it cannot: the hub's control variate would not be the mean of all any more, and the
+ * site's own matrices are nowhere else. Throws `blob.*`.
+ */
+export async function readCarried(
+  { store, blobs, log }: Carrying,
+  run: string,
+  round: number,
+): Promise<CarriedTensors> {
+  const carried: Record<string, NamedTensors> = {};
+  for (const [name, blob] of Object.entries(store.carriedInto(run, round))) {
+    if (name === 'rest' && !blobs.has(blob.hash)) {
+      log.warn({ run, round }, 'what rounding had left out is lost');
+      continue;
+    }
+    await blobs.describe(blob.hash);
+    carried[name] = readTensors(blobs.path(blob.hash));
+  }
+  return carried;
+}
+
+export async function writeCarried({ blobs }: Carrying, tensors: CarriedTensors): Promise<Carried> {
+  const carried: Record<string, BlobReference> = {};
+  for (const [name, value] of Object.entries(tensors) as [string, NamedTensors][])
+    carried[name] = await blobs.put(encodeTensors(value));
+  return carried;
+}
