@@ -28,6 +28,8 @@ export const LEDGER_KINDS = [
   'pause',
   'countersign',
   'run-end',
+  'data-import',
+  'data-withdrawal',
 ] as const;
 export type LedgerKind = (typeof LEDGER_KINDS)[number];
 

@@ -7,10 +7,12 @@ import { inspectFile } from '../vault/inspect.ts';
 import { mappingShape } from '../vault/mapping-shape.ts';
 import { applyMapping } from '../vault/mapping.ts';
 import type { Mapping } from '../vault/mapping-shape.ts';
+import { personalChoicesShape } from '../vault/personal/treatment.ts';
 import { fileChoiceShape } from '../vault/readers/source.ts';
 import type { FileChoice, SourceRow } from '../vault/readers/source.ts';
 import type { Dataset, ImportOptions } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
+import { settleDatasets } from './data-ledger.ts';
 
 const share = z.number().min(0).max(0.9);
 
@@ -28,6 +30,7 @@ export const importRequest = fileChoiceShape.extend({
   document: z.string().optional(),
   split: z.object({ validation: share, test: share }).optional(),
   withoutDuplicates: z.boolean().optional(),
+  personal: personalChoicesShape.optional(),
 });
 
 export type DatasetImport = Omit<ImportOptions, 'mapping' | 'validate'> & { readonly mapping?: Mapping };
@@ -44,16 +47,18 @@ export interface ImportedDataset {
  * mapping is given and none fits.
  */
 export async function importDataset(
-  { vault }: SiteContext,
+  context: SiteContext,
   file: string,
   options: DatasetImport,
 ): Promise<ImportedDataset> {
+  const { vault } = context;
   const mapping = options.mapping ?? (await likeliestMapping(file, options));
   const dataset = await vault.importFile(file, {
     ...options,
     mapping,
     validate: (row) => void parseRow(row),
   });
+  settleDatasets(context);
   const sha256 = dataset.lineage.file?.sha256;
   const sameFile = vault
     .datasets({ allVersions: true })

@@ -11,6 +11,7 @@ import { fileKeyring, vaultKey } from '../vault/keyring.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import { openVault } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
+import { settleDatasets } from './data-ledger.ts';
 import { readPolicy } from './policy.ts';
 import { DATABASE_FILE, openSiteStore } from './store.ts';
 import type { SiteCrashPoint } from './store.ts';
@@ -44,6 +45,7 @@ export async function openSiteFolder({
   try {
     const path = join(folder, 'vault.sqlite');
     const vault = openVault(path, { key: await vaultKey(keyring, path) });
+    settleDatasets({ vault, store });
     return { folder, identity, store, vault, blobs, log, policies: () => policyFiles.map(readPolicy) };
   } catch (error) {
     store.close();

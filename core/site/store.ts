@@ -97,6 +97,8 @@ export const SITE_TRANSITIONS = [
   'countersign',
   'end-run',
   'save-adapter',
+  'record-import',
+  'withdraw-data',
 ] as const;
 export type SiteTransition = (typeof SITE_TRANSITIONS)[number];
 
@@ -169,6 +171,8 @@ export interface SiteStore {
    * the next may follow from, an update under way, what is carried into the next.
    */
   needsBlob(hash: string): boolean;
+  /** Ids of the datasets' versions whose import, or whose withdrawal, is in the ledger. */
+  recordedData(kind: 'data-import' | 'data-withdrawal'): ReadonlySet<number>;
   countTraffic(sent: Traffic, received: number): void;
   /** Bytes sent to the hub since this site exists. */
   sent(): Traffic;
@@ -329,6 +333,16 @@ export function openSiteStore(
                ORDER BY round DESC LIMIT ${KEPT_ROUNDS}))`,
         )
         .get({ blob: `${hash} %`, hash }) !== undefined,
+
+    recordedData: (kind) => {
+      const rows = database.prepare("SELECT body ->> 'id' AS id FROM ledger WHERE kind = ?").all(kind);
+      return new Set(
+        z
+          .array(z.object({ id: z.int() }))
+          .parse(rows)
+          .map(({ id }) => id),
+      );
+    },
 
     countTraffic: ({ updates, scores, answers, progress, connection }, received) => {
       const sent = updates + scores + answers + progress + connection;

@@ -18,6 +18,8 @@ import type { Counts, Lineage } from './lineage.ts';
 import { applyMapping, checkMapping } from './mapping.ts';
 import type { Mapping } from './mapping-shape.ts';
 import type { VaultRow } from './mapping.ts';
+import { startTreatment } from './personal/treatment.ts';
+import type { PersonalChoices, Treatment } from './personal/treatment.ts';
 import { hashFile, requireUnchanged, stateOf } from './readers/bytes.ts';
 import { openSource } from './readers/open.ts';
 import { isBrokenRecord } from './readers/source.ts';
@@ -49,6 +51,8 @@ export interface ImportOptions extends FileChoice {
   readonly document?: string;
   /** Shares of validation and test rows; without it every row is for training. */
   readonly split?: SplitShares;
+  /** What is done with personal data, by kind; with it all rows are looked at, without it none. */
+  readonly personal?: PersonalChoices;
   /** Leave out rows that say the same as one before. */
   readonly withoutDuplicates?: boolean;
   /** Characters beyond which a row counts as overlong. */
@@ -124,6 +128,10 @@ export async function importSource(
       ...(options.person !== undefined && { person: options.person, people: read.people }),
       ...(options.document !== undefined && { document: options.document }),
       ...(options.withoutDuplicates === true && { withoutDuplicates: true }),
+      ...(read.treatment !== null && {
+        personal: read.treatment.report(),
+        masked: read.treatment.masked(),
+      }),
       seconds: Math.round(machine.now() - started) / 1000,
     };
     named(options.as, () => complete(database, version, { ...read, lineage, options }));
@@ -167,6 +175,7 @@ interface ReadRows {
   readonly fields: ReadonlySet<string>;
   readonly sides: Uint8Array | null;
   readonly sha256: string | null;
+  readonly treatment: Treatment | null;
 }
 
 async function readRows(
@@ -179,6 +188,7 @@ async function readRows(
   const contents = contentSet();
   const people = new Set<string>();
   const splitter = split === undefined ? null : startSplit();
+  const treatment = options.personal === undefined ? null : startTreatment(options.personal);
   const writer = blockWriter(database, version, key);
   let fields: Set<string> | undefined;
 
@@ -211,7 +221,12 @@ async function readRows(
   const take = (read: SourceRecord | BrokenRecord): void => {
     counts.read++;
     const admitted = isBrokenRecord(read) ? { ...read, empty: false } : admit(read, mapping, options);
-    if ('row' in admitted && !isBrokenRecord(read)) return keep(read, admitted.row);
+    if ('row' in admitted && !isBrokenRecord(read)) {
+      const row = treatment === null ? admitted.row : treatment.treat(admitted.row);
+      if (row === null) counts.personal++;
+      else keep(read, row);
+      return;
+    }
     if (!('problem' in admitted)) return;
     if (options.skipBad !== true) throw brokenRecordError(source, admitted);
     if (admitted.empty) counts.empty++;
@@ -234,6 +249,7 @@ async function readRows(
     ...{ counts, people: people.size, fields: fields ?? new Set() },
     sides: splitter === null || split === undefined ? null : splitter.assign(split),
     sha256: hash?.digest('hex') ?? null,
+    treatment,
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { mappingShape } from './mapping-shape.ts';
+import { personalReportShape } from './personal/treatment.ts';
 import { ENCODINGS, FORMATS } from './readers/source.ts';
 
 const count = z.int().min(0);
@@ -19,11 +20,13 @@ export const countsShape = z.strictObject({
   overlong: count,
   /** Left out: not what the format or the mapping needs. */
   broken: count,
+  /** Left out: rows that hold personal data of a kind whose rows were to be left out. */
+  personal: count.default(0),
 });
 export type Counts = z.infer<typeof countsShape>;
 
 export function emptyCounts(): Counts {
-  return { read: 0, kept: 0, duplicates: 0, empty: 0, overlong: 0, broken: 0 };
+  return { read: 0, kept: 0, duplicates: 0, empty: 0, overlong: 0, broken: 0, personal: 0 };
 }
 
 export const lineageShape = z.strictObject({
@@ -54,6 +57,10 @@ export const lineageShape = z.strictObject({
     .optional(),
   /** Rows were left out that say the same as one before. */
   withoutDuplicates: z.boolean().optional(),
+  /** Absent where nobody looked for personal data. */
+  personal: personalReportShape.optional(),
+  /** Rows in which personal data were masked. */
+  masked: count.optional(),
   /** How long the import took. */
   seconds: z.number().min(0).optional(),
 });

@@ -28,6 +28,8 @@ export type { SearchHit, SearchOptions } from './search.ts';
 
 /** One version of a dataset. */
 export interface Dataset {
+  /** Of this version in this vault, and never of another. */
+  readonly id: number;
   readonly name: string;
   /** From 1; a name alone means the newest. */
   readonly version: number;
@@ -233,10 +235,11 @@ function findVersion(database: SqliteDatabase, name: string): VersionRow {
   throw new TributaryError('vault.unknown-dataset', `There is no dataset named "${name}".`);
 }
 
-function describe({ name, version, created, rows, contract_hash, lineage }: VersionRow): Dataset {
+function describe({ id, name, version, created, rows, contract_hash, lineage }: VersionRow): Dataset {
   const { read } = lineage.counts;
   const reference = `${name}@${version}`;
   return {
+    id,
     name,
     version,
     reference,

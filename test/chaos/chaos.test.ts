@@ -274,7 +274,16 @@ it('names every transition of hub and site', () => {
   const ofHub = new Set([...hubOfRun.map(([name]) => name), ...apart, ...inProcess]);
   expect([...ofHub].sort()).toEqual([...TRANSITIONS].sort());
   const amendments = ['take-amendment', 'approve-amendment', 'adopt-amendment'];
-  const elsewhere = ['join', 'approve-standing', 'leave', 'decline', 'refuse-update', ...amendments];
+  const ofData = ['record-import', 'withdraw-data'];
+  const elsewhere = [
+    'join',
+    'approve-standing',
+    'leave',
+    'decline',
+    'refuse-update',
+    ...amendments,
+    ...ofData,
+  ];
   expect([...new Set([...siteOfRun.map(([name]) => name), ...elsewhere])].sort()).toEqual(
     [...SITE_TRANSITIONS].sort(),
   );

@@ -200,7 +200,7 @@ describe('a round', () => {
     await site.stop();
     const report = await verifyLedger(folder);
     expect(report).toMatchObject({ verified: true, firstBroken: null });
-    expect(report.entries).toBe(8); // init, join, approval *, plan, approval, round-start, update, run-end
+    expect(report.entries).toBe(9); // init, join, import, approval *, plan, approval, round-start, update, run-end
   });
 
   it('goes on over a broken connection, in whatever phase it breaks', async () => {

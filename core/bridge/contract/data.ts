@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { COLUMN_KINDS } from '../../vault/column-kinds.ts';
+import { PERSONAL_CHOICES, PERSONAL_KINDS } from '../../vault/personal/kinds.ts';
 import { mappingShape } from '../../vault/mapping-shape.ts';
 import { ENCODINGS, fileChoiceShape, FORMATS } from '../../vault/readers/source.ts';
 import { count, name, nothing, path, problem, request, started, text, time } from './request.ts';
@@ -22,20 +23,18 @@ const columnShape = z.object({
 });
 
 /** What is to be done with a kind of personal data: leave it, replace it by its kind, or leave out rows that hold it. */
-export const personalChoice = z.enum(['keep', 'mask', 'exclude']);
-export const personalKind = z.enum([
-  'name',
-  'date',
-  'phone',
-  'email',
-  'record-number',
-  'card-number',
-  'address',
-]);
+export const personalChoice = z.enum(PERSONAL_CHOICES);
+export const personalKind = z.enum(PERSONAL_KINDS);
 
 const mapped = z.strictObject({ path, reading: fileChoiceShape.default({}), mapping: mappingShape });
 
-const segment = z.object({ text: z.string(), trained: z.boolean() });
+const shownText = z.object({
+  segments: z.array(z.object({ text: z.string(), trained: z.boolean() })),
+  tokens: count,
+  trainedTokens: count,
+  /** Whether it is longer than `maxLength` and was cut. */
+  cut: z.boolean(),
+});
 
 export const datasetShape = z.object({
   name: z.string(),
@@ -56,8 +55,10 @@ export const datasetShape = z.object({
   masked: count,
   /** Name of the file it came from, without its folder. */
   source: z.string().nullable(),
-  /** What was chosen for personal data. */
-  personal: z.record(z.string(), personalChoice),
+  /** What was chosen for personal data and found of them; null where nobody looked. */
+  personal: z
+    .partialRecord(personalKind, z.object({ choice: personalChoice, findings: count, rows: count }))
+    .nullable(),
   /** Runs that train or have trained on it. */
   runs: z.array(z.string()),
 });
@@ -94,21 +95,19 @@ export const dataRequests = {
   'data.preview': request(
     z.strictObject({
       source: z.union([mapped, z.strictObject({ dataset: name })]),
-      /** Catalogue id or path; the bundled model by default. */
+      /** Catalogue id or path; by default the bundled model, or `tiny` where that is not on this machine. */
       model: name.optional(),
       template: z.enum(['chat', 'alpaca', 'vicuna']).default('chat'),
-      maxLength: z.int().min(8).max(131_072).default(256),
+      /** Longest example in tokens; null cuts nothing. */
+      maxLength: z.int().min(8).max(131_072).nullable().default(null),
     }),
     z.object({
       model: z.string(),
       /** Three at most. Text in order; what is trained on is marked. */
       examples: z.array(
-        z.object({
-          segments: z.array(segment),
-          tokens: count,
-          trainedTokens: count,
-          /** Whether it is longer than `maxLength` and was cut. */
-          cut: z.boolean(),
+        shownText.extend({
+          /** Of a pair: the worse answer after the same prompt. */
+          rejected: shownText.nullable(),
         }),
       ),
       trainedTokens: count,
@@ -132,7 +131,7 @@ export const dataRequests = {
           count,
           rows: count,
           columns: z.array(z.string()),
-          /** Masked, such as `j•••@•••.org`. */
+          /** Veiled, such as `j•••@•••.•••`. */
           samples: z.array(z.string()),
           /** What is advised. */
           advice: personalChoice,
@@ -144,7 +143,10 @@ export const dataRequests = {
   'data.import': request(
     mapped.extend({
       name: z.string().min(1).max(64),
-      /** Choice for each kind of personal data; those that are not named are kept. All of it enters the ledger. */
+      /**
+       * Choice for each kind of personal data; those that are not named are kept and counted. All of it enters the
+       * ledger.
+       */
       personal: z.partialRecord(personalKind, personalChoice).default({}),
       /** Shares of the rows for validation and test; the rest is for training. */
       split: z

@@ -66,11 +66,12 @@ export const data = {
   nothingTrained: 'Nothing would be trained',
   example: (number: string) => `Example ${number}`,
   tokensTrained: (trained: string, all: string) => `${trained} of ${all} tokens trained`,
+  worseAnswer: 'Worse answer, after the same prompt',
   cut: 'cut',
 
   personalTitle: 'Personal data',
   personalLead:
-    'Found by patterns and check digits. You decide on each kind; the decision is written to the ledger.',
+    'Found by patterns, labels and check digits; names in running text are not found. You decide on each kind; the decision is written to the ledger.',
   screening: 'Looking for personal data…',
   nothingFound: (rows: string) =>
     `Nothing was found in ${rows} rows. Patterns find much and not all: you know your data best.`,
@@ -89,8 +90,6 @@ export const data = {
     iban: 'Bank accounts (IBAN)',
     'national-id': 'National identity numbers',
     address: 'Addresses',
-    'ip-address': 'Network addresses',
-    url: 'Web addresses',
   },
 
   splitTitle: 'Name and held-out rows',
@@ -149,6 +148,7 @@ export const data = {
   duplicates: 'Duplicates',
   version: 'Version',
   personalDone: 'Personal data:',
+  personalDid: (kind: string, choice: string, count: string) => `${kind}: ${choice} (${count})`,
   rowsTitle: 'Rows',
   rowsLead: 'Decrypted for this view only.',
   searchLabel: 'Search in all rows',

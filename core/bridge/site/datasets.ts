@@ -1,0 +1,30 @@
+/** @file A dataset as windows show it. */
+
+import type { SiteContext } from '../../site/context.ts';
+import type { Dataset } from '../../vault/vault.ts';
+import type { Dataset as ShownDataset } from '../contract/data.ts';
+
+export function describeDataset({ store, vault }: SiteContext, dataset: Dataset): ShownDataset {
+  const { name, version, created, rows, skipped, lineage } = dataset;
+  const { mapping, counts, file, split, personal, masked } = lineage;
+  const runs = store.runs().filter((run) => run.dataset?.replace(/@\d+$/, '') === name);
+  return {
+    ...{ name, version, created, rows, skipped },
+    objective: objectiveOf(vault, dataset),
+    kind: mapping.kind,
+    ...(split?.rows ?? { train: rows, validation: 0, test: 0 }),
+    duplicates: counts.duplicates,
+    overlong: counts.overlong,
+    masked: masked ?? 0,
+    source: file?.name ?? null,
+    personal: personal ?? null,
+    runs: runs.map(({ run }) => run),
+  };
+}
+
+/** Rows that were taken as they are say it themselves. */
+function objectiveOf(vault: SiteContext['vault'], { reference, lineage }: Dataset): 'sft' | 'dpo' {
+  if (lineage.mapping.kind !== 'fields') return lineage.mapping.kind === 'preference' ? 'dpo' : 'sft';
+  const [first] = vault.page(reference, 0, 1).rows;
+  return first !== undefined && 'chosen' in first.row ? 'dpo' : 'sft';
+}
