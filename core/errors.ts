@@ -111,6 +111,9 @@ const rows = {
   'bridge.bad-input': { hint: 'Close the window and open it again; if it happens again, report it.' },
   'bridge.unknown-task': { hint: 'Nothing has to be done: it has ended.' },
 
+  'settings.fixed': { hint: 'Ask whoever looks after this machine.', exit: 3 },
+  'settings.damaged': { hint: 'Delete that file: it holds what was chosen in the window and nothing else.' },
+
   'folder.locked': { hint: 'Stop the process that uses it, or choose another folder.' },
   'folder.not-running': { hint: 'Start it with the start command, then ask again.', retryable: true },
   'database.future': { hint: 'Update Tributary: a newer version has written this database.' },
@@ -241,6 +244,10 @@ const rows = {
   'policy.objective': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
   'policy.mode': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
   'policy.model': { hint: 'Add the model’s SHA-256 to the site’s policy, or decline the run.', exit: 3 },
+  'policy.hub': {
+    hint: 'Ask whoever looks after this machine, or the coordinator for another address.',
+    exit: 3,
+  },
   'policy.rounds': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
   'policy.steps': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },
   'policy.min-sites': { hint: 'Widen the site’s policy, or ask the coordinator for another plan.', exit: 3 },

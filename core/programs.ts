@@ -1,8 +1,7 @@
-/** @file Where the built programs lie, for those that start others as child processes. */
+/** @file Where the built programs and the built window lie. */
 
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-
+import { dirname, join } from 'node:path';
 import { TributaryError } from './errors.ts';
 
 /**
@@ -11,10 +10,19 @@ import { TributaryError } from './errors.ts';
  * @throws TributaryError `internal.not-built`
  */
 export function programPath(name: string): string {
+  return findBuilt(`${name}.js`, `The program ${name} has not been built.`);
+}
+
+/** Folder of the built window. @throws TributaryError `internal.not-built` */
+export function windowPages(): string {
+  return dirname(findBuilt(join('renderer', 'index.html'), 'The window has not been built.'));
+}
+
+function findBuilt(file: string, otherwise: string): string {
   const here = import.meta.dirname;
   const found = [here, join(here, '..'), join(here, '..', 'out')]
-    .map((folder) => join(folder, `${name}.js`))
+    .map((folder) => join(folder, file))
     .find((path) => existsSync(path));
-  if (!found) throw new TributaryError('internal.not-built', `The program ${name} has not been built.`);
+  if (!found) throw new TributaryError('internal.not-built', otherwise);
   return found;
 }

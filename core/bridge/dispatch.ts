@@ -19,7 +19,7 @@ export interface Dispatcher {
   /** Never rejects. Both arguments come from outside and may be anything. */
   answer(name: unknown, input: unknown): Promise<Answer>;
   /** Tells every window. Throws a `ZodError` for a body that is not what the contract says. */
-  emit<Name extends EventName>(event: Name, body: EventBody<Name>): void;
+  readonly emit: <Name extends EventName>(event: Name, body: EventBody<Name>) => void;
   /** Hears every event from now on; returns how to stop. */
   listen(listener: (event: EventName, body: unknown) => void): () => void;
 }

@@ -107,6 +107,13 @@ export const LEDGER_TABLES = `
   ) STRICT;
 `;
 
+/** Some entries, newest first. */
+export interface LedgerPage {
+  /** Entries of the whole ledger. */
+  readonly total: number;
+  readonly entries: readonly LedgerEntry[];
+}
+
 export interface Ledger {
   /** Adds an entry. Call it within the transaction that makes what it records true. */
   append(
@@ -117,6 +124,8 @@ export interface Ledger {
   head(): { readonly index: number; readonly hash: string } | null;
   /** Hash of an entry, or null if the ledger is shorter. */
   hashAt(index: number): string | null;
+  /** Entries older than an index, or the newest for null. */
+  page(before: number | null, limit: number): LedgerPage;
 }
 
 /** The ledger of a database whose migrations created `LEDGER_TABLES`. `now` gives Unix seconds. */
@@ -125,6 +134,10 @@ export function openLedger(database: SqliteDatabase, keys: KeyPair, now: () => n
     'SELECT position AS "index", hash FROM ledger ORDER BY position DESC LIMIT 1',
   );
   const one = database.prepare<[number], { hash: string }>('SELECT hash FROM ledger WHERE position = ?');
+  const older = database.prepare<[number, number], LedgerRow>(
+    `SELECT position AS "index", time, kind, body, previous, hash, signature FROM ledger
+     WHERE position < ? ORDER BY position DESC LIMIT ?`,
+  );
   const insert = database.prepare(
     `INSERT INTO ledger (position, time, kind, body, previous, hash, signature)
      VALUES (@index, @time, @kind, @body, @previous, @hash, @signature)`,
@@ -151,8 +164,19 @@ export function openLedger(database: SqliteDatabase, keys: KeyPair, now: () => n
     },
     head: () => last.get() ?? null,
     hashAt: (index) => one.get(index)?.hash ?? null,
+    page: (before, limit) => {
+      const total = (last.get()?.index ?? -1) + 1;
+      const rows = older.all(before ?? total, limit);
+      return {
+        total,
+        entries: rows.map((row) => ledgerEntryShape.parse({ ...row, body: parseBody(row.body) })),
+      };
+    },
   };
 }
+
+const bodyShape = ledgerEntryShape.shape.body;
+const parseBody = (text: string): LedgerEntry['body'] => bodyShape.parse(JSON.parse(text));
 
 function unixSeconds(): number {
   return Math.floor(machine.date() / 1000);

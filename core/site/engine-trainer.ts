@@ -15,6 +15,8 @@ export interface EngineTrainerOptions {
   readonly model?: string;
   /** Where to compute; default the CPU. */
   readonly device?: RequestedDevice;
+  /** Bytes that a training step may take; default no limit. */
+  readonly memoryLimit?: number;
   /** Told the device whenever a model is opened, and why it is that one. */
   readonly onDevice?: (choice: DeviceChoice) => void;
   /** Told in sentences what went wrong in a step and how it went on. */
@@ -64,6 +66,7 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): EngineT
         precision: training.precision,
         device: options.device ?? 'cpu',
         threads: options.threads,
+        memoryLimit: options.memoryLimit,
       });
       options.onDevice?.({ device: opened.device, reason: opened.deviceReason });
       if (opened.identity.sha256 !== model.sha256) {

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
+import { parseInvitation } from '../federation/invitation.ts';
 import type { Agent } from './agent.ts';
 import { approveAmendment, awaitsAmendment } from './amendments.ts';
 import type { SiteContext } from './context.ts';
@@ -45,11 +46,12 @@ export const OFFICE = {
 
   join: row(
     z.object({ invitation: z.string(), name: z.string().optional() }),
-    async ({ context: { identity, store }, agent, software, changing }, { invitation, name }) => {
+    async ({ context: { identity, store, policies }, agent, software, changing }, { invitation, name }) => {
       if (agent !== null) {
         const membership = store.membership();
         throw new TributaryError('site.other-federation', `This site runs in ${membership?.federation}.`);
       }
+      passGate(policies(), { kind: 'hub', urls: parseInvitation(invitation).urls });
       const joined = await joinFederation({ identity, store, invitation, name, software });
       changing?.joined();
       return joined;

@@ -34,6 +34,11 @@ export const policyShape = z.strictObject({
     .nullable()
     .default(null)
     .describe('datasets that runs may use, or null for any'),
+  hubs: z
+    .array(z.string())
+    .nullable()
+    .default(null)
+    .describe('addresses of the hubs that may be joined, such as wss://hub.example.org, or null for any'),
   maxRounds: z.int().min(1).default(1000).describe('rounds of a run at most'),
   maxSteps: z.int().min(1).default(10_000).describe('optimiser steps of a round at most'),
   minSites: z.int().min(1).default(2).describe('sites that a round must at least average over'),
@@ -51,6 +56,7 @@ export const DEFAULT_POLICY: Policy = policyShape.parse({ version: 1 });
 
 /** What is asked of the gate. */
 export type GateRequest =
+  | { readonly kind: 'hub'; readonly urls: readonly string[] }
   | { readonly kind: 'plan'; readonly plan: Plan }
   | { readonly kind: 'dataset'; readonly dataset: string; readonly examples: number }
   | { readonly kind: 'message'; readonly message: Message };
@@ -79,10 +85,19 @@ const outgoing: ReadonlySet<MessageType> = new Set<MessageType>([
 /** The gate. Returns when every policy allows the request; otherwise throws a `policy.*` error that says why not. */
 export function passGate(policies: readonly Policy[], request: GateRequest): void {
   for (const policy of policies) {
-    if (request.kind === 'plan') checkPlan(policy, request.plan);
+    if (request.kind === 'hub') checkHub(policy, request.urls);
+    else if (request.kind === 'plan') checkPlan(policy, request.plan);
     else if (request.kind === 'dataset') checkDataset(policy, request.dataset, request.examples);
     else checkMessage(policy, request.message);
   }
+}
+
+/** Each address of a hub has to be one that is allowed: a site takes whichever answers. */
+function checkHub({ hubs }: Policy, urls: readonly string[]): void {
+  const allowed = hubs?.map((url) => new URL(url).origin);
+  const other = urls.find((url) => allowed?.includes(new URL(url).origin) === false);
+  if (other === undefined) return;
+  throw new TributaryError('policy.hub', `The policy of this site does not allow the hub ${other}.`);
 }
 
 function checkPlan(policy: Policy, { objective, training, federation, model }: Plan): void {

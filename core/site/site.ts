@@ -14,7 +14,7 @@ import type { Agent, AgentOptions } from './agent.ts';
 import type { SiteContext } from './context.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
 import { answerOffice, OFFICE } from './office.ts';
-import type { OfficeCommand, Officeholder } from './office.ts';
+import type { OfficeCommand, Officeholder, OfficeRequest, OfficeResult } from './office.ts';
 import { siteStatus } from './status.ts';
 import type { SiteStatus } from './status.ts';
 import type { SiteCrashPoint } from './store.ts';
@@ -55,7 +55,7 @@ export interface Site {
   /** Told of every change of the status from now on; returns how to stop. */
   watch(listener: (status: SiteStatus) => void): () => void;
   /** Asks in this process what the control socket is asked from others. */
-  ask(command: OfficeCommand, request?: unknown): Promise<unknown>;
+  ask<C extends OfficeCommand>(command: C, request: OfficeRequest<C>): Promise<OfficeResult<C>>;
   /** Resolves when everything is closed, after `stop` or the command `stop`. */
   readonly stopped: Promise<void>;
   stop(): Promise<void>;
@@ -140,7 +140,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
     log.info('stopped');
   }
 
-  const ask: Site['ask'] = async (command, request = {}) => {
+  async function answer(command: OfficeCommand, request: unknown): Promise<unknown> {
     const holder: Officeholder = {
       context,
       agent,
@@ -154,7 +154,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
     } finally {
       tell();
     }
-  };
+  }
   const site: Site = {
     context,
     agent: () => agent,
@@ -163,7 +163,9 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
       watchers.add(listener);
       return () => void watchers.delete(listener);
     },
-    ask,
+    // The row of the table that answers has this type.
+    ask: async <C extends OfficeCommand>(command: C, request: OfficeRequest<C>) =>
+      (await answer(command, request)) as OfficeResult<C>,
     stopped,
     stop,
   };
@@ -173,7 +175,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
     const commands = Object.keys(OFFICE) as OfficeCommand[];
     control = await serveControl(folder, {
       ...Object.fromEntries(
-        commands.map((command) => [command, (request: unknown) => ask(command, request)]),
+        commands.map((command) => [command, (request: unknown) => answer(command, request)]),
       ),
       ...options.commands?.(site),
     });

@@ -177,7 +177,7 @@ export interface SiteStore {
   /** Bytes sent to the hub since this site exists. */
   sent(): Traffic;
   /** Writes the ledger as JSON Lines; returns the number of its entries. */
-  exportLedger(path: string): Promise<number>;
+  readonly exportLedger: (path: string) => Promise<number>;
   close(): void;
 }
 

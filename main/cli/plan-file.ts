@@ -6,19 +6,13 @@ import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { TributaryError } from '../../core/errors.ts';
 import { readPlan } from '../../core/federation/plan.ts';
-import type { ModelIdentity, PlanRequest } from '../../core/federation/plan.ts';
-import { CATALOGUE, findInCatalogue } from '../../core/model/catalogue.ts';
-import type { ModelConfiguration } from '../../core/model/configuration.ts';
-import { openModel } from '../../core/model/open.ts';
+import type { PlanRequest } from '../../core/federation/plan.ts';
+import { findModel } from '../../core/federation/plan-model.ts';
+import type { FoundModel } from '../../core/federation/plan-model.ts';
 
 /** A plan with the model pinned by its hash, and the dimensions that an initial adapter needs. */
 export interface PlanFile extends FoundModel {
   readonly plan: PlanRequest;
-}
-
-export interface FoundModel {
-  readonly model: ModelIdentity;
-  readonly configuration: ModelConfiguration;
 }
 
 export interface PlanFileOptions {
@@ -70,28 +64,4 @@ function yamlToJson(text: string): string {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     throw new TributaryError('plan.invalid', `The plan is not YAML: ${reason}`, { cause });
   }
-}
-
-/**
- * The model that a plan names or pins, with its dimensions. For models that the catalogue pins they come from the
- * catalogue, so that a hub needs no weights; others are opened by their name or at `path`.
- */
-export async function findModel(reference: PlanRequest['model'], path?: string): Promise<FoundModel> {
-  const pinned = typeof reference === 'string' ? undefined : reference.sha256;
-  const name = typeof reference === 'string' ? reference : reference.id;
-  const entry =
-    pinned === undefined ? findInCatalogue(name) : CATALOGUE.find(({ sha256 }) => sha256 === pinned);
-  if (entry !== undefined && entry.sha256 !== null) {
-    return { model: { id: entry.id, sha256: entry.sha256 }, configuration: entry.configuration };
-  }
-  const model = await openModel(path ?? name);
-  const { identity, configuration } = model;
-  model.close();
-  if (pinned !== undefined && pinned !== identity.sha256) {
-    throw new TributaryError(
-      'model.hash-mismatch',
-      `The plan pins the model ${name} to ${pinned}, but the one here has ${identity.sha256}.`,
-    );
-  }
-  return { model: { id: identity.id, sha256: identity.sha256 }, configuration };
 }

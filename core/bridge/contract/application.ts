@@ -9,7 +9,7 @@ export const settingsShape = z.strictObject({
   locale: z.enum(['en', 'zh-CN']).nullable(),
   theme: z.enum(['light', 'dark']).nullable(),
   /** Where to compute. */
-  device: z.enum(['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml']),
+  device: z.enum(['auto', 'cpu', 'webgpu', 'cuda', 'directml', 'coreml']),
   /** Threads of the engine; null takes all cores. */
   threads: z.int().min(1).max(1024).nullable(),
   /** Bytes that a training step may take; null sets no limit. */

@@ -1,28 +1,23 @@
 /** @file `tributary site`: the headless site, each in its folder. */
 
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { pino } from 'pino';
 import { z } from 'zod';
 import { DEVICES } from '../../../core/engine/devices.ts';
 import { TributaryError } from '../../../core/errors.ts';
-import type { Plan } from '../../../core/federation/plan.ts';
-import { writeAdapter } from '../../../core/model/adapter.ts';
-import type { NamedTensors } from '../../../core/model/tensor.ts';
+import { machineRules } from '../../../core/folders.ts';
 import { askSite } from '../../../core/site/ask.ts';
 import type { AskOptions } from '../../../core/site/ask.ts';
-import { createEngineTrainer } from '../../../core/site/engine-trainer.ts';
 import { requireSite } from '../../../core/site/folder.ts';
-import { startSite } from '../../../core/site/site.ts';
 import type { SiteStatus } from '../../../core/site/status.ts';
 import { parseFieldMap } from '../../../core/vault/field-map.ts';
 import { runs, wholeNumber } from '../command.ts';
 import { formatBytes, formatTable } from '../format.ts';
-import { logLevel } from '../options.ts';
-import { findModel } from '../plan-file.ts';
+import { logLevel, port } from '../options.ts';
+import { startSiteProcess } from '../site-process.ts';
+import type { SiteProcess } from '../site-process.ts';
 import { SOFTWARE } from '../version.ts';
+import { askForWindow, showWindow } from '../window-address.ts';
 
 const folder = z.object({ dir: z.string() });
 
@@ -38,10 +33,15 @@ export function register(program: Command): void {
     .action(joinFederation);
   command(site, 'start', 'take part in runs until SIGTERM')
     .option('--model <path>', 'where a model lies that is not in the catalogue')
-    .option('--device <name>', `where to compute: auto, ${DEVICES.join(', ')}`, 'auto')
+    .option('--device <name>', `where to compute: auto, ${DEVICES.join(', ')}; auto without it`)
     .option('--threads <number>', 'threads of the engine; all cores without it')
     .option('--log-level <level>', 'what site.log records', 'info')
     .action(start);
+  command(site, 'ui', 'take part in runs and open the window of this site, on this machine alone')
+    .option('--port <number>', 'port of the window; 0 takes a free one', '0')
+    .option('--open', 'open it in the browser of this machine')
+    .option('--log-level <level>', 'what site.log records', 'info')
+    .action(ui);
   command(data, 'import', 'import CSV, TSV, JSON, JSON Lines or Parquet as a dataset: all of it or nothing')
     .argument('<file>')
     .requiredOption('--as <dataset>', 'name of the new dataset')
@@ -69,14 +69,7 @@ export function register(program: Command): void {
 }
 
 function at(dir: string): AskOptions {
-  return { folder: dir, software: SOFTWARE, machinePolicy: machinePolicy() };
-}
-
-/** The policy that the owner of the machine has set for every site on it, if there is one. */
-function machinePolicy(): string | undefined {
-  const owned = process.platform === 'win32' ? (process.env.ProgramData ?? 'C:\\ProgramData') : '/etc';
-  const path = join(owned, 'tributary', 'policy.json');
-  return existsSync(path) ? path : undefined;
+  return { folder: dir, software: SOFTWARE, machinePolicy: machineRules().policy };
 }
 
 const joinOptions = folder.extend({ invitation: z.string(), name: z.string().optional() });
@@ -91,61 +84,60 @@ const joinFederation = runs(joinOptions, async ({ dir, invitation, name }, { out
 
 const startOptions = folder.extend({
   model: z.string().optional(),
-  device: z.enum(['auto', ...DEVICES]),
+  device: z.enum(['auto', ...DEVICES]).optional(),
   threads: wholeNumber(1).optional(),
   logLevel,
 });
-const start = runs(
-  startOptions,
-  async ({ dir, model, device, threads, logLevel: level }, { output, interruption }) => {
-    const interrupted = interruption();
-    requireSite(dir);
-    const log = pino({ level }, pino.destination({ dest: join(dir, 'site.log'), sync: true, mode: 0o600 }));
-    const site = await startSite({
-      folder: dir,
-      software: SOFTWARE,
-      machinePolicy: machinePolicy(),
-      trainer: createEngineTrainer({
-        model,
-        device,
-        threads,
-        onNote: (sentence) => {
-          log.warn({ note: sentence }, 'training');
-          output.line(sentence);
-        },
-        onDevice: (choice) => {
-          log.info(choice, 'device');
-          if (device !== 'cpu') output.line(choice.reason);
-        },
-      }),
-      log,
-      saveAdapter: (run, plan, tensors) => saveAdapter({ dir, model, run, plan, tensors }),
-      onStatus: (now) => {
-        output.event('state', { ...now });
-        output.line(describe(now));
-      },
-    });
-    const onInterrupt = (): void => void site.stop();
-    interrupted.addEventListener('abort', onInterrupt);
-    if (interrupted.aborted) onInterrupt();
-    await site.stopped;
-    output.line('The site has stopped.');
-    output.result({ stopped: true });
-  },
-);
+const start = runs(startOptions, async ({ dir, logLevel: level, ...engine }, { output, interruption }) => {
+  const interrupted = interruption();
+  requireSite(dir);
+  const site = await startSiteProcess({
+    ...{ folder: dir, engine, logLevel: level, resident: false },
+    onNote: (sentence) => output.line(sentence),
+    onStatus: (now) => {
+      output.event('state', { ...now });
+      output.line(describe(now));
+    },
+  });
+  await untilStopped(site, interrupted);
+  output.line('The site has stopped.');
+  output.result({ stopped: true });
+});
 
-/** Puts the adapter of a completed run where people find it: a PEFT folder `adapters/RUN`. */
-async function saveAdapter(saved: {
-  dir: string;
-  model: string | undefined;
-  run: string;
-  plan: Plan;
-  tensors: NamedTensors;
-}): Promise<void> {
-  const { dir, run, plan, tensors } = saved;
-  const { model, configuration } = await findModel(plan.model, saved.model);
-  const place = join(dir, 'adapters', run);
-  await writeAdapter(place, { configuration: plan.adapter, tensors }, { identity: model, configuration });
+const uiOptions = folder.extend({ port, open: z.boolean().default(false), logLevel });
+const ui = runs(uiOptions, async ({ dir, port: wanted, open, logLevel: level }, context) => {
+  const { output, interruption } = context;
+  const interrupted = interruption();
+  const known = await askForWindow(dir);
+  if (known !== null) {
+    showWindow(known, open, context);
+    output.result({ url: known });
+    return;
+  }
+  const site = await startSiteProcess({
+    ...{ folder: dir, engine: {}, logLevel: level, resident: true, port: wanted },
+    onNote: (sentence) => output.line(sentence),
+    onStatus: (now) => output.event('state', { ...now }),
+  });
+  showWindow(await site.address(), open, context);
+  output.line('The site runs until this command is stopped.');
+  await untilStopped(site, interrupted, { evenBlocked: true });
+  output.result({ stopped: true });
+});
+
+/** @throws what keeps the folder from being used, unless a window is there to say it */
+async function untilStopped(
+  { application, close }: SiteProcess,
+  interrupted: AbortSignal,
+  { evenBlocked = false } = {},
+): Promise<void> {
+  const onInterrupt = (): void => void close();
+  interrupted.addEventListener('abort', onInterrupt);
+  const blocked = application.blocked();
+  if (interrupted.aborted || (blocked !== null && !evenBlocked)) onInterrupt();
+  await application.stopped;
+  await close();
+  if (blocked !== null && !evenBlocked) throw blocked;
 }
 
 function describe({ state, run, round, rounds, phase, step, steps, loss, reason }: SiteStatus): string {

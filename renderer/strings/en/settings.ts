@@ -25,7 +25,7 @@ export const settings = {
     cpu: 'Processor',
     webgpu: 'Graphics processor (WebGPU)',
     cuda: 'NVIDIA (CUDA)',
-    dml: 'Windows (DirectML)',
+    directml: 'Windows (DirectML)',
     coreml: 'Apple (Core ML)',
   },
   threads: 'Processor cores',

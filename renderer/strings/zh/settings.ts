@@ -27,7 +27,7 @@ export const settings: Catalogue['settings'] = {
     cpu: '处理器',
     webgpu: '图形处理器（WebGPU）',
     cuda: 'NVIDIA 显卡（CUDA）',
-    dml: 'Windows 系统（DirectML）',
+    directml: 'Windows 系统（DirectML）',
     coreml: 'Apple 设备（Core ML）',
   },
   threads: '处理器核心数',

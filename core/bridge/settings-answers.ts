@@ -1,0 +1,22 @@
+/** @file Answers about what a person chose for the windows of a folder. */
+
+import type { Dispatcher, Handlers } from './dispatch.ts';
+import type { SettingsFile } from './settings.ts';
+
+export function settingsHandlers({
+  settings,
+  emit,
+}: {
+  readonly settings: SettingsFile;
+  readonly emit: Dispatcher['emit'];
+}): Handlers {
+  const answer = () => ({ settings: settings.get(), fixed: [...settings.fixed] });
+  return {
+    'settings.get': answer,
+    'settings.set': async ({ settings: changes }) => {
+      await settings.set(changes);
+      emit('changed', { what: 'settings' });
+      return answer();
+    },
+  };
+}

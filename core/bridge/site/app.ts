@@ -1,0 +1,43 @@
+/** @file Answers about the window itself: what it belongs to and whether its folder can be used. */
+
+import { platform } from 'node:process';
+import type { TributaryError } from '../../errors.ts';
+import type { Problem } from '../contract/request.ts';
+import type { Handlers } from '../dispatch.ts';
+import { bundledModel } from '../models.ts';
+import type { SiteApplication } from './application.ts';
+
+export function applicationHandlers(application: SiteApplication): Handlers {
+  const { folder, program, settings } = application;
+  return {
+    'app.state': () => {
+      const blocked = application.blocked();
+      const membership = blocked === null ? application.site().context.store.membership() : null;
+      return {
+        role: 'site',
+        folder,
+        version: program.version,
+        surface: program.surface,
+        platform,
+        stage: blocked !== null ? 'blocked' : membership === null ? 'welcome' : 'member',
+        site: membership?.site ?? null,
+        federation: membership?.federation ?? null,
+        settings: settings.get(),
+        model: bundledModel(),
+        invitation: application.takeInvitation(),
+        secrets: program.secrets,
+        problems: blocked === null ? [] : [problemOf(blocked)],
+      };
+    },
+    'app.retry': async () => {
+      await application.open();
+      application.emit('changed', { what: 'stage' });
+      return {};
+    },
+  };
+}
+
+/** An error as a problem to be shown beside others. */
+export function problemOf({ code, message, hint }: TributaryError): Problem {
+  return { code, message, hint };
+}

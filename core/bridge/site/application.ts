@@ -1,0 +1,104 @@
+/** @file What the answers to a site's window work on: the site of a folder, which may be blocked, and its settings. */
+
+import { toTributaryError } from '../../errors.ts';
+import type { TributaryError } from '../../errors.ts';
+import type { Site } from '../../site/site.ts';
+import type { Dispatcher } from '../dispatch.ts';
+import type { SettingsFile } from '../settings.ts';
+import type { SiteStatus } from '../../site/status.ts';
+import type { Tasks } from '../tasks.ts';
+
+/** How the program in which the window lives differs from others. */
+export interface Program {
+  /** Name and version, as it is told to a hub. */
+  readonly software: string;
+  readonly version: string;
+  /** `browser` has no dialogs of the system. */
+  readonly surface: 'browser' | 'desktop';
+  /** Where the keys lie. */
+  readonly secrets: 'keychain' | 'file';
+}
+
+export interface SiteApplication {
+  readonly folder: string;
+  readonly program: Program;
+  readonly settings: SettingsFile;
+  readonly tasks: Tasks;
+  readonly emit: Dispatcher['emit'];
+  /** The running site. Throws what keeps the folder from being used. */
+  site(): Site;
+  /** What keeps the folder from being used; null where nothing does. */
+  blocked(): TributaryError | null;
+  /** Starts the site, or finds again what keeps it from that. Never rejects. */
+  open(): Promise<void>;
+  /** Told of the site whenever it has been started. */
+  readonly onOpen: (listener: (site: Site) => void) => void;
+  /** An invitation that a link has brought; given once. */
+  takeInvitation(): string | null;
+  /** Keeps an invitation that a link has brought, and tells the windows. */
+  bringInvitation(invitation: string): void;
+  /** Resolves when the site has stopped, by `close` or because it was told to. */
+  readonly stopped: Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+export interface SiteApplicationOptions extends Pick<
+  SiteApplication,
+  'folder' | 'program' | 'settings' | 'tasks' | 'emit'
+> {
+  /** Starts the site; called again where that failed. */
+  readonly start: () => Promise<Site>;
+}
+
+export function createSiteApplication(options: SiteApplicationOptions): SiteApplication {
+  const { folder, program, settings, tasks, emit } = options;
+  const listeners: ((site: Site) => void)[] = [];
+  let site: Site | null = null;
+  let blocked: TributaryError | null = null;
+  let invitation: string | null = null;
+  let markStopped: () => void = () => undefined;
+  const stopped = new Promise<void>((resolve) => (markStopped = resolve));
+
+  return {
+    ...{ folder, program, settings, tasks, emit },
+    site: () => {
+      if (site === null) throw blocked ?? new TypeError('The site has not been opened.');
+      return site;
+    },
+    blocked: () => blocked,
+    open: async () => {
+      if (site !== null) return;
+      try {
+        site = await options.start();
+        blocked = null;
+        const opened = site;
+        void opened.stopped.then(markStopped);
+        opened.watch((status) => emit('status', { role: 'site', status: toContract(status) }));
+        for (const listener of listeners) listener(opened);
+      } catch (thrown) {
+        blocked = toTributaryError(thrown);
+      }
+    },
+    onOpen: (listener) => void listeners.push(listener),
+    takeInvitation: () => {
+      const taken = invitation;
+      invitation = null;
+      return taken;
+    },
+    bringInvitation: (brought) => {
+      invitation = brought;
+      emit('invitation', { invitation: brought });
+    },
+    stopped,
+    close: async () => {
+      await tasks.close();
+      await site?.stop();
+      markStopped();
+    },
+  };
+}
+
+/** Lists of the contract may be changed by who gets them. */
+export function toContract(status: SiteStatus) {
+  return { ...status, runs: [...status.runs] };
+}

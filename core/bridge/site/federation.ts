@@ -1,0 +1,68 @@
+/** @file Answers about the federation: an invitation, joining, what the site does and what left this machine, leaving. */
+
+import { fingerprint } from '../../federation/identity.ts';
+import { parseInvitation } from '../../federation/invitation.ts';
+import { METRIC_NAMES } from '../../federation/metrics.ts';
+import { toTributaryError } from '../../errors.ts';
+import { passGate } from '../../site/policy.ts';
+import type { Problem } from '../contract/request.ts';
+import type { Handlers } from '../dispatch.ts';
+import { problemOf } from './app.ts';
+import { toContract } from './application.ts';
+import type { SiteApplication } from './application.ts';
+
+export function federationHandlers(application: SiteApplication): Handlers {
+  return {
+    'invitation.read': ({ invitation }) => {
+      const { federation, urls, hubEd25519, hubX25519, expires, site } = parseInvitation(invitation);
+      return {
+        federation,
+        urls,
+        fingerprint: fingerprint({ ed25519: hubEd25519, x25519: hubX25519 }),
+        expires,
+        expired: Date.now() / 1000 >= expires,
+        site: site ?? null,
+        refused: refusalOf(application, urls),
+      };
+    },
+    'federation.join': async ({ invitation, name }) => {
+      const {
+        federation,
+        site,
+        fingerprint: print,
+      } = await application.site().ask('join', { invitation, name });
+      application.emit('changed', { what: 'stage' });
+      return { federation, site, fingerprint: print };
+    },
+    'federation.leave': async () => {
+      const left = await application.site().ask('leave', {});
+      application.emit('changed', { what: 'stage' });
+      return left;
+    },
+    'federation.status': () => {
+      const site = application.site();
+      const { store, policies } = site.context;
+      const membership = store.membership();
+      const status = site.status();
+      const members = site.agent()?.members() ?? [];
+      return {
+        ...toContract(status),
+        members: members.map(({ site: name, joined, revoked }) => ({
+          ...{ name, joined, revoked },
+          self: name === membership?.site,
+        })),
+        fingerprint: membership === null ? null : fingerprint(membership),
+        metrics: METRIC_NAMES.filter((name) => policies().every(({ metrics }) => metrics.includes(name))),
+      };
+    },
+  };
+}
+
+function refusalOf(application: SiteApplication, urls: readonly string[]): Problem | null {
+  try {
+    passGate(application.site().context.policies(), { kind: 'hub', urls });
+    return null;
+  } catch (thrown) {
+    return problemOf(toTributaryError(thrown));
+  }
+}

@@ -1,0 +1,68 @@
+/** @file Whether a run fits this machine, before anything is computed: by the formula of the model's requirements. */
+
+import { statfsSync } from 'node:fs';
+import { freemem, totalmem } from 'node:os';
+import { stepsOfSite } from '../../federation/local-steps.ts';
+import type { Plan } from '../../federation/plan.ts';
+import { findInCatalogue } from '../../model/catalogue.ts';
+import type { ModelConfiguration } from '../../model/configuration.ts';
+import { loraShapes } from '../../model/lora.ts';
+import { trainingMemory } from '../../model/requirements.ts';
+import { TINY_CONFIGURATION } from '../../model/tiny.ts';
+import type { Fit } from '../contract/runs.ts';
+
+export interface FitQuestion {
+  readonly plan: Plan;
+  /** Rows of the dataset, null while none is chosen. */
+  readonly examples: number | null;
+  readonly folder: string;
+  /** Measured at this machine, null before. */
+  readonly secondsPerStep: number | null;
+}
+
+/** Adapters of rounds that lie on the disk at once: base, update, aggregate, adapter. */
+const ADAPTERS_KEPT = 4;
+
+export function fitOf({ plan, examples, folder, secondsPerStep }: FitQuestion): Fit {
+  const { model, training, adapter } = plan;
+  const configuration = model.id === 'tiny' ? TINY_CONFIGURATION : findInCatalogue(model.id)?.configuration;
+  const shape = { length: training.maxLength, rank: adapter.rank };
+  const precision = training.precision === 'int4' ? 'int4' : 'f32';
+  const memoryNeeded = configuration && Math.round(trainingMemory(configuration, precision, shape));
+  const adapterBytes = configuration && bytesOfAdapter(configuration, adapter);
+  const { bavail, bsize } = statfsSync(folder);
+  const steps = examples === null ? training.steps : stepsOfSite(plan, examples);
+  return {
+    ...judge(memoryNeeded ?? null),
+    diskNeeded: ADAPTERS_KEPT * (adapterBytes ?? 0),
+    diskFree: bavail * bsize,
+    recompute: null,
+    secondsRound: secondsPerStep === null ? null : secondsPerStep * steps,
+    secondsFrom: secondsPerStep === null ? null : 'rounds',
+  };
+}
+
+function bytesOfAdapter(configuration: ModelConfiguration, adapter: Plan['adapter']): number {
+  const shapes = loraShapes(configuration, adapter);
+  return [...shapes.values()].reduce((sum, { shape: [rows, columns] }) => sum + 4 * rows * columns, 0);
+}
+
+/** Another program may give its memory back, so what is not free now is not out of reach. */
+function judge(
+  memoryNeeded: number | null,
+): Pick<Fit, 'memoryNeeded' | 'memoryFree' | 'memoryTotal' | 'verdict' | 'sentence'> {
+  const [memoryFree, memoryTotal] = [freemem(), totalmem()];
+  const given = { memoryNeeded, memoryFree, memoryTotal };
+  if (memoryNeeded === null)
+    return { ...given, verdict: 'unknown', sentence: 'The model is not in the catalogue; measure a round.' };
+  const numbers = `${gigabytes(memoryNeeded)} of memory are needed, ${gigabytes(memoryFree)} are free.`;
+  if (memoryNeeded <= memoryFree) return { ...given, verdict: 'fits', sentence: numbers };
+  if (memoryNeeded <= memoryTotal)
+    return { ...given, verdict: 'tight', sentence: `${numbers} Close other programs before it trains.` };
+  const sentence = `${numbers} This machine has ${gigabytes(memoryTotal)} in all.`;
+  return { ...given, verdict: 'does-not-fit', sentence };
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}

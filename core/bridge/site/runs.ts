@@ -1,0 +1,125 @@
+/** @file Answers about runs: which there are, what one would cost and tell, yes or no, and its course. */
+
+import { TributaryError, toTributaryError } from '../../errors.ts';
+import { openPlan } from '../../federation/plan.ts';
+import type { Plan } from '../../federation/plan.ts';
+import { awaitsAmendment } from '../../site/amendments.ts';
+import { readExamples } from '../../site/examples.ts';
+import { passGate } from '../../site/policy.ts';
+import type { Site } from '../../site/site.ts';
+import type { SiteRun } from '../../site/store.ts';
+import type { Output } from '../contract.ts';
+import type { Problem } from '../contract/request.ts';
+import type { Handlers } from '../dispatch.ts';
+import { problemOf } from './app.ts';
+import type { SiteApplication } from './application.ts';
+import { fitOf } from './fit.ts';
+import { leavesOf, linesOf } from './plan-in-words.ts';
+import { createSeries, roundsOf, stepsPerRound } from './series.ts';
+
+type Run = Output<'runs.list'>['runs'][number];
+type Usable = Output<'runs.plan'>['datasets'][number];
+
+export function runHandlers(application: SiteApplication): Handlers {
+  const series = createSeries(application.emit);
+  application.onOpen((site) => series.follow(site));
+
+  return {
+    'runs.list': () => {
+      const site = application.site();
+      return { runs: site.context.store.runs().map((run) => describe(site, run)) };
+    },
+    'runs.plan': ({ run: id, dataset }) => {
+      const site = application.site();
+      const run = find(site, id);
+      const plan = shownPlan(run);
+      const datasets = usable(site, plan);
+      const refused = refusalOf(() => passGate(site.context.policies(), { kind: 'plan', plan }));
+      const examples = datasets.find(({ name }) => name === (dataset ?? datasets[0]?.name))?.rows ?? null;
+      return {
+        run: describe(site, run),
+        lines: linesOf(plan),
+        leaves: leavesOf(plan, site.context.policies()),
+        refused,
+        datasets,
+        fit: fitOf({
+          plan,
+          examples,
+          folder: application.folder,
+          secondsPerStep: series.secondsPerStep(id),
+        }),
+        missing: datasets.some((each) => each.refused === null) ? null : nothingUsable(datasets.length),
+        plan,
+      };
+    },
+    'runs.approve': async ({ run, dataset }) => {
+      const { planHash } = await application.site().ask('approve', { run, dataset });
+      application.emit('changed', { what: 'runs' });
+      return { run, planHash: planHash ?? '' };
+    },
+    'runs.series': ({ run: id }) => {
+      const site = application.site();
+      const run = find(site, id);
+      return {
+        run: id,
+        steps: [...series.steps(id)],
+        rounds: roundsOf(site, id),
+        stepsPerRound: stepsPerRound(run),
+        roundsTotal: openPlan(run.plan, run.plan_hash).federation.rounds,
+      };
+    },
+  };
+}
+
+function find({ context: { store } }: Site, id: string): SiteRun {
+  const run = store.run(id);
+  if (run === null) throw new TributaryError('site.unknown-run', `The run ${id} is not known here.`);
+  return run;
+}
+
+/** The plan to decide on: an amended one where that waits. */
+function shownPlan(run: SiteRun): Plan {
+  return awaitsAmendment(run)
+    ? openPlan(run.amendment ?? '', run.amendment_hash ?? '')
+    : openPlan(run.plan, run.plan_hash);
+}
+
+function describe(site: Site, run: SiteRun): Run {
+  const { name, model, objective, federation } = openPlan(run.plan, run.plan_hash);
+  const done = roundsOf(site, run.run).filter(({ state }) => state === 'committed');
+  return {
+    ...{ id: run.run, name, state: run.state, reason: run.reason, planHash: run.plan_hash },
+    ...{ model: model.id, objective, dataset: run.dataset, examples: run.examples },
+    roundsDone: done.length,
+    rounds: federation.rounds,
+    amendment: awaitsAmendment(run) ? { rounds: shownPlan(run).federation.rounds } : null,
+    adapter: run.saved === 1,
+  };
+}
+
+/** Every dataset with why the plan cannot use it; those that it can use come first. */
+function usable({ context: { vault, policies } }: Site, plan: Plan): Usable[] {
+  const all = vault.datasets().map(({ name, rows }): Usable => {
+    const refused = refusalOf(() => {
+      const { examples } = readExamples(vault, name, plan);
+      passGate(policies(), { kind: 'dataset', dataset: name, examples: examples.length });
+    });
+    return { name, rows, refused };
+  });
+  return [...all.filter(({ refused }) => refused === null), ...all.filter(({ refused }) => refused !== null)];
+}
+
+function nothingUsable(datasets: number): Problem {
+  return datasets === 0
+    ? { code: 'vault.unknown-dataset', message: 'No data is connected.', hint: 'Connect a dataset first.' }
+    : problemOf(new TributaryError('data.wrong-kind', 'No dataset here fits this run.'));
+}
+
+function refusalOf(check: () => void): Problem | null {
+  try {
+    check();
+    return null;
+  } catch (thrown) {
+    return problemOf(toTributaryError(thrown));
+  }
+}

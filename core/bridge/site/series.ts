@@ -1,0 +1,84 @@
+/** @file The course of runs at this site, step by step, as long as the process lives; rounds are in the database. */
+
+import { openPlan } from '../../federation/plan.ts';
+import { stepsOfSite } from '../../federation/local-steps.ts';
+import type { Site } from '../../site/site.ts';
+import type { SiteRun } from '../../site/store.ts';
+import type { Output } from '../contract.ts';
+import type { Dispatcher } from '../dispatch.ts';
+
+type Course = Output<'runs.series'>;
+type Step = Course['steps'][number];
+type Round = Course['rounds'][number];
+
+/** Steps of a run that are kept: half of the older ones go when there are more. */
+const KEPT_STEPS = 20_000;
+
+export interface Series {
+  /** Watches a site that has been started. */
+  readonly follow: (site: Site) => void;
+  steps(run: string): readonly Step[];
+  /** Mean seconds between two steps of a run, from those of one round; null before there are two. */
+  secondsPerStep(run: string): number | null;
+}
+
+export function createSeries(emit: Dispatcher['emit']): Series {
+  const known = new Map<string, Step[]>();
+
+  return {
+    follow: (site) => {
+      const rounds = new Map<string, string>();
+      site.watch(({ run, round, phase, step, steps, loss }) => {
+        if (run === null || round === null) return;
+        if (phase === 'training' && step !== null && step > 0 && loss !== null) {
+          const list = known.get(run) ?? [];
+          known.set(run, list);
+          const point = { round, step: round * (steps ?? 0) + step, loss, time: Date.now() / 1000 };
+          if (list.at(-1)?.step === point.step) return;
+          // A round that begins anew is drawn anew.
+          while ((list.at(-1)?.step ?? 0) > point.step) list.pop();
+          list.push(point);
+          if (list.length > KEPT_STEPS) thin(list);
+          emit('series', { kind: 'step', run, ...point });
+        }
+        const told = roundsOf(site, run).at(-1);
+        if (told === undefined || rounds.get(run) === JSON.stringify(told)) return;
+        rounds.set(run, JSON.stringify(told));
+        emit('series', { kind: 'round', run, ...told });
+      });
+    },
+    steps: (run) => known.get(run) ?? [],
+    secondsPerStep: (run) => {
+      const list = known.get(run) ?? [];
+      const last = list.filter(({ round }) => round === list.at(-1)?.round);
+      const [first, end] = [last.at(0), last.at(-1)];
+      if (first === undefined || end === undefined || end.step === first.step) return null;
+      return (end.time - first.time) / (end.step - first.step);
+    },
+  };
+}
+
+function thin(list: Step[]): void {
+  const older = list.splice(0, list.length / 2).filter((_, index) => index % 2 === 0);
+  list.unshift(...older);
+}
+
+/** What this site said of each round that it has begun. */
+export function roundsOf({ context: { store } }: Site, id: string): Round[] {
+  const run = store.run(id);
+  if (run === null) return [];
+  const { rounds } = openPlan(run.plan, run.plan_hash).federation;
+  const found: Round[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const record = store.round(id, round);
+    if (record === null) continue;
+    found.push({ round, loss: record.loss, metrics: record.metrics ?? {}, state: record.phase });
+  }
+  return found;
+}
+
+/** Steps a round of this site, as far as its rows are known. */
+export function stepsPerRound(run: SiteRun): number {
+  const plan = openPlan(run.plan, run.plan_hash);
+  return run.examples === null ? plan.training.steps : stepsOfSite(plan, run.examples);
+}

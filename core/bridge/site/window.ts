@@ -1,0 +1,70 @@
+/** @file All that a site's window may ask, put together: one dispatcher over one folder. */
+
+import type { MachineRules } from '../../folders.ts';
+import type { Site } from '../../site/site.ts';
+import { createDispatcher } from '../dispatch.ts';
+import type { Dispatcher, Handlers } from '../dispatch.ts';
+import { fileHandlers } from '../files.ts';
+import { ledgerHandlers } from '../ledger.ts';
+import { modelHandlers } from '../models.ts';
+import { settingsHandlers } from '../settings-answers.ts';
+import { openSettings } from '../settings.ts';
+import type { SettingsFile } from '../settings.ts';
+import { taskHandlers } from '../tasks-answers.ts';
+import { createTasks } from '../tasks.ts';
+import { applicationHandlers } from './app.ts';
+import { createSiteApplication } from './application.ts';
+import type { Program, SiteApplication } from './application.ts';
+import { diagnosticsHandlers } from './diagnostics.ts';
+import { federationHandlers } from './federation.ts';
+import { privacyHandlers } from './privacy.ts';
+import { runHandlers } from './runs.ts';
+
+export interface SiteWindowOptions {
+  readonly folder: string;
+  readonly program: Program;
+  /** Starts the site, which stays without a federation too; its trainer may look at the settings. */
+  readonly start: (settings: SettingsFile) => Promise<Site>;
+  /** What the owner of the machine has set for all of its sites, where there is anything. */
+  readonly machine?: MachineRules;
+}
+
+export interface SiteWindow {
+  readonly application: SiteApplication;
+  readonly dispatcher: Dispatcher;
+}
+
+/** Opens the folder, also where it is blocked: the window says why then. @throws TributaryError `settings.damaged` */
+export async function openSiteWindow({
+  folder,
+  program,
+  start,
+  machine,
+}: SiteWindowOptions): Promise<SiteWindow> {
+  let answers: Handlers = {};
+  const dispatcher = createDispatcher(() => answers);
+  const { emit } = dispatcher;
+  const settings = openSettings(folder, machine?.settings);
+  const tasks = createTasks(emit);
+  const application = createSiteApplication({
+    ...{ folder, program, settings, tasks, emit },
+    start: () => start(settings),
+  });
+  answers = {
+    ...applicationHandlers(application),
+    ...settingsHandlers(application),
+    ...taskHandlers(tasks),
+    ...fileHandlers(),
+    ...modelHandlers(application),
+    ...federationHandlers(application),
+    ...runHandlers(application),
+    ...privacyHandlers(application, machine?.policy),
+    ...ledgerHandlers(() => {
+      const { ledger, exportLedger } = application.site().context.store;
+      return { folder, ledger, exportLedger };
+    }),
+    ...diagnosticsHandlers(application),
+  };
+  await application.open();
+  return { application, dispatcher };
+}
