@@ -15,6 +15,7 @@ import { createTasks } from '../tasks.ts';
 import { applicationHandlers } from './app.ts';
 import { createSiteApplication } from './application.ts';
 import type { Program, SiteApplication } from './application.ts';
+import { dataHandlers } from './data.ts';
 import { diagnosticsHandlers } from './diagnostics.ts';
 import { federationHandlers } from './federation.ts';
 import { privacyHandlers } from './privacy.ts';
@@ -57,6 +58,7 @@ export async function openSiteWindow({
     ...fileHandlers(),
     ...modelHandlers(application),
     ...federationHandlers(application),
+    ...dataHandlers({ context: () => application.site().context, tasks, emit }),
     ...runHandlers(application),
     ...privacyHandlers(application, machine?.policy),
     ...ledgerHandlers(() => {
