@@ -3,14 +3,15 @@
  * verified and synced, or not there at all; unfinished ones lie beside it as `<hash>.part`.
  */
 
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TributaryError } from '../errors.ts';
-import { syncFolder } from '../files.ts';
 import { machine } from '../machine.ts';
+import { createBlobWriter, infoOf } from './blob-writer.ts';
+import type { BlobWriter, WriteOptions } from './blob-writer.ts';
 import { openPartial } from './partial.ts';
 import type { BlobInfo, PartialBlob } from './partial.ts';
 import { CHUNK_BYTES } from './shapes.ts';
@@ -23,18 +24,27 @@ export interface BlobStore {
   size(hash: string): number | null;
   /** Where the blob lies or would lie. */
   path(hash: string): string;
-  /** Stores bytes, durably, and says what to call them. */
-  put(bytes: Uint8Array): Promise<BlobReference>;
+  /** Stores bytes, durably, and says what to call them. Throws `disk.full`. */
+  put(bytes: Uint8Array, options?: WriteOptions): Promise<BlobReference>;
+  /** Begins a blob of so many bytes that is written part by part. Throws `disk.full`. */
+  write(size: number, options?: WriteOptions): Promise<BlobWriter>;
   /** The whole content, verified. Throws `blob.missing` or `blob.damaged`. */
   read(hash: string): Promise<Buffer>;
+  /** Reads all of it and throws `blob.missing`, or `blob.damaged` where the disk has changed it. */
+  verify(hash: string): Promise<void>;
+  /** Like `verify`, but believes what this process has itself written or verified before. */
+  require(hash: string): Promise<void>;
   /** Opens it for reading in parts. Throws `blob.missing`. */
   open(hash: string): Promise<FileHandle>;
-  /** Size and hash of every chunk, verified against the whole hash. Throws `blob.missing` or `blob.damaged`. */
+  /**
+   * Size and hash of every chunk, verified against the whole hash unless they were hashed when the blob was written or
+   * arrived. Throws `blob.missing` or `blob.damaged`.
+   */
   describe(hash: string): Promise<BlobInfo>;
   /** What is known of an unfinished blob from before, or null. */
   resume(hash: string): Promise<PartialBlob | null>;
   /** Begins an unfinished blob, or goes on with it if its chunks are the same. Throws `disk.full`. */
-  begin(info: BlobInfo): Promise<PartialBlob>;
+  begin(info: BlobInfo, options?: Pick<WriteOptions, 'replaceable'>): Promise<PartialBlob>;
   remove(hash: string): Promise<void>;
   /**
    * Removes all blobs but those to keep, and unfinished ones with them. Returns how many blobs went. `keep` is
@@ -43,6 +53,9 @@ export interface BlobStore {
   collectGarbage(keep: Pick<ReadonlySet<string>, 'has'>): Promise<number>;
 }
 
+/** Bytes that are read at a time where all of a blob is hashed. */
+const PASS_BYTES = 2 ** 20;
+
 /** Opens the folder, making it if need be, and clears away what a crash left half written. */
 export async function openBlobStore(folder: string): Promise<BlobStore> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -50,13 +63,19 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
     if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
   }
   const described = new Map<string, Promise<BlobInfo>>();
+  /** What this process has written or verified. */
+  const known = new Set<string>();
+  const forget = (hash: string): void => {
+    described.delete(hash);
+    known.delete(hash);
+  };
   const path = (hash: string): string => {
     if (!/^[0-9a-f]{64}$/.test(hash)) throw new TypeError(`${hash} is not a SHA-256 in hexadecimal.`);
     return join(folder, hash);
   };
   const has = (hash: string): boolean => existsSync(path(hash));
   const remove = async (hash: string): Promise<void> => {
-    described.delete(hash);
+    forget(hash);
     for (const suffix of ['', '.part', '.chunks']) await rm(path(hash) + suffix, { force: true });
   };
   const openBlob = async (hash: string): Promise<FileHandle> => {
@@ -68,6 +87,33 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
     }
   };
 
+  const keepInfo = (info: BlobInfo): void => {
+    known.add(info.hash);
+    described.set(info.hash, Promise.resolve(info));
+  };
+  const write: BlobStore['write'] = async (size, options = {}) => {
+    await requireSpace(folder, size);
+    return createBlobWriter(folder, size, options, (blob, chunkHashes) => {
+      known.add(blob.hash);
+      if (chunkHashes !== null) keepInfo(infoOf(blob, chunkHashes));
+    });
+  };
+  const verify = async (hash: string): Promise<void> => {
+    const file = await openBlob(hash);
+    try {
+      const whole = createHash('sha256');
+      const buffer = Buffer.allocUnsafe(PASS_BYTES);
+      for (;;) {
+        const { bytesRead } = await file.read(buffer, 0, PASS_BYTES);
+        if (bytesRead === 0) break;
+        whole.update(buffer.subarray(0, bytesRead));
+      }
+      if (whole.digest('hex') !== hash) throw damaged(path(hash));
+    } finally {
+      await file.close();
+    }
+  };
+
   return {
     has,
     path,
@@ -75,25 +121,23 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
     open: openBlob,
     size: (hash) => (has(hash) ? statSync(path(hash)).size : null),
 
-    put: async (bytes) => {
-      const hash = createHash('sha256').update(bytes).digest('hex');
-      if (!has(hash)) {
-        await requireSpace(folder, bytes.length);
-        const temporary = join(folder, `${randomBytes(8).toString('hex')}.tmp`);
-        const file = await open(temporary, 'wx', 0o600);
-        try {
-          await file.writeFile(bytes);
-          await file.sync();
-        } catch (error) {
-          await rm(temporary, { force: true });
-          throw error;
-        } finally {
-          await file.close();
-        }
-        await rename(temporary, path(hash));
-        await syncFolder(folder);
+    write,
+    verify,
+
+    put: async (bytes, options) => {
+      const writer = await write(bytes.length, options);
+      try {
+        await writer.append(bytes);
+      } catch (error) {
+        await writer.abandon();
+        throw error;
       }
-      return { hash, size: bytes.length };
+      return writer.finish();
+    },
+
+    require: async (hash) => {
+      if (!known.has(hash) || !has(hash)) await verify(hash);
+      known.add(hash);
     },
 
     read: async (hash) => {
@@ -114,12 +158,18 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
     },
 
     resume: (hash) => openPartial(path(hash), hash, null),
-    begin: async (info) => {
+    begin: async (info, options) => {
       await requireSpace(folder, info.size);
       const partial = await openPartial(path(info.hash), info.hash, info);
       if (partial === null)
         throw new TributaryError('blob.damaged', `${path(info.hash)}.part cannot be written.`);
-      return partial;
+      return {
+        ...partial,
+        complete: async () => {
+          await partial.complete(options);
+          keepInfo(info);
+        },
+      };
     },
 
     collectGarbage: async (keep) => {
@@ -128,7 +178,7 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
         const hash = name.slice(0, 64);
         if (!/^[0-9a-f]{64}$/.test(hash) || keep.has(hash)) continue;
         if (name === hash) removed += 1;
-        described.delete(hash);
+        forget(hash);
         await rm(join(folder, name), { force: true });
       }
       return removed;
@@ -156,7 +206,7 @@ async function describeBlob(
       size += bytesRead;
     }
     if (whole.digest('hex') !== hash) throw damaged(path);
-    return { hash, size, chunkSize: CHUNK_BYTES, chunkHashes };
+    return infoOf({ hash, size }, chunkHashes);
   } finally {
     await file.close();
   }

@@ -9,12 +9,12 @@
 
 import type { z } from 'zod';
 import { TributaryError } from '../errors.ts';
-import type { NamedTensors, Tensor } from '../model/tensor.ts';
+import type { NamedTensors } from '../model/tensor.ts';
 import type { StateTensors } from './aggregation.ts';
 import { NUMBER_FORMATS } from './number-formats.ts';
-import type { Codec } from './number-formats.ts';
+import type { Codec, EncodedNumbers } from './number-formats.ts';
 import { blobReferenceShape, hashShape } from './shapes.ts';
-import { encodeTensorFile, openTensorFile } from './tensor-file.ts';
+import { draftTensorFile, openTensorFile } from './tensor-file.ts';
 
 /** Float32 tensors that sites receive, and how they follow from what a site may hold. */
 export const publishedShape = blobReferenceShape.extend({
@@ -36,20 +36,36 @@ export interface Broadcast {
  * @param target those of the tensors that change, in float64
  */
 export function encodeBroadcast(codec: Codec, from: NamedTensors | null, target: StateTensors): Broadcast {
-  const format = NUMBER_FORMATS[codec];
-  const sent = new Map<string, Tensor>();
+  const { bytes, place } = draftTensorFile(codec, target);
   const tensors = new Map(from ?? []);
-  for (const [name, { shape, data }] of target) {
-    const before = from?.get(name)?.data;
-    const numbers =
-      codec === 'f32'
-        ? Float32Array.from(data)
-        : Float32Array.from(data, (value, i) => value - (before?.[i] ?? 0));
-    sent.set(name, { shape, data: numbers });
-    const received = codec === 'f32' ? numbers : sum(before, format.decode(format.encode(numbers)));
-    tensors.set(name, { shape, data: received });
+  for (const [name, { shape, data: numbers }] of target) {
+    const data = new Float32Array(numbers.length);
+    encodeStep(codec, { from: from?.get(name)?.data, target: numbers, place: place(name), reached: data });
+    tensors.set(name, { shape, data });
   }
-  return { delta: encodeTensorFile(codec, sent), tensors };
+  return { delta: bytes, tensors };
+}
+
+/** One tensor of a delta: encodes it into its place and gives what a site then holds. */
+export function encodeStep(
+  codec: Codec,
+  step: {
+    /** What a site holds before; nothing where that is nothing. */
+    readonly from: Float32Array | undefined;
+    readonly target: Float64Array;
+    readonly place: EncodedNumbers;
+    /** Filled with what a site holds then. */
+    readonly reached: Float32Array;
+  },
+): void {
+  const { from, target, place, reached } = step;
+  const { encodeInto, decodeInto } = NUMBER_FORMATS[codec];
+  if (codec === 'f32' || from === undefined) reached.set(target);
+  else for (let i = 0; i < reached.length; i++) reached[i] = target[i] - from[i];
+  encodeInto(reached, place);
+  if (codec === 'f32') return;
+  decodeInto(place, reached);
+  if (from !== undefined) addTo(reached, from);
 }
 
 /** Applies the delta in a file. Throws TributaryError `transfer.corrupt` where it does not fit what is held. */
@@ -63,8 +79,9 @@ export function applyBroadcast(path: string, from: NamedTensors | null): NamedTe
       const before = tensors.get(name);
       if (from !== null && before?.shape.join() !== shape.join())
         throw damaged(`${name} is not there in that shape`);
-      const numbers = file.read(name);
-      tensors.set(name, { shape, data: codec === 'f32' ? numbers : sum(before?.data, numbers) });
+      const data = file.read(name);
+      if (codec !== 'f32' && before !== undefined) addTo(data, before.data);
+      tensors.set(name, { shape, data });
     }
     return tensors;
   } finally {
@@ -73,9 +90,6 @@ export function applyBroadcast(path: string, from: NamedTensors | null): NamedTe
 }
 
 /** In float32, rounded once: the same bits at the hub and at every site. */
-function sum(before: Float32Array | undefined, difference: Float32Array): Float32Array {
-  if (before === undefined) return difference;
-  const result = new Float32Array(difference.length);
-  for (let i = 0; i < result.length; i++) result[i] = before[i] + difference[i];
-  return result;
+function addTo(difference: Float32Array, before: Float32Array): void {
+  for (let i = 0; i < difference.length; i++) difference[i] = before[i] + difference[i];
 }

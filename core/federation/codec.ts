@@ -1,11 +1,11 @@
 /** @file Tensors as bytes: float32 safetensors on the wire, float64 safetensors for the hub's own state. */
 
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
-import { encodeSafetensors, openSafetensors, readSafetensors } from '../model/safetensors.ts';
+import { encodeSafetensors, littleEndianBytes, openSafetensors } from '../model/safetensors.ts';
 import { elementCount } from '../model/tensor.ts';
-import type { NamedTensors } from '../model/tensor.ts';
-import type { StateTensor, StateTensors } from './aggregation.ts';
+import type { NamedTensors, Tensor } from '../model/tensor.ts';
 import type { Shapes } from './update.ts';
 
 /** A blob of the codec `f32`. The same tensors in the same order always give the same bytes. */
@@ -22,53 +22,90 @@ export function readShapes(path: string): Shapes {
 
 /** Reads a blob of the codec `f32` that this program wrote. Throws as `readSafetensors` does. */
 export function readTensors(path: string): NamedTensors {
-  return readSafetensors(path);
+  const opened = openTensors(path);
+  const all = new Map([...opened.tensors].map(([name, { shape, data }]) => [name, { shape, data }]));
+  opened.close();
+  return all;
 }
 
-/** The float32 tensors that sites receive of a state. */
-export function toWire(state: StateTensors): NamedTensors {
-  return new Map(
-    [...state].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data) }]),
-  );
+/**
+ * Opens a blob of the codec `f32` whose tensors are read when they are asked for; the last one stays at hand. Throws as
+ * `openSafetensors` does.
+ */
+export function openTensors(path: string): { readonly tensors: NamedTensors; readonly close: () => void } {
+  const file = openSafetensors(path);
+  let last: { readonly name: string; readonly data: Float32Array } | null = null;
+  const tensors = new Map<string, Tensor>();
+  for (const [name, entry] of file.entries) {
+    tensors.set(name, {
+      shape: entry.shape,
+      get data() {
+        if (last?.name !== name) last = { name, data: file.readFloat32(entry) };
+        return last.data;
+      },
+    });
+  }
+  return { tensors, close: () => file.close() };
 }
 
 const stateHeader = z.record(
   z.string(),
   z.strictObject({
-    dtype: z.literal('F64'),
+    dtype: z.enum(['F64', 'F32']),
     shape: z.array(z.int().min(0)).max(8),
     data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
   }),
 );
 
-/** Float64 tensors as safetensors bytes, in the order of the map. */
-export function encodeState(tensors: StateTensors): Uint8Array {
-  return encodeSafetensors(tensors, null);
+/** A file of the hub's own tensors, which are read when they are asked for. */
+export interface StateFile {
+  readonly has: (name: string) => boolean;
+  /** In float64. Throws `state.damaged`, also for a tensor that is not there. */
+  readonly read: (name: string) => Float64Array;
+  readonly close: () => void;
 }
 
-/** Reads what `encodeState` wrote. Throws TributaryError `state.damaged`. */
-export function decodeState(bytes: Uint8Array): StateTensors {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  try {
-    const start = 8 + Number(view.getBigUint64(0, true));
-    const header = stateHeader.parse(JSON.parse(Buffer.from(bytes.subarray(8, start)).toString('utf8')));
-    const tensors = new Map<string, StateTensor>();
-    for (const [
-      name,
-      {
-        shape,
-        data_offsets: [from, to],
-      },
-    ] of Object.entries(header)) {
-      const data = new Float64Array(elementCount(shape));
-      if (to - from !== data.byteLength) throw new RangeError(`${name} has ${to - from} bytes`);
-      for (let index = 0; index < data.length; index++) {
-        data[index] = view.getFloat64(start + from + 8 * index, true);
-      }
-      tensors.set(name, { shape, data });
+/** Opens a file that the hub wrote. Throws TributaryError `state.damaged`. */
+export function openState(path: string): StateFile {
+  const damaged = (cause?: unknown): TributaryError =>
+    new TributaryError('state.damaged', 'The saved state of the run is not readable.', { cause });
+  const descriptor = openSync(path, 'r');
+  const fill = (bytes: Uint8Array, from: number): void => {
+    for (let at = 0; at < bytes.length;) {
+      const count = readSync(descriptor, bytes, at, bytes.length - at, from + at);
+      if (count === 0) throw damaged();
+      at += count;
     }
-    return tensors;
-  } catch (cause) {
-    throw new TributaryError('state.damaged', 'The saved state of the run is not readable.', { cause });
+  };
+  try {
+    const { size } = fstatSync(descriptor);
+    const length = Buffer.alloc(8);
+    fill(length, 0);
+    const start = 8 + Number(length.readBigUInt64LE());
+    if (start > size) throw damaged();
+    const text = Buffer.alloc(start - 8);
+    fill(text, 8);
+    const table = new Map(Object.entries(stateHeader.parse(JSON.parse(text.toString('utf8')))));
+    const ends = [...table.values()].map(({ data_offsets: [, to] }) => start + to);
+    if (Math.max(start, ...ends) !== size) throw damaged();
+    return {
+      has: (name) => table.has(name),
+      read: (name) => {
+        const entry = table.get(name);
+        if (entry === undefined) throw damaged();
+        const [from, to] = entry.data_offsets;
+        const count = elementCount(entry.shape);
+        const data = entry.dtype === 'F64' ? new Float64Array(count) : new Float32Array(count);
+        if (to - from !== data.byteLength) throw damaged();
+        const bytes = new Uint8Array(data.buffer);
+        fill(bytes, start + from);
+        bytes.set(littleEndianBytes(data));
+        return data instanceof Float64Array ? data : Float64Array.from(data);
+      },
+      close: () => closeSync(descriptor),
+    };
+  } catch (error) {
+    closeSync(descriptor);
+    throw error instanceof TributaryError ? error : damaged(error);
   }
 }

@@ -14,6 +14,8 @@ export type Codec = (typeof CODECS)[number];
 /** Numbers that share a scale. */
 export const BLOCK = 128;
 const LARGEST_CODE = 127;
+/** Below it a float32 has fewer digits, so that a scale may be rounded down by more than its last place. */
+const SMALLEST_NORMAL = 2 ** -126;
 
 export interface EncodedNumbers {
   readonly bytes: Uint8Array;
@@ -26,9 +28,10 @@ export interface NumberFormat {
   readonly dtype: 'F32' | 'BF16' | 'I8';
   readonly bytesPerNumber: number;
   readonly hasScales: boolean;
-  encode(numbers: Float32Array): EncodedNumbers;
+  /** Encodes into a place of the right size; its bytes lie where numbers of their size may. */
+  readonly encodeInto: (numbers: Float32Array, place: EncodedNumbers) => void;
   /** What a receiver makes of it. Numbers that are no numbers stay so: the caller looks. */
-  decode(encoded: EncodedNumbers): Float32Array;
+  readonly decodeInto: (encoded: EncodedNumbers, numbers: Float32Array) => void;
 }
 
 /** Where numbers of `size` bytes lie: in the bytes themselves, or in a copy where those do not begin at such a place. */
@@ -37,37 +40,29 @@ function aligned(bytes: Uint8Array, size: number) {
   return { buffer, offset: byteOffset, length: bytes.length / size };
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array | Int8Array): Uint8Array =>
-  new Uint8Array(buffer, byteOffset, byteLength);
-
 const f32: NumberFormat = {
   dtype: 'F32',
   bytesPerNumber: 4,
   hasScales: false,
-  encode: (numbers) => ({ bytes: bytesOf(numbers), scales: null }),
-  decode: ({ bytes }) => {
-    const { buffer, offset, length } = aligned(bytes, 4);
-    return new Float32Array(buffer, offset, length);
-  },
+  encodeInto: (numbers, { bytes }) => bytes.set(bytesOf(numbers)),
+  decodeInto: ({ bytes }, numbers) => bytesOf(numbers).set(bytes),
 };
 
 const bf16: NumberFormat = {
   dtype: 'BF16',
   bytesPerNumber: 2,
   hasScales: false,
-  encode: (numbers) => {
+  encodeInto: (numbers, { bytes }) => {
     const bits = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
-    const halves = new Uint16Array(numbers.length);
+    const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, numbers.length);
     // Adds half of the last place that stays, a little less where that place is even; a carry goes the right way.
     for (let i = 0; i < halves.length; i++) halves[i] = (bits[i] + 0x7fff + ((bits[i] >>> 16) & 1)) >>> 16;
-    return { bytes: bytesOf(halves), scales: null };
   },
-  decode: ({ bytes }) => {
+  decodeInto: ({ bytes }, numbers) => {
     const { buffer, offset, length } = aligned(bytes, 2);
     const halves = new Uint16Array(buffer, offset, length);
-    const bits = new Uint32Array(length);
+    const bits = new Uint32Array(numbers.buffer, numbers.byteOffset, length);
     for (let i = 0; i < length; i++) bits[i] = halves[i] << 16;
-    return new Float32Array(bits.buffer);
   },
 };
 
@@ -75,39 +70,78 @@ const int8: NumberFormat = {
   dtype: 'I8',
   bytesPerNumber: 1,
   hasScales: true,
-  encode: (numbers) => {
-    const scales = new Float32Array(blockCount(numbers.length));
-    const codes = new Int8Array(numbers.length);
+  encodeInto: (numbers, { bytes, scales }) => {
+    if (scales === null) throw new TypeError('Codes need a place for their scales.');
+    const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    // Magnitudes of floats are ordered like their bits, those of what is no number above all others.
+    const bits = new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length);
     for (let block = 0; block < scales.length; block++) {
       const from = block * BLOCK;
       const to = Math.min(from + BLOCK, numbers.length);
       let largest = 0;
-      for (let i = from; i < to; i++) largest = Math.max(largest, Math.abs(numbers[i]));
-      const scale = Math.fround(largest / LARGEST_CODE);
-      if (scale === 0) continue; // zeros, or numbers too small to tell from them
-      scales[block] = scale;
       for (let i = from; i < to; i++) {
+        const magnitude = bits[i] & 0x7fff_ffff;
+        if (magnitude > largest) largest = magnitude;
+      }
+      const scale = Math.fround(floatOf(largest) / LARGEST_CODE);
+      scales[block] = scale;
+      if (scale === 0) {
+        codes.fill(0, from, to); // zeros, or numbers too small to tell from them
+      } else if (scale >= SMALLEST_NORMAL) {
+        for (let i = from; i < to; i++) codes[i] = Math.floor(numbers[i] / scale + 0.5);
+      } else {
         // A scale that was rounded down would ask for 128.
-        codes[i] = Math.max(-LARGEST_CODE, Math.min(LARGEST_CODE, Math.round(numbers[i] / scale)));
+        for (let i = from; i < to; i++) {
+          codes[i] = Math.max(-LARGEST_CODE, Math.min(LARGEST_CODE, Math.round(numbers[i] / scale)));
+        }
       }
     }
-    return { bytes: bytesOf(codes), scales };
   },
-  decode: ({ bytes, scales }) => {
+  decodeInto: ({ bytes, scales }, numbers) => {
     const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-    const numbers = new Float32Array(codes.length);
     for (let from = 0, block = 0; from < codes.length; from += BLOCK, block++) {
       const scale = scales?.[block] ?? NaN;
       const to = Math.min(from + BLOCK, codes.length);
       for (let i = from; i < to; i++) numbers[i] = codes[i] * scale;
     }
-    return numbers;
   },
 };
 
 export const NUMBER_FORMATS: Readonly<Record<Codec, NumberFormat>> = { f32, bf16, int8 };
 
+/** Numbers in a place of their own. */
+export function encodeNumbers(codec: Codec, numbers: Float32Array): EncodedNumbers {
+  const { bytesPerNumber, hasScales, encodeInto } = NUMBER_FORMATS[codec];
+  const place = {
+    bytes: new Uint8Array(numbers.length * bytesPerNumber),
+    scales: hasScales ? new Float32Array(blockCount(numbers.length)) : null,
+  };
+  encodeInto(numbers, place);
+  return place;
+}
+
+/** The numbers of an encoding, in an array of their own. */
+export function decodeNumbers(codec: Codec, encoded: EncodedNumbers): Float32Array {
+  const { bytesPerNumber, decodeInto } = NUMBER_FORMATS[codec];
+  const numbers = new Float32Array(encoded.bytes.length / bytesPerNumber);
+  decodeInto(encoded, numbers);
+  return numbers;
+}
+
 /** Scales that so many numbers have. */
 export function blockCount(numbers: number): number {
   return Math.ceil(numbers / BLOCK);
+}
+
+/** The same memory as bytes. */
+export function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Float64Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+const oneFloat = new Float32Array(1);
+const oneFloatBits = new Int32Array(oneFloat.buffer);
+
+function floatOf(bits: number): number {
+  oneFloatBits[0] = bits;
+  return oneFloat[0];
 }

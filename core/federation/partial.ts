@@ -6,12 +6,12 @@
 
 import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
-import { syncFolder, writeFileAtomically } from '../files.ts';
+import { syncFolder } from '../files.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { bytesShape, hashShape, MAX_CHUNK_BYTES } from './shapes.ts';
 
@@ -33,8 +33,11 @@ export interface PartialBlob {
   progress(): { readonly chunks: number; readonly bytes: number };
   /** Keeps a chunk; a repeated one does no harm. Throws `transfer.corrupt`. */
   write(index: number, bytes: Uint8Array): Promise<void>;
-  /** Verifies the whole, syncs it and gives it its name. Throws `transfer.corrupt` and then forgets all of it. */
-  complete(): Promise<void>;
+  /**
+   * Verifies the whole, syncs it unless it is replaceable, and gives it its name. Throws `transfer.corrupt` and then
+   * forgets all of it.
+   */
+  complete(options?: { readonly replaceable?: boolean }): Promise<void>;
   /** Lets go of the files; what is there stays for the next time. */
   close(): Promise<void>;
 }
@@ -55,14 +58,15 @@ export async function openPartial(
     before !== null && (info === null || Buffer.compare(encodeCbor(before), encodeCbor(info)) === 0);
   const current = agrees ? before : info;
   if (current === null) return null;
-  if (!agrees) {
-    await rm(`${path}.part`, { force: true });
-    await writeFileAtomically(`${path}.chunks`, encodeCbor(current));
+  if (agrees) {
+    await open(`${path}.part`, 'a', 0o600).then((created) => created.close());
+    const file = await open(`${path}.part`, 'r+');
+    return makePartial(path, file, current, await findChunks(file, current));
   }
-  await open(`${path}.part`, 'a', 0o600).then((created) => created.close());
-  const file = await open(`${path}.part`, 'r+');
-  const there = await findChunks(file, current);
-  return makePartial(path, file, current, there);
+  // Not synced: where a crash leaves half of it, it is not readable and the transfer starts afresh.
+  await writeFile(`${path}.chunks`, encodeCbor(current), { mode: 0o600 });
+  const file = await open(`${path}.part`, 'w+', 0o600);
+  return makePartial(path, file, current, new Array<boolean>(chunkCount(current)).fill(false));
 }
 
 async function readInfo(path: string, hash: string): Promise<BlobInfo | null> {
@@ -94,6 +98,9 @@ async function findChunks(file: FileHandle, info: BlobInfo): Promise<boolean[]> 
 function makePartial(path: string, file: FileHandle, info: BlobInfo, there: boolean[]): PartialBlob {
   let chunks = 0;
   let present = 0;
+  /** The hash of so many chunks from the beginning: those that came in order need not be read again. */
+  const whole = createHash('sha256');
+  let hashed = 0;
   const count = (index: number): void => {
     chunks += 1;
     present += lengthOf(info, index);
@@ -118,29 +125,36 @@ function makePartial(path: string, file: FileHandle, info: BlobInfo, there: bool
       }
       if (there[index]) return Promise.resolve();
       // Into the system's cache: waking a thread for it takes longer than the copy.
-      writeSync(file.fd, bytes, 0, bytes.length, index * info.chunkSize);
+      for (let at = 0; at < bytes.length;) {
+        at += writeSync(file.fd, bytes, at, bytes.length - at, index * info.chunkSize + at);
+      }
+      if (index === hashed) {
+        whole.update(bytes);
+        hashed += 1;
+      }
       there[index] = true;
       count(index);
       return Promise.resolve();
     },
-    complete: async () => {
+    complete: async ({ replaceable = false } = {}) => {
       await file.truncate(info.size);
-      const whole = createHash('sha256');
-      const buffer = Buffer.allocUnsafe(info.chunkSize);
-      for (let start = 0; start < info.size; start += info.chunkSize) {
-        const { bytesRead } = await file.read(buffer, 0, info.chunkSize, start);
-        whole.update(buffer.subarray(0, bytesRead));
+      if (hashed < chunkCount(info)) {
+        const buffer = Buffer.allocUnsafe(info.chunkSize);
+        for (let start = hashed * info.chunkSize; start < info.size; start += info.chunkSize) {
+          const { bytesRead } = await file.read(buffer, 0, info.chunkSize, start);
+          whole.update(buffer.subarray(0, bytesRead));
+        }
       }
       if (whole.digest('hex') !== info.hash) {
         await file.close();
         for (const suffix of ['.part', '.chunks']) await rm(path + suffix, { force: true });
         throw new TributaryError('transfer.corrupt', `What arrived as ${info.hash} has another hash.`);
       }
-      await file.sync();
+      if (!replaceable) await file.sync();
       await file.close();
       await rename(`${path}.part`, path);
       await rm(`${path}.chunks`, { force: true });
-      await syncFolder(dirname(path));
+      if (!replaceable) await syncFolder(dirname(path));
     },
     close: () => file.close(),
   };

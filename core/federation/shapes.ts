@@ -4,8 +4,11 @@ import { z } from 'zod';
 
 /** Size of one chunk of a blob at most, bytes. */
 export const MAX_CHUNK_BYTES = 1024 * 1024;
-/** A chunk that this program makes: what breaks off with a link is at most this much and what lies in its queues. */
-export const CHUNK_BYTES = 128 * 1024;
+/**
+ * A chunk that this program makes: what breaks off with a link is at most this much and what lies in its queues. With
+ * its envelope it just fits into two Noise messages.
+ */
+export const CHUNK_BYTES = 126 * 1024;
 
 /** Lower-case hexadecimal SHA-256. */
 export const hashShape = z.string().regex(/^[0-9a-f]{64}$/, 'not a SHA-256 in hexadecimal');

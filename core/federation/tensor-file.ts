@@ -7,18 +7,22 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { z } from 'zod';
 import type { TributaryError } from '../errors.ts';
+import { encodeHeader } from '../model/safetensors.ts';
+import type { HeaderRow } from '../model/safetensors.ts';
 import { elementCount } from '../model/tensor.ts';
-import { blockCount, NUMBER_FORMATS } from './number-formats.ts';
-import type { Codec } from './number-formats.ts';
+import { blockCount, decodeNumbers, NUMBER_FORMATS } from './number-formats.ts';
+import type { Codec, EncodedNumbers } from './number-formats.ts';
 
 /** A header has some hundred bytes a tensor; a hostile one must not fill the memory. */
 const LONGEST_HEADER = 16 * 2 ** 20;
 const SCALE = '#scale';
 const SIZES = { F32: 4, BF16: 2, I8: 1 } as const;
 
-/** A tensor to be written in a number format. */
-export interface PlainTensor {
+interface Shaped {
   readonly shape: readonly number[];
+}
+/** A tensor to be written in a number format. */
+export interface PlainTensor extends Shaped {
   readonly data: Float32Array;
 }
 
@@ -37,38 +41,69 @@ type Entry = z.infer<typeof entryShape>;
 
 export interface TensorFile {
   /** Names and shapes in the order of the data, without the scales. */
-  readonly entries: ReadonlyMap<string, { readonly shape: readonly number[]; readonly codec: Codec }>;
+  readonly entries: TensorEntries;
   /** The tensor's numbers. Throws what `damaged` makes of a file that has changed. */
   readonly read: (name: string) => Float32Array;
+  /** The tensor as it lies in the file, until the next one is asked for. Throws like `read`. */
+  readonly readEncoded: (name: string) => EncodedNumbers;
   readonly close: () => void;
 }
 
-/** The bytes of a file. The same tensors in the same order always give the same bytes. */
-export function encodeTensorFile(codec: Codec, tensors: ReadonlyMap<string, PlainTensor>): Buffer {
-  const format = NUMBER_FORMATS[codec];
-  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
-  const parts: Uint8Array[] = [];
-  let end = 0;
-  const add = (name: string, dtype: Entry['dtype'], shape: readonly number[], bytes: Uint8Array): void => {
-    header[name] = { dtype, shape, data_offsets: [end, end + bytes.length] };
-    end += bytes.length;
-    parts.push(bytes);
-  };
-  // Scales first, so that they and numbers of four bytes lie where such numbers may.
-  const encoded = [...tensors].map(([name, { shape, data }]) => [name, shape, format.encode(data)] as const);
-  for (const [name, , { scales }] of encoded) {
-    if (scales !== null) add(`${name}${SCALE}`, 'F32', [scales.length], bytesOf(scales));
-  }
-  for (const [name, shape, { bytes }] of encoded) add(name, format.dtype, shape, bytes);
-  const json = JSON.stringify(header);
-  const text = Buffer.from(json + ' '.repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, text, ...parts]);
+export type TensorEntries = ReadonlyMap<string, { readonly shape: readonly number[]; readonly codec: Codec }>;
+
+/** A file in the making: its header is written, its tensors are to be encoded into their places. */
+export interface TensorFileDraft {
+  readonly bytes: Buffer;
+  readonly place: (name: string) => EncodedNumbers;
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+/** Makes room for the tensors of a file. The same tensors in the same order always give the same bytes. */
+export function draftTensorFile(codec: Codec, shapes: Iterable<readonly [string, Shaped]>): TensorFileDraft {
+  const format = NUMBER_FORMATS[codec];
+  const rows: HeaderRow[] = [];
+  // Scales first, so that they and numbers of four bytes lie where such numbers may.
+  const scales: HeaderRow[] = [];
+  for (const [name, { shape }] of shapes) {
+    const count = elementCount(shape);
+    rows.push({ name, dtype: format.dtype, shape, length: count * format.bytesPerNumber });
+    if (!format.hasScales) continue;
+    const blocks = blockCount(count);
+    scales.push({ name: `${name}${SCALE}`, dtype: 'F32', shape: [blocks], length: 4 * blocks });
+  }
+  const header = encodeHeader([...scales, ...rows]);
+  const starts = new Map<string, { start: number; length: number }>();
+  let end = header.length;
+  for (const { name, length } of [...scales, ...rows]) {
+    starts.set(name, { start: end, length });
+    end += length;
+  }
+  const bytes = Buffer.allocUnsafeSlow(end);
+  bytes.set(header);
+  const partOf = (name: string): Uint8Array => {
+    const { start, length } = starts.get(name) ?? missing(name);
+    return new Uint8Array(bytes.buffer, start, length);
+  };
+  return {
+    bytes,
+    place: (name) => {
+      const part = format.hasScales ? partOf(`${name}${SCALE}`) : null;
+      return {
+        bytes: partOf(name),
+        scales: part && new Float32Array(part.buffer, part.byteOffset, part.length / 4),
+      };
+    },
+  };
+}
+
+/** The bytes of a file. */
+export function encodeTensorFile(codec: Codec, tensors: ReadonlyMap<string, PlainTensor>): Buffer {
+  const { bytes, place } = draftTensorFile(codec, tensors);
+  for (const [name, { data }] of tensors) NUMBER_FORMATS[codec].encodeInto(data, place(name));
+  return bytes;
+}
+
+function missing(name: string): never {
+  throw new TypeError(`There is no tensor ${name}.`);
 }
 
 /**
@@ -77,36 +112,38 @@ function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
  */
 export function openTensorFile(path: string, damaged: (what: string) => TributaryError): TensorFile {
   const descriptor = openSync(path, 'r');
-  const readBytes = (offset: number, length: number): Buffer => {
-    const buffer = Buffer.allocUnsafeSlow(length);
-    let filled = 0;
-    while (filled < length) {
-      const count = readSync(descriptor, buffer, filled, length - filled, offset + filled);
-      if (count === 0) throw damaged(`it ends before byte ${offset + length}`);
+  const fill = <T extends Uint8Array>(buffer: T, offset: number): T => {
+    for (let filled = 0; filled < buffer.length;) {
+      const count = readSync(descriptor, buffer, filled, buffer.length - filled, offset + filled);
+      if (count === 0) throw damaged(`it ends before byte ${offset + buffer.length}`);
       filled += count;
     }
     return buffer;
   };
   try {
     const { size } = fstatSync(descriptor);
-    const { start, table } = readTable(size, readBytes, damaged);
-    const bytesAt = (name: string): Buffer => {
-      const entry = table.get(name);
-      if (entry === undefined) throw new TypeError(`There is no tensor ${name}.`);
-      const [from, to] = entry.data_offsets;
-      return readBytes(start + from, to - from);
+    const { start, table, entries } = readTable(
+      size,
+      (offset, length) => fill(Buffer.allocUnsafeSlow(length), offset),
+      damaged,
+    );
+    /** Codes and scales of one tensor at a time; both begin where floats may. */
+    let scratch = new Uint8Array(0);
+    const readEncoded = (name: string): EncodedNumbers => {
+      const [from, to] = (table.get(name) ?? missing(name)).data_offsets;
+      const blocks = table.get(`${name}${SCALE}`);
+      const scaleBytes = blocks === undefined ? 0 : blocks.data_offsets[1] - blocks.data_offsets[0];
+      if (scratch.length < scaleBytes + to - from) scratch = new Uint8Array(scaleBytes + to - from);
+      if (blocks !== undefined) fill(scratch.subarray(0, scaleBytes), start + blocks.data_offsets[0]);
+      return {
+        bytes: fill(scratch.subarray(scaleBytes, scaleBytes + to - from), start + from),
+        scales: blocks === undefined ? null : new Float32Array(scratch.buffer, 0, scaleBytes / 4),
+      };
     };
-    const entries = describe(table, damaged);
     return {
       entries,
-      read: (name) => {
-        const format = NUMBER_FORMATS[entries.get(name)?.codec ?? 'f32'];
-        const bytes = bytesAt(name);
-        const scales = format.hasScales
-          ? NUMBER_FORMATS.f32.decode({ bytes: bytesAt(`${name}${SCALE}`), scales: null })
-          : null;
-        return format.decode({ bytes, scales });
-      },
+      readEncoded,
+      read: (name) => decodeNumbers(entries.get(name)?.codec ?? 'f32', readEncoded(name)),
       close: () => closeSync(descriptor),
     };
   } catch (error) {
@@ -115,20 +152,34 @@ export function openTensorFile(path: string, damaged: (what: string) => Tributar
   }
 }
 
+interface Table {
+  /** Where the data begins. */
+  readonly start: number;
+  readonly table: ReadonlyMap<string, Entry>;
+  readonly entries: TensorEntries;
+}
+
+/** The table read last: the updates of a round are alike, and checking a table takes longer than reading it. */
+let lastTable: { readonly size: number; readonly header: Buffer; readonly read: Table } | null = null;
+/** A longer header is not worth the memory. */
+const LONGEST_KEPT_HEADER = 2 ** 20;
+
 function readTable(
   size: number,
   readBytes: (offset: number, length: number) => Buffer,
   damaged: (what: string) => TributaryError,
-): { start: number; table: ReadonlyMap<string, Entry> } {
+): Table {
   if (size < 10) throw damaged('it is too short for a header');
   const headerLength = readBytes(0, 8).readBigUInt64LE();
   if (headerLength < 2n || headerLength > LONGEST_HEADER || Number(headerLength) > size - 8) {
     throw damaged(`its header would have ${headerLength} bytes`);
   }
   const start = 8 + Number(headerLength);
+  const text = readBytes(8, start - 8);
+  if (lastTable?.size === size && lastTable.header.equals(text)) return lastTable.read;
   let json: unknown;
   try {
-    json = JSON.parse(readBytes(8, start - 8).toString('utf8'));
+    json = JSON.parse(text.toString('utf8'));
   } catch {
     throw damaged('its header is not JSON');
   }
@@ -153,14 +204,19 @@ function readTable(
     end = to;
   }
   if (start + end !== size) throw damaged(`it has ${size} bytes, its tensors end at ${start + end}`);
-  return { start, table };
+  const read = { start, table, entries: describe(table, damaged) };
+  if (text.length <= LONGEST_KEPT_HEADER) lastTable = { size, header: text, read };
+  return read;
 }
 
 const order = ({ data_offsets: [from] }: Entry): number => from;
 const last = ({ data_offsets: [, to] }: Entry): number => to;
 
 /** The tensors without their scales, which have to be there and to fit. */
-function describe(table: ReadonlyMap<string, Entry>, damaged: (what: string) => TributaryError) {
+function describe(
+  table: ReadonlyMap<string, Entry>,
+  damaged: (what: string) => TributaryError,
+): TensorEntries {
   const entries = new Map<string, { shape: readonly number[]; codec: Codec }>();
   for (const [name, { dtype, shape }] of table) {
     if (name.endsWith(SCALE)) {

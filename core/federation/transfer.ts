@@ -49,6 +49,8 @@ export interface Transfers {
 interface Pending {
   readonly blob: BlobReference;
   readonly onProgress?: OnTransfer;
+  /** It was fetched and can be fetched again, unlike what was offered; so it need not be synced. */
+  readonly replaceable: boolean;
   readonly promise: Promise<void>;
   /** Chunks that the peer was told are here already. */
   announced: number;
@@ -88,7 +90,11 @@ export function serveTransfers(options: TransferOptions): Transfers {
   }
 
   /** One promise per blob, with an alarm that goes off when nothing moves. */
-  function track(list: Map<string, Pending>, blob: BlobReference, onProgress?: OnTransfer): Pending {
+  function track(
+    list: Map<string, Pending>,
+    blob: BlobReference,
+    { onProgress, replaceable = false }: Partial<Pick<Pending, 'onProgress' | 'replaceable'>> = {},
+  ): Pending {
     let settle: Pending['settle'] = () => undefined;
     let timer: Timer | undefined;
     const promise = new Promise<void>((resolve, reject) => {
@@ -109,7 +115,7 @@ export function serveTransfers(options: TransferOptions): Transfers {
       });
     };
     touch();
-    const pending = { blob, onProgress, promise, announced: 0, settle, touch };
+    const pending = { blob, onProgress, replaceable, promise, announced: 0, settle, touch };
     list.set(blob.hash, pending);
     return pending;
   }
@@ -138,7 +144,8 @@ export function serveTransfers(options: TransferOptions): Transfers {
         `The announced parts of ${hash} do not add up to its size.`,
       );
     }
-    const partial = await store.begin({ hash, size, chunkSize, chunkHashes });
+    const { replaceable } = pending;
+    const partial = await store.begin({ hash, size, chunkSize, chunkHashes }, { replaceable });
     if (ended !== undefined) return partial.close();
     arriving.set(hash, partial);
     const { chunks, bytes } = partial.progress();
@@ -321,7 +328,7 @@ export function serveTransfers(options: TransferOptions): Transfers {
       if (ended !== undefined) throw ended;
       const running = fetching.get(blob.hash);
       if (running !== undefined) return running.promise;
-      const pending = track(fetching, blob, onProgress);
+      const pending = track(fetching, blob, { onProgress, replaceable: true });
       want(pending).catch((thrown: unknown) => pending.settle(toTributaryError(thrown)));
       return pending.promise.catch(async (thrown: unknown) => {
         fail(blob.hash, thrown); // so that the peer stops sending; dropped if the connection has ended
@@ -331,7 +338,7 @@ export function serveTransfers(options: TransferOptions): Transfers {
     },
     offer: async (blob, onProgress) => {
       if (ended !== undefined) throw ended;
-      const pending = offering.get(blob.hash) ?? track(offering, blob, onProgress);
+      const pending = offering.get(blob.hash) ?? track(offering, blob, { onProgress });
       channel.send({ type: 'blob-offer', ...blob });
       return pending.promise;
     },

@@ -11,12 +11,12 @@ import { TributaryError } from '../errors.ts';
 import { isTrainable } from '../model/lora.ts';
 import type { Trainable } from '../model/lora.ts';
 import type { NamedTensors, Tensor } from '../model/tensor.ts';
-import { NUMBER_FORMATS } from './number-formats.ts';
-import type { Codec } from './number-formats.ts';
+import { decodeNumbers, NUMBER_FORMATS } from './number-formats.ts';
+import type { Codec, EncodedNumbers } from './number-formats.ts';
 import type { Plan } from './plan-schema.ts';
 import { sharedMatrices } from './schedule.ts';
 import { partsOf } from './strategies/table.ts';
-import { encodeTensorFile, openTensorFile, shorten } from './tensor-file.ts';
+import { draftTensorFile, openTensorFile, shorten } from './tensor-file.ts';
 import type { TensorFile } from './tensor-file.ts';
 
 /** What decides how an update of a round is written. */
@@ -47,7 +47,7 @@ export type UpdateParts = Readonly<Record<string, NamedTensors>>;
 
 export interface WrittenUpdate {
   readonly bytes: Uint8Array;
-  /** What the hub makes of each part that is a difference in itself, such as SCAFFOLD's Δc. */
+  /** What the hub makes of each part that is a difference in itself, such as SCAFFOLD's Δc; others stay empty. */
   readonly heard: UpdateParts;
   /** What rounding has left out of the weights, for the next update; null where the codec leaves out nothing. */
   readonly rest: NamedTensors | null;
@@ -63,37 +63,47 @@ export function writeUpdate(
   { parts, base, rest }: { parts: UpdateParts; base: NamedTensors; rest: NamedTensors | null },
 ): WrittenUpdate {
   const format = NUMBER_FORMATS[codec];
-  const tensors = new Map<string, Tensor>();
+  const moving = travelling(base, shared);
+  const draft = draftTensorFile(
+    codec,
+    names.flatMap((part) => [...moving].map(([name, tensor]) => [nameIn(part, name), tensor] as const)),
+  );
   const heard: Record<string, Map<string, Tensor>> = {};
   const left = new Map(rest ?? []);
   for (const part of names) {
+    const isDifference = part !== 'weights';
     heard[part] = new Map();
-    for (const [name, { shape, data: from }] of travelling(base, shared)) {
-      const given = found(parts[part]?.get(name), name);
-      const isDifference = part !== 'weights';
-      const data =
-        codec === 'f32' || isDifference ? given.data : difference(given.data, from, left.get(name)?.data);
-      tensors.set(nameIn(part, name), { shape, data });
-      if (codec === 'f32') heard[part].set(name, { shape, data });
-      else {
-        const received = format.decode(format.encode(data));
-        heard[part].set(name, { shape, data: received });
-        if (!isDifference) left.set(name, { shape, data: subtracted(data, received) });
+    for (const [name, { shape, data: from }] of moving) {
+      const given = found(parts[part]?.get(name), name).data;
+      const place = draft.place(nameIn(part, name));
+      if (codec === 'f32') {
+        format.encodeInto(given, place);
+        if (isDifference) heard[part].set(name, { shape, data: given });
+        continue;
       }
+      const data = isDifference ? given : difference(given, from, left.get(name)?.data);
+      format.encodeInto(data, place);
+      const received = new Float32Array(data.length);
+      format.decodeInto(place, received);
+      if (isDifference) heard[part].set(name, { shape, data: received });
+      else left.set(name, { shape, data: subtractInto(received, data) });
     }
   }
-  return { bytes: encodeTensorFile(codec, tensors), heard, rest: codec === 'f32' ? null : left };
+  return { bytes: draft.bytes, heard, rest: codec === 'f32' ? null : left };
 }
 
 /** w_k − w, and what was left out before. */
 function difference(weights: Float32Array, base: Float32Array, rest: Float32Array | undefined): Float32Array {
   const result = new Float32Array(weights.length);
-  for (let i = 0; i < result.length; i++) result[i] = weights[i] - base[i] + (rest?.[i] ?? 0);
+  if (rest === undefined) for (let i = 0; i < result.length; i++) result[i] = weights[i] - base[i];
+  else for (let i = 0; i < result.length; i++) result[i] = weights[i] - base[i] + rest[i];
   return result;
 }
 
-function subtracted(minuend: Float32Array, subtrahend: Float32Array): Float32Array {
-  return minuend.map((value, index) => value - subtrahend[index]);
+/** Puts minuend − subtrahend in the place of the subtrahend. */
+function subtractInto(subtrahend: Float32Array, minuend: Float32Array): Float32Array {
+  for (let i = 0; i < subtrahend.length; i++) subtrahend[i] = minuend[i] - subtrahend[i];
+  return subtrahend;
 }
 
 /** What a tensor of a part is called in the blob. PEFT's names hold no colon. */
@@ -109,7 +119,10 @@ export type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
 
 /** An update whose table has been checked; each tensor is read and checked when it is asked for. */
 export interface OpenUpdate {
-  /** By part, then by name: weights, whatever the codec, and differences of other parts. */
+  /**
+   * By part, then by name: weights, whatever the codec, and differences of other parts. The numbers of a tensor last
+   * until the next one is asked for.
+   */
   readonly parts: Readonly<
     Record<string, { get: (name: string) => { readonly data: Float32Array | Float64Array } | undefined }>
   >;
@@ -123,10 +136,21 @@ export interface OpenUpdate {
  */
 export function openUpdate(path: string, base: NamedTensors, form: UpdateForm): OpenUpdate {
   const file = openAgainst(path, base, form);
-  const read = (part: string, name: string) => {
+  const { decodeInto } = NUMBER_FORMATS[form.codec];
+  let values = new Float32Array(0);
+  let sums = new Float64Array(0);
+  const read = (part: string, name: string): { readonly data: Float32Array | Float64Array } => {
     const { data: from } = found(base.get(name), name);
-    const data = readChecked(file, nameIn(part, name));
-    return { data: form.codec === 'f32' || part !== 'weights' ? data : added(from, data) };
+    const encoded = file.readEncoded(nameIn(part, name));
+    if (values.length < from.length) values = new Float32Array(from.length);
+    const data = values.subarray(0, from.length);
+    decodeInto(encoded, data);
+    if (!hasSmallScales(encoded)) requireFinite(nameIn(part, name), data);
+    if (form.codec === 'f32' || part !== 'weights') return { data };
+    // In float64, so that a small difference to a large weight arrives whole.
+    if (sums.length < from.length) sums = new Float64Array(from.length);
+    for (let i = 0; i < from.length; i++) sums[i] = from[i] + data[i];
+    return { data: sums.subarray(0, from.length) };
   };
   const expected = travelling(base, form.shared);
   return {
@@ -144,7 +168,10 @@ export function openUpdate(path: string, base: NamedTensors, form: UpdateForm): 
 export function checkUpdate(path: string, base: Shapes, form: UpdateForm): void {
   const file = openAgainst(path, base, form);
   try {
-    for (const name of file.entries.keys()) readChecked(file, name);
+    for (const [name, { codec }] of file.entries) {
+      const encoded = file.readEncoded(name);
+      if (!hasSmallScales(encoded)) requireFinite(name, decodeNumbers(codec, encoded));
+    }
   } finally {
     file.close();
   }
@@ -188,9 +215,15 @@ function mismatch(what: string): TributaryError {
   return new TributaryError('update.tensor-mismatch', what);
 }
 
+/** Whether no number can be beyond the largest: of codes of one byte the scales tell. */
+function hasSmallScales({ scales }: EncodedNumbers): boolean {
+  if (scales === null) return false;
+  for (const scale of scales) if (!(Math.abs(scale) <= LARGEST / 128)) return false;
+  return true;
+}
+
 /** A loop, because it sees every number of every update. */
-function readChecked(file: TensorFile, name: string): Float32Array {
-  const data = file.read(name);
+function requireFinite(name: string, data: Float32Array): void {
   for (let at = 0; at < data.length; at++) {
     if (Math.abs(data[at]) <= LARGEST) continue;
     throw new TributaryError(
@@ -198,14 +231,6 @@ function readChecked(file: TensorFile, name: string): Float32Array {
       `${name} holds ${data[at]} at position ${at} in the update.`,
     );
   }
-  return data;
-}
-
-/** In float64, so that a small difference to a large weight arrives whole. */
-function added(base: Float32Array, difference: Float32Array): Float64Array {
-  const sum = new Float64Array(base.length);
-  for (let i = 0; i < sum.length; i++) sum[i] = base[i] + difference[i];
-  return sum;
 }
 
 /** Trainers give what they are asked for, so a gap is a mistake of this program. */

@@ -1,26 +1,30 @@
 /** @file The aggregate of a round, computed from what lies on disk: the same bytes however often it is done. */
 
-import { createAccumulator, initialState, toState } from '../federation/aggregation.ts';
-import type { ServerState, StateTensors } from '../federation/aggregation.ts';
+import { createAccumulator, toState } from '../federation/aggregation.ts';
+import type { Accumulator, StateTensor } from '../federation/aggregation.ts';
 import type { BlobStore } from '../federation/blobs.ts';
 import { encodeBroadcast } from '../federation/broadcast.ts';
 import type { Published } from '../federation/broadcast.ts';
-import { decodeState, encodeState, encodeTensors, readTensors } from '../federation/codec.ts';
+import { openTensors } from '../federation/codec.ts';
 import type { Plan } from '../federation/plan.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
 import { clientOf, STRATEGIES } from '../federation/strategies/table.ts';
-import { openUpdate, travelling, updateForm } from '../federation/update.ts';
+import { putTensors } from '../federation/tensor-writer.ts';
+import { openUpdate, updateForm } from '../federation/update.ts';
+import type { OpenUpdate, UpdateForm } from '../federation/update.ts';
 import { toTributaryError } from '../errors.ts';
+import { isTrainable } from '../model/lora.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { publishControl, publishWeights } from './publishing.ts';
 import type { Contribution, RoundRecord } from './records.ts';
+import { openRoundState, REST, writeRoundState } from './round-state.ts';
 
 export interface RoundStart {
   /** Float32 adapter that the sites train from. */
   readonly base: Published;
   /** The control variate that sites receive with it, in float32; null while it is zero and where there is none. */
   readonly control: Published | null;
-  /** Float64 blobs: `weights`, the strategy's moments, and what the codec has left out of the broadcasts. */
+  /** Blobs by name: see `round-state.ts`. */
   readonly state: Readonly<Record<string, string>>;
 }
 
@@ -40,10 +44,20 @@ export async function writeInitialState(
       ? null
       : encodeBroadcast(codec, null, toState(adapter));
   const tensors = rounded?.tensors ?? adapter;
-  const delta = rounded && { from: null, ...(await blobs.put(rounded.delta)) };
-  const state = initialState(strategy, toState(tensors));
-  const base = { ...(await blobs.put(encodeTensors(tensors))), ...(delta && { delta }) };
-  return { base, control: null, state: await writeState(blobs, { ...state, rest: null }) };
+  const delta = rounded && { from: null, ...(await blobs.put(rounded.delta, { toSend: true })) };
+  const whole = await putTensors(blobs, tensors, { toSend: delta === null });
+  const base = { ...whole, ...(delta && { delta }) };
+  const states = await writeRoundState(blobs, { codec, strategy, shapes: tensors });
+  for (const { data } of tensors.values()) {
+    const moments = Object.fromEntries(
+      Object.entries(strategy.moments).map(([name, value]) => [
+        name,
+        new Float64Array(data.length).fill(value),
+      ]),
+    );
+    await states.append({ weights: Float64Array.from(data), moments });
+  }
+  return { base, control: null, state: await states.finish() };
 }
 
 export interface CloseOptions {
@@ -64,76 +78,137 @@ export type CloseResult =
   | { readonly lost: Contribution; readonly reason: string };
 
 /**
- * Sums the cohort's updates in float64 in the order of the sites' names and applies the strategy. Holds one update
- * at a time. Everything it returns is on disk.
+ * Sums the cohort's updates in float64 in the order of the sites' names and applies the strategy, tensor by tensor: in
+ * memory are the numbers of one tensor and the delta. Everything it returns is on disk.
  */
 export async function computeAggregate(options: CloseOptions): Promise<CloseResult> {
-  const { blobs, plan, round, contributions, members } = options;
+  const { blobs, plan, round, members } = options;
   const { strategy = strategyOf(plan) } = options;
-  await blobs.describe(round.base.hash);
-  const base = readTensors(blobs.path(round.base.hash));
+  const contributions = [...options.contributions].sort((a, b) => (a.site < b.site ? -1 : 1));
   const form = updateForm(plan, round.number);
-  const accumulator = createAccumulator(strategy, travelling(base, form.shared));
-  let lossSum = 0;
-  let examplesSum = 0;
-  const inOrder = [...contributions].sort((a, b) => (a.site < b.site ? -1 : 1));
-  for (const contribution of inOrder) {
-    const { hash, examples, loss } = contribution;
-    const weight = examples ?? 0;
-    try {
-      await blobs.describe(hash);
-      const update = openUpdate(blobs.path(hash), base, form);
-      try {
-        accumulator.add({ parts: update.parts, examples: weight });
-      } finally {
-        update.close();
-      }
-    } catch (thrown) {
-      const { code, message } = toTributaryError(thrown);
-      if (!/^(blob|update)\./.test(code)) throw thrown;
-      return { lost: contribution, reason: message };
+  await blobs.require(round.base.hash);
+  const base = openTensors(blobs.path(round.base.hash));
+  const updates: Open[] = [];
+  try {
+    for (const contribution of contributions) {
+      const opened = await openContribution(blobs, contribution, { base: base.tensors, form });
+      if ('lost' in opened) return opened;
+      updates.push(opened);
     }
-    lossSum += weight * (loss ?? 0);
-    examplesSum += weight;
+    const work = { ...options, strategy, form, base: base.tensors, updates, members };
+    return { start: await closeTensors(work), loss: meanLoss(contributions) };
+  } catch (thrown) {
+    if (thrown instanceof LostUpdate) return thrown.result;
+    throw thrown;
+  } finally {
+    for (const { update } of updates) update.close();
+    base.close();
   }
-  const state = await readState(blobs, round.state);
-  accumulator.finish(state, { first: round.number === 0, members });
-  const published = { blobs, form, state };
-  const next = await publishWeights({ ...published, from: { reference: round.base, tensors: base } });
+}
+
+/** A contribution whose file is open and verified. */
+interface Open {
+  readonly contribution: Contribution;
+  readonly update: OpenUpdate;
+}
+type Lost = Extract<CloseResult, { lost: unknown }>;
+
+/** Ends a closing in the middle because an update can no longer be read. */
+class LostUpdate extends Error {
+  readonly result: Lost;
+  constructor(result: Lost) {
+    super(result.reason);
+    this.result = result;
+  }
+}
+
+async function openContribution(
+  blobs: BlobStore,
+  contribution: Contribution,
+  { base, form }: { base: NamedTensors; form: UpdateForm },
+): Promise<Open | Lost> {
+  try {
+    await blobs.verify(contribution.hash);
+    return { contribution, update: openUpdate(blobs.path(contribution.hash), base, form) };
+  } catch (thrown) {
+    return lostOf(contribution, thrown);
+  }
+}
+
+/** The update that can no longer be read; throws what has other causes. */
+function lostOf(contribution: Contribution, thrown: unknown): Lost {
+  const { code, message } = toTributaryError(thrown);
+  if (!/^(blob|update)\./.test(code)) throw thrown;
+  return { lost: contribution, reason: message };
+}
+
+interface Closing extends Omit<CloseOptions, 'strategy'> {
+  readonly strategy: Strategy;
+  readonly form: UpdateForm;
+  readonly base: NamedTensors;
+  readonly updates: readonly Open[];
+}
+
+async function closeTensors(work: Closing): Promise<RoundStart> {
+  const { blobs, plan, round, members, strategy, form, base, updates } = work;
+  const { codec } = form;
+  const before = await openRoundState(blobs, round.state);
+  const published = await publishWeights(blobs, form, { reference: round.base, tensors: base });
+  const after = await writeRoundState(blobs, { codec, strategy, shapes: base });
   const isSteered = clientOf(plan.federation.strategy) === 'control-variates';
-  const control = isSteered ? await publishControl({ ...published, from: round.control }) : null;
-  return {
-    start: { base: next.base, control, state: await writeState(blobs, { ...state, rest: next.rest }) },
-    loss: lossSum / examplesSum,
-  };
+  const controls = new Map<string, StateTensor>();
+  try {
+    for (const [name, { shape, data: from }] of base) {
+      const { weights, moments, rest } = before.read(name, from);
+      if (isTrainable(name, form.shared)) {
+        const accumulator = createAccumulator(strategy, new Map([[name, { data: from }]]));
+        for (const open of updates) add(accumulator, open);
+        const state = {
+          weights: new Map([[name, { shape, data: weights }]]),
+          moments: Object.fromEntries(
+            Object.entries(moments).map(([moment, data]) => [moment, new Map([[name, { shape, data }]])]),
+          ),
+        };
+        accumulator.finish(state, { first: round.number === 0, members });
+        if (isSteered) controls.set(name, { shape, data: moments.c });
+      }
+      await after.append({ weights, moments });
+      await published.append({ name, from, weights, rest });
+    }
+    const [next, state] = await Promise.all([published.finish(), after.finish()]);
+    const control = isSteered
+      ? await publishControl(blobs, codec, { from: round.control, moved: controls })
+      : null;
+    return { base: next.base, control, state: { ...state, ...(next.rest && { [REST]: next.rest.hash }) } };
+  } catch (error) {
+    await published.abandon();
+    await after.abandon();
+    throw error;
+  } finally {
+    before.close();
+  }
+}
+
+function add(accumulator: Accumulator, { contribution, update }: Open): void {
+  try {
+    accumulator.add({ parts: update.parts, examples: contribution.examples ?? 0 });
+  } catch (thrown) {
+    throw new LostUpdate(lostOf(contribution, thrown));
+  }
+}
+
+/** Mean of the losses, weighted by examples. */
+function meanLoss(contributions: readonly Contribution[]): number {
+  let losses = 0;
+  let total = 0;
+  for (const { examples, loss } of contributions) {
+    losses += (examples ?? 0) * (loss ?? 0);
+    total += examples ?? 0;
+  }
+  return losses / total;
 }
 
 function strategyOf(plan: Plan): Strategy {
   const { strategy } = plan.federation;
   return STRATEGIES[strategy.name].create(strategy);
-}
-
-/** The state of a run on disk: what strategies know of, and what the codec has left out of the broadcasts. */
-interface StoredState extends ServerState {
-  readonly rest: StateTensors | null;
-}
-
-/** Its name among those of the state; no moment has a dash in its name. */
-const REST = 'codec-rest';
-
-async function writeState(blobs: BlobStore, state: StoredState): Promise<Record<string, string>> {
-  const hashes: Record<string, string> = {};
-  const { moments, weights, rest } = state;
-  for (const [name, tensors] of Object.entries({ ...moments, weights, ...(rest && { [REST]: rest }) })) {
-    hashes[name] = (await blobs.put(encodeState(tensors))).hash;
-  }
-  return hashes;
-}
-
-async function readState(blobs: BlobStore, hashes: Readonly<Record<string, string>>): Promise<StoredState> {
-  const { weights, [REST]: rest, ...names } = hashes;
-  const read = async (hash: string): Promise<StateTensors> => decodeState(await blobs.read(hash));
-  const moments: Record<string, StateTensors> = {};
-  for (const [name, hash] of Object.entries(names)) moments[name] = await read(hash);
-  return { weights: await read(weights), moments, rest: rest === undefined ? null : await read(rest) };
 }

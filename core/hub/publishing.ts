@@ -3,75 +3,107 @@
  * float32 file and, where that is shorter, as a delta to the one of the round.
  */
 
-import type { ServerState, StateTensors } from '../federation/aggregation.ts';
+import type { StateTensors } from '../federation/aggregation.ts';
 import type { BlobStore } from '../federation/blobs.ts';
-import { encodeBroadcast } from '../federation/broadcast.ts';
+import { encodeBroadcast, encodeStep } from '../federation/broadcast.ts';
 import type { Published } from '../federation/broadcast.ts';
-import { encodeTensors, readTensors, toWire } from '../federation/codec.ts';
+import { readTensors } from '../federation/codec.ts';
+import type { Codec } from '../federation/number-formats.ts';
 import type { BlobReference } from '../federation/shapes.ts';
+import { draftTensorFile } from '../federation/tensor-file.ts';
+import { openTensorWriter, putTensors, WIRE_METADATA } from '../federation/tensor-writer.ts';
 import { travelling } from '../federation/update.ts';
 import type { UpdateForm } from '../federation/update.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 
-interface Publication {
-  readonly blobs: BlobStore;
-  readonly form: UpdateForm;
-  /** After the strategy has changed it. */
-  readonly state: ServerState & { readonly rest: StateTensors | null };
+/** A tensor after the strategy has changed it. */
+export interface ChangedTensor {
+  readonly name: string;
+  /** As the sites hold it. */
+  readonly from: Float32Array;
+  /** The hub's, in float64. */
+  readonly weights: Float64Array;
+  /** What the codec has left out of the broadcasts before; null where that is nothing. */
+  readonly rest: Float64Array | null;
+}
+
+export interface WeightsPublication {
+  /** The next tensor in the order of the base. */
+  append(tensor: ChangedTensor): Promise<void>;
+  /** `rest` is the blob of what the codec has left out, where it leaves out anything. */
+  finish(): Promise<{ readonly base: Published; readonly rest: BlobReference | null }>;
+  abandon(): Promise<void>;
 }
 
 /**
- * Publishes the weights. With a codec that rounds, the weights of the state become what the sites then hold, and what
- * is missing is added to the next broadcast: error feedback, as at the sites.
+ * Publishes the weights tensor by tensor. With a codec that rounds, what the sites then hold becomes the hub's weights,
+ * and what is missing is added to the next broadcast: error feedback, as at the sites. It is kept in float32, for it is
+ * at most half a code of a step.
  */
-export async function publishWeights({
-  blobs,
-  form: { codec, shared },
-  state: { weights, rest },
-  from,
-}: Publication & {
-  readonly from: { readonly reference: BlobReference; readonly tensors: NamedTensors };
-}): Promise<{ base: Published; rest: StateTensors | null }> {
-  const { hash } = from.reference;
-  const moved = travelling(weights, shared);
-  if (codec === 'f32') {
-    const whole = await blobs.put(encodeTensors(toWire(weights)));
-    if (shared === 'both') return { base: whole, rest: null };
-    const { delta } = encodeBroadcast(codec, from.tensors, moved);
-    return { base: { ...whole, delta: { from: hash, ...(await blobs.put(delta)) } }, rest: null };
-  }
-  const target = new Map(
-    [...moved].map(([name, { shape, data }]) => {
-      const missing = rest?.get(name)?.data;
-      return [name, { shape, data: data.map((value, i) => value + (missing?.[i] ?? 0)) }];
-    }),
-  );
-  const { delta, tensors } = encodeBroadcast(codec, from.tensors, target);
-  const left = new Map(rest ?? []);
-  for (const [name, { shape, data }] of target) {
-    const held = Float64Array.from(tensors.get(name)?.data ?? []);
-    weights.get(name)?.data.set(held);
-    left.set(name, { shape, data: data.map((value, i) => value - held[i]) });
-  }
-  const whole = await blobs.put(encodeTensors(tensors));
-  return { base: { ...whole, delta: { from: hash, ...(await blobs.put(delta)) } }, rest: left };
+export async function publishWeights(
+  blobs: BlobStore,
+  { codec, shared }: UpdateForm,
+  from: { readonly reference: BlobReference; readonly tensors: NamedTensors },
+): Promise<WeightsPublication> {
+  const { tensors } = from;
+  const moving = travelling(tensors, shared);
+  const hasDelta = codec !== 'f32' || shared !== 'both';
+  const draft = hasDelta ? draftTensorFile(codec, moving) : null;
+  const whole = await openTensorWriter(blobs, tensors, {
+    dtype: 'F32',
+    metadata: WIRE_METADATA,
+    toSend: !hasDelta,
+  });
+  const rests =
+    codec === 'f32' ? null : await openTensorWriter(blobs, tensors, { dtype: 'F32', metadata: null });
+  return {
+    append: async ({ name, from: before, weights, rest }) => {
+      if (!moving.has(name)) {
+        await whole.append(codec === 'f32' ? Float32Array.from(weights) : before);
+        await rests?.append(Float32Array.from(rest ?? new Float64Array(before.length)));
+        return;
+      }
+      const reached = new Float32Array(before.length);
+      if (draft === null) reached.set(weights);
+      else {
+        if (rest !== null) for (let i = 0; i < rest.length; i++) weights[i] += rest[i];
+        encodeStep(codec, { from: before, target: weights, place: draft.place(name), reached });
+      }
+      await whole.append(reached);
+      if (rests === null) return;
+      for (let i = 0; i < reached.length; i++) reached[i] = weights[i] - reached[i];
+      await rests.append(reached);
+    },
+    finish: async () => {
+      const [published, left, delta] = await Promise.all([
+        whole.finish(),
+        rests?.finish() ?? null,
+        draft && blobs.put(draft.bytes, { toSend: true }),
+      ]);
+      const { hash } = from.reference;
+      return { base: { ...published, ...(delta && { delta: { from: hash, ...delta } }) }, rest: left };
+    },
+    abandon: async () => {
+      await whole.abandon();
+      await rests?.abandon();
+    },
+  };
 }
 
 /**
  * Publishes the control variate, of the matrices that are trained. The state keeps it whole, so that a change that
  * rounding has left out is part of the next delta.
  */
-export async function publishControl({
-  blobs,
-  form: { codec, shared },
-  state,
-  from,
-}: Publication & { readonly from: BlobReference | null }): Promise<Published> {
-  const moved = travelling(state.moments.c, shared);
-  if (codec === 'f32') return blobs.put(encodeTensors(toWire(moved)));
-  if (from !== null) await blobs.describe(from.hash);
-  const before = from && readTensors(blobs.path(from.hash));
+export async function publishControl(
+  blobs: BlobStore,
+  codec: Codec,
+  { from, moved }: { readonly from: BlobReference | null; readonly moved: StateTensors },
+): Promise<Published> {
+  if (from !== null) await blobs.require(from.hash);
+  const before = codec === 'f32' || from === null ? null : readTensors(blobs.path(from.hash));
   const { delta, tensors } = encodeBroadcast(codec, before, moved);
-  const whole = await blobs.put(encodeTensors(tensors));
-  return { ...whole, delta: { from: from?.hash ?? null, ...(await blobs.put(delta)) } };
+  const whole = await putTensors(blobs, tensors, { toSend: codec === 'f32' });
+  if (codec === 'f32') return whole;
+  const sent = await blobs.put(delta, { toSend: true });
+  return { ...whole, delta: { from: from?.hash ?? null, ...sent } };
 }

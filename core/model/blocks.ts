@@ -45,7 +45,8 @@ export interface StoredMatrix {
   readonly rowOrder: (row: number) => number;
 }
 
-const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+/** Whether this machine keeps numbers as files do. */
+export const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
 /** Dequantises to row-major float32: `d · q + m` rounded once, as ggml's reference does. Source: ggml's quants.c. */
 export function unpack(format: WeightFormat, stored: StoredMatrix): Float32Array {

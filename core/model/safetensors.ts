@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
-import { storage, unpack } from './blocks.ts';
+import { littleEndian, storage, unpack } from './blocks.ts';
 import { openForReading } from './gguf.ts';
 import { elementCount } from './tensor.ts';
 import type { Tensor } from './tensor.ts';
@@ -137,35 +137,62 @@ type FloatTensors = ReadonlyMap<
   { readonly shape: readonly number[]; readonly data: Float32Array | Float64Array }
 >;
 
-/**
- * The bytes of a file of tensors in the order of the map; the same tensors always give the same bytes. The header
- * is padded with blanks so that the data is aligned to 8 bytes.
- */
-export function encodeSafetensors(
-  tensors: FloatTensors,
+/** A tensor of a file's table; `length` in bytes. */
+export interface HeaderRow {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly length: number;
+}
+
+/** Length and table at the beginning of a file; padded with blanks so that the data is aligned to 8 bytes. */
+export function encodeHeader(
+  rows: Iterable<HeaderRow>,
   metadata: Readonly<Record<string, string>> | null = { format: 'pt' },
 ): Buffer {
   const header: Record<string, unknown> = metadata === null ? {} : { __metadata__: metadata };
   let end = 0;
-  for (const [name, { shape, data }] of tensors) {
-    const dtype = data instanceof Float64Array ? 'F64' : 'F32';
-    header[name] = { dtype, shape, data_offsets: [end, end + data.byteLength] };
-    end += data.byteLength;
+  for (const { name, dtype, shape, length } of rows) {
+    header[name] = { dtype, shape, data_offsets: [end, end + length] };
+    end += length;
   }
   const json = JSON.stringify(header);
   const text = Buffer.from(json + ' '.repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
-  const bytes = Buffer.alloc(8 + text.length + end);
-  bytes.writeBigUInt64LE(BigInt(text.length));
-  text.copy(bytes, 8);
-  let at = 8 + text.length;
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([size, text]);
+}
+
+/** The table of tensors that lie one after the other. */
+export function headerOf(tensors: FloatTensors, metadata?: Readonly<Record<string, string>> | null): Buffer {
+  const rows = [...tensors].map(([name, { shape, data }]) => {
+    const dtype = data instanceof Float64Array ? 'F64' : 'F32';
+    return { name, dtype, shape, length: data.byteLength };
+  });
+  return encodeHeader(rows, metadata);
+}
+
+/** The bytes of a file of tensors in the order of the map; the same tensors always give the same bytes. */
+export function encodeSafetensors(
+  tensors: FloatTensors,
+  metadata?: Readonly<Record<string, string>> | null,
+): Buffer {
+  const header = headerOf(tensors, metadata);
+  const length = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, header.length);
+  const bytes = Buffer.allocUnsafeSlow(length);
+  bytes.set(header);
+  let at = header.length;
   for (const { data } of tensors.values()) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset + at, data.byteLength);
-    if (data instanceof Float64Array) {
-      for (let index = 0; index < data.length; index++) view.setFloat64(8 * index, data[index], true);
-    } else {
-      for (let index = 0; index < data.length; index++) view.setFloat32(4 * index, data[index], true);
-    }
+    bytes.set(littleEndianBytes(data), at);
     at += data.byteLength;
   }
   return bytes;
+}
+
+/** The numbers as they lie in a file: the memory itself where the machine keeps them so. */
+export function littleEndianBytes(data: Float32Array | Float64Array): Uint8Array {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  if (littleEndian) return bytes;
+  const turned = Buffer.from(bytes);
+  return data instanceof Float64Array ? turned.swap64() : turned.swap32();
 }

@@ -3,7 +3,6 @@
 import { toTributaryError, TributaryError } from '../errors.ts';
 import { machine } from '../machine.ts';
 import type { Published } from '../federation/broadcast.ts';
-import { readTensors } from '../federation/codec.ts';
 import type { Channel } from '../federation/channel.ts';
 import { sign } from '../federation/identity.ts';
 import type { Message, MessageOf, SocketRole } from '../federation/messages.ts';
@@ -273,9 +272,9 @@ export function startAgent(options: AgentOptions): Agent {
     const adapter = { ...whole, ...(run.adapter_delta && { delta: run.adapter_delta }) };
     saving.add(id);
     const fetched = async (): Promise<void> => {
-      await fetchPublished({ context, bulk }, adapter, signal);
+      const published = await fetchPublished({ context, bulk }, adapter, signal);
       const carried = await readCarried(context, id, Number.MAX_SAFE_INTEGER);
-      const tensors = adapterAtSite(readTensors(blobs.path(adapter.hash)), carried);
+      const tensors = adapterAtSite(published, carried);
       await options.saveAdapter?.(id, planOf(run), tensors);
       store.transaction('save-adapter', () => store.setSaved(id));
       await rounds.tidy();

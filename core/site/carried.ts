@@ -1,7 +1,8 @@
 /** @file What a site carries from one round of a run to the next, as blobs on its disk. */
 
-import { encodeTensors, readTensors } from '../federation/codec.ts';
+import { readTensors } from '../federation/codec.ts';
 import type { BlobReference } from '../federation/shapes.ts';
+import { putTensors } from '../federation/tensor-writer.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { SiteContext } from './context.ts';
 import type { CarriedTensors } from './outcome.ts';
@@ -25,7 +26,7 @@ export async function readCarried(
       log.warn({ run, round }, 'what rounding had left out is lost');
       continue;
     }
-    await blobs.describe(blob.hash);
+    await blobs.require(blob.hash);
     carried[name] = readTensors(blobs.path(blob.hash));
   }
   return carried;
@@ -34,6 +35,6 @@ export async function readCarried(
 export async function writeCarried({ blobs }: Carrying, tensors: CarriedTensors): Promise<Carried> {
   const carried: Record<string, BlobReference> = {};
   for (const [name, value] of Object.entries(tensors) as [string, NamedTensors][])
-    carried[name] = await blobs.put(encodeTensors(value));
+    carried[name] = await putTensors(blobs, value);
   return carried;
 }

@@ -3,36 +3,62 @@
 import { toTributaryError } from '../errors.ts';
 import { applyBroadcast } from '../federation/broadcast.ts';
 import type { Published } from '../federation/broadcast.ts';
-import { encodeTensors, readTensors } from '../federation/codec.ts';
+import { readTensors } from '../federation/codec.ts';
+import { putTensors } from '../federation/tensor-writer.ts';
+import type { NamedTensors } from '../model/tensor.ts';
 import type { Bulk } from './bulk.ts';
 import type { SiteContext } from './context.ts';
 
-/** Leaves the published file in the site's blobs, verified by its hash. Throws as `Bulk.use` does. */
+/**
+ * Leaves the published file in the site's blobs, verified by its hash, and gives its tensors. It is not synced, for it
+ * can be fetched again: what a loss of power has damaged fails its hash after the restart. Throws as `Bulk.use` does.
+ */
 export async function fetchPublished(
   { context, bulk }: { context: SiteContext; bulk: Bulk },
   published: Published,
   signal: AbortSignal,
-): Promise<void> {
-  if (context.blobs.has(published.hash)) return;
-  if (await fetchDelta({ context, bulk }, published, signal)) return;
+): Promise<NamedTensors> {
   const { hash, size } = published;
-  await bulk.use((transfers) => transfers.fetch({ hash, size }), signal);
+  const { blobs } = context;
+  if (!(await isThere(context, hash))) {
+    const made = await fetchDelta({ context, bulk }, published, signal);
+    if (made !== null) return made;
+    await bulk.use((transfers) => transfers.fetch({ hash, size }), signal);
+  }
+  return readTensors(blobs.path(hash));
 }
 
-/** Whether it could be made of what the site holds. Whatever is wrong with a delta, the whole file is there too. */
+async function isThere({ blobs, log }: SiteContext, hash: string): Promise<boolean> {
+  if (!blobs.has(hash)) return false;
+  try {
+    await blobs.require(hash);
+    return true;
+  } catch (thrown) {
+    const { code, message } = toTributaryError(thrown);
+    if (code !== 'blob.damaged') throw thrown;
+    log.warn({ code }, message);
+    await blobs.remove(hash);
+    return false;
+  }
+}
+
+/**
+ * What could be made of what the site holds, or null: whatever is wrong with a delta, the whole file is there too.
+ * The file that the delta is applied to needs no check of its own, for what is made of it has a hash.
+ */
 async function fetchDelta(
   { context: { blobs, log }, bulk }: { context: SiteContext; bulk: Bulk },
   { hash, delta }: Published,
   signal: AbortSignal,
-): Promise<boolean> {
-  if (delta === undefined || (delta.from !== null && !blobs.has(delta.from))) return false;
+): Promise<NamedTensors | null> {
+  if (delta === undefined || (delta.from !== null && !blobs.has(delta.from))) return null;
   try {
     await bulk.use((transfers) => transfers.fetch({ hash: delta.hash, size: delta.size }), signal);
-    if (delta.from !== null) await blobs.describe(delta.from); // verified, for a disk may damage it
     const from = delta.from === null ? null : readTensors(blobs.path(delta.from));
-    const made = await blobs.put(encodeTensors(applyBroadcast(blobs.path(delta.hash), from)));
+    const tensors = applyBroadcast(blobs.path(delta.hash), from);
+    const made = await putTensors(blobs, tensors, { replaceable: true });
     await blobs.remove(delta.hash);
-    if (made.hash === hash) return true;
+    if (made.hash === hash) return tensors;
     await blobs.remove(made.hash);
     log.warn({ hash, made: made.hash }, 'the hub’s delta makes another file than it says');
   } catch (thrown) {
@@ -41,5 +67,5 @@ async function fetchDelta(
     if (code === 'disk.full') throw thrown;
     log.warn({ code }, `The hub’s delta is of no use: ${message}`);
   }
-  return false;
+  return null;
 }

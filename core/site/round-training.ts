@@ -3,11 +3,8 @@
  * same round gives the same bytes however often it is done, for it starts from the last round that counted.
  */
 
-import { readTensors } from '../federation/codec.ts';
 import { planAtSite } from '../federation/local-steps.ts';
 import type { MessageOf } from '../federation/messages.ts';
-import type { BlobReference } from '../federation/shapes.ts';
-import type { NamedTensors } from '../model/tensor.ts';
 import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
 import { readCarried, writeCarried } from './carried.ts';
@@ -48,15 +45,13 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
 
   tell('fetching', { step: 0, steps: plan.training.steps, loss: null });
   const reference = plan.objective === 'dpo' ? plan.adapter.start : undefined;
-  for (const blob of [base, start.control, reference]) {
-    if (blob !== undefined) await fetchPublished(work, blob, signal);
-  }
+  const fetched = await fetchPublished(work, base, signal);
+  const hub = start.control === undefined ? null : await fetchPublished(work, start.control, signal);
+  const referred = reference === undefined ? null : await fetchPublished(work, reference, signal);
   tell('training', { step: 0, steps: plan.training.steps, loss: null });
-  const read = (blob: BlobReference): NamedTensors => readTensors(blobs.path(blob.hash));
   // The hub has added no change that it refused or that came late, so those leave nothing.
   const carried = await readCarried(context, id, round);
-  const tensors = adapterAtSite(read(base), carried);
-  const hub = start.control === undefined ? null : read(start.control);
+  const tensors = adapterAtSite(fetched, carried);
   const controls = controlsOf(plan, { base: tensors, hub, carried });
   const trained = await work.trainer.train({
     plan,
@@ -65,7 +60,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
     learningRate,
     seedParts: [plan.seed, round, membership.site],
     base: tensors,
-    reference: reference === undefined ? null : read(reference),
+    reference: referred,
     controls,
     examples,
     signal,
@@ -74,8 +69,10 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   signal.throwIfAborted();
 
   const outcome = outcomeOf(plan, { round, base: tensors, controls, carried, trained });
-  const left = await writeCarried(context, outcome.carried);
-  const blob = await blobs.put(outcome.bytes);
+  const [left, blob] = await Promise.all([
+    writeCarried(context, outcome.carried),
+    blobs.put(outcome.bytes, { toSend: true }),
+  ]);
   store.crashPoint('update-written');
   // The hub counts no more examples than were approved.
   const counted = Math.max(1, Math.min(trained.examples, run.examples ?? trained.examples));

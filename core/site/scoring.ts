@@ -3,7 +3,6 @@
 import { toTributaryError } from '../errors.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import type { Metrics } from '../federation/metrics.ts';
-import { readTensors } from '../federation/codec.ts';
 import type { Bulk } from './bulk.ts';
 import { readCarried } from './carried.ts';
 import type { SiteContext } from './context.ts';
@@ -64,14 +63,13 @@ async function measure(
   if (heldOut.length < minimum) return null;
   passGate(context.policies(), { kind: 'plan', plan });
   const reference = plan.objective === 'dpo' ? plan.adapter.start : undefined;
-  for (const blob of [adapter, reference]) {
-    if (blob !== undefined) await fetchPublished({ context, bulk }, blob, signal);
-  }
-  const read = ({ hash }: { hash: string }) => readTensors(context.blobs.path(hash));
+  const scored = await fetchPublished({ context, bulk }, adapter, signal);
+  const referred =
+    reference === undefined ? null : await fetchPublished({ context, bulk }, reference, signal);
   const { loss, accuracy, margin, examples } = await trainer.evaluate({
     plan,
-    adapter: adapterAtSite(read(adapter), await readCarried(context, id, round + 1)),
-    reference: reference === undefined ? null : read(reference),
+    adapter: adapterAtSite(scored, await readCarried(context, id, round + 1)),
+    reference: referred,
     examples: heldOut,
     signal,
   });

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createAccumulator, initialState, toState } from '../../core/federation/aggregation.ts';
-import { toWire } from '../../core/federation/codec.ts';
+import type { StateTensors } from '../../core/federation/aggregation.ts';
 import { readPlan } from '../../core/federation/plan.ts';
 import { sharedMatrices, trainableMatrices } from '../../core/federation/schedule.ts';
 import { STRATEGIES } from '../../core/federation/strategies/table.ts';
@@ -11,6 +11,10 @@ import { codeOf } from '../helpers/errors.ts';
 
 const plan = (adapter: object, rest: object = {}) =>
   readPlan(JSON.stringify({ name: 'x', model: 'tiny', adapter, ...rest }));
+
+/** What sites receive of a state. */
+const toWire = (state: StateTensors) =>
+  new Map([...state].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data) }]));
 
 describe('a plan', () => {
   it('trains both matrices, and drops nothing, unless it says so', () => {

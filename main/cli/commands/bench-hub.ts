@@ -1,15 +1,15 @@
 /**
- * @file `tributary bench hub`: rounds without training. The hub is a process of its own as `hub start` runs it, the
- * sites share this process; they connect, approve, fetch, send and countersign as real ones do, but what they train is
- * one sum.
+ * @file `tributary bench hub`: rounds without training. The hub is a process of its own as `hub start` runs it, and so
+ * is each site, as long as they are few.
  */
 
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Interface } from 'node:readline';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { TributaryError } from '../../../core/errors.ts';
@@ -17,15 +17,11 @@ import { readPlan } from '../../../core/federation/plan.ts';
 import { askHub } from '../../../core/hub/ask.ts';
 import { initHub } from '../../../core/hub/folder.ts';
 import type { ModelConfiguration } from '../../../core/model/configuration.ts';
-import { askSite } from '../../../core/site/ask.ts';
-import { startSite } from '../../../core/site/site.ts';
-import type { Site } from '../../../core/site/site.ts';
-import type { RoundTrainer } from '../../../core/site/trainer.ts';
 import { runs, wholeNumber } from '../command.ts';
 import { formatBytes } from '../format.ts';
 
-const SOFTWARE = 'tributary bench';
-const ROWS = 8;
+/** Processes that the sites share at most. */
+const SITE_PROCESSES = 8;
 
 /** The dimensions of SmolLM2-135M: rank 16 on all linears has 4 884 480 values. */
 const smollm2: ModelConfiguration = {
@@ -77,13 +73,18 @@ type Round = z.infer<typeof roundShape> & { readonly rss: number };
 const benchHub = runs(options, async (input, { output, interruption }) => {
   const signal = interruption();
   const root = await mkdtemp(join(tmpdir(), 'tributary-bench-'));
-  const sites: Site[] = [];
+  const children: Child[] = [];
   let hub: HubProcess | undefined;
   try {
     const folder = join(root, 'hub');
     await initHub({ folder, name: 'bench' });
     hub = await startHubProcess(folder);
-    for (let at = 0; at < input.sites; at++) sites.push(await enterSite(folder, root, at));
+    const processes = Math.min(input.sites, SITE_PROCESSES);
+    for (let at = 0; at < processes; at++) {
+      const [from, to] = [at, at + 1].map((edge) => String(Math.floor((edge * input.sites) / processes)));
+      const words = ['bench', 'hub-sites', '--hub', folder, '--root', root, '--from', from, '--to', to];
+      children.push(await startProgram(words));
+    }
     const plan = readPlan(
       JSON.stringify({
         name: 'bench',
@@ -109,7 +110,7 @@ const benchHub = runs(options, async (input, { output, interruption }) => {
     );
     output.result({ sites: input.sites, ...result });
   } finally {
-    await Promise.all(sites.map((site) => site.stop()));
+    await Promise.all(children.map((child) => child.stop()));
     await hub?.stop();
     await rm(root, { recursive: true, force: true });
   }
@@ -137,72 +138,54 @@ function summary(rounds: readonly Round[], peak: number) {
   };
 }
 
-/** Joins a site to the hub and starts it. */
-async function enterSite(hub: string, root: string, at: number): Promise<Site> {
-  const name = `site-${String(at).padStart(3, '0')}`;
-  const folder = join(root, name);
-  await mkdir(folder);
-  const file = join(folder, 'rows.jsonl');
-  const row = JSON.stringify({ instruction: 'What is this?', response: 'A measurement.' });
-  await writeFile(file, `${row}\n`.repeat(ROWS));
-  const { invitation } = await askHub(hub, 'invite', { site: name });
-  const options = { folder, software: SOFTWARE };
-  await askSite(options, 'join', { invitation, name });
-  await askSite(options, 'import', { file, as: 'rows' });
-  await askSite(options, 'approve', { standing: true, dataset: 'rows' });
-  return startSite({ ...options, trainer: addingTrainer(1e-4 * (at + 1)) });
-}
-
-/** Adds a small pattern to the base, so that updates differ between sites and rounds. */
-function addingTrainer(scale: number): RoundTrainer {
-  return {
-    train: ({ base, examples }) => {
-      const adapter = new Map(
-        [...base].map(([name, { shape, data }]) => [
-          name,
-          { shape, data: data.map((value, index) => value + scale * ((index % 7) - 3)) },
-        ]),
-      );
-      return Promise.resolve({ adapter, loss: 1, examples: examples.length, supervisedTokens: 1 });
-    },
-    evaluate: ({ examples }) => Promise.resolve({ loss: 1, examples: examples.length }),
-    close: () => Promise.resolve(),
-  };
-}
-
-interface HubProcess {
+/** A command of this program in a process of its own. */
+interface Child {
   readonly process: ChildProcess;
-  /** Collects so many rounds. */
-  rounds(
-    count: number,
-    signal: AbortSignal,
-    onRound: (round: Round, number: number) => void,
-  ): Promise<Round[]>;
+  readonly lines: Interface;
+  /** Rejects when the process ends. */
+  readonly ended: Promise<never>;
   stop(): Promise<void>;
 }
 
-/** Starts `tributary hub start` and waits until it listens. */
-async function startHubProcess(folder: string): Promise<HubProcess> {
-  const words = [
-    ...process.execArgv,
-    process.argv[1],
-    'hub',
-    'start',
-    '--dir',
-    folder,
-    '--log-level',
-    'warn',
-    '--json',
-  ];
-  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Starts a command and waits for its first line. */
+async function startProgram(words: readonly string[]): Promise<Child> {
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1], ...words, '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const ended = new Promise<never>((_, reject) => {
-    child.once('close', () => reject(new TributaryError('demo.process-ended', 'The hub has ended.')));
+    child.once('close', () =>
+      reject(new TributaryError('demo.process-ended', `${words.join(' ')} has ended.`)),
+    );
   });
   ended.catch(() => undefined); // also when it is stopped at the end
   const lines = createInterface({ input: child.stdout });
   await Promise.race([new Promise((resolve) => lines.once('line', resolve)), ended]);
   return {
     process: child,
+    lines,
+    ended,
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended.catch(() => undefined);
+    },
+  };
+}
+
+interface HubProcess extends Child {
+  /** Collects so many rounds. */
+  rounds(
+    count: number,
+    signal: AbortSignal,
+    onRound: (round: Round, number: number) => void,
+  ): Promise<Round[]>;
+}
+
+/** Starts `tributary hub start` and waits until it listens. */
+async function startHubProcess(folder: string): Promise<HubProcess> {
+  const child = await startProgram(['hub', 'start', '--dir', folder, '--log-level', 'warn']);
+  const { lines, ended } = child;
+  return {
+    ...child,
     rounds: async (count, signal, onRound) => {
       const collected: Round[] = [];
       let last: Promise<void> = Promise.resolve();
@@ -212,7 +195,7 @@ async function startHubProcess(folder: string): Promise<HubProcess> {
           const parsed = roundShape.safeParse(JSON.parse(text));
           if (!parsed.success) return;
           last = last.then(async () => {
-            const round = { ...parsed.data, rss: await rssOf(child.pid) };
+            const round = { ...parsed.data, rss: await rssOf(child.process.pid) };
             onRound(round, collected.length);
             collected.push(round);
             if (collected.length === count) resolve();
@@ -221,10 +204,6 @@ async function startHubProcess(folder: string): Promise<HubProcess> {
       });
       await Promise.race([all, ended]);
       return collected;
-    },
-    stop: async () => {
-      child.kill('SIGTERM');
-      await ended.catch(() => undefined);
     },
   };
 }

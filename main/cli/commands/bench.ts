@@ -10,6 +10,7 @@ import { runs } from '../command.ts';
 import { trainAndReport, trainingOptions, withTrainingOptions } from '../training-run.ts';
 import { register as registerGenerate } from './bench-generate.ts';
 import { register as registerHub } from './bench-hub.ts';
+import { register as registerHubSites } from './bench-sites.ts';
 
 export function register(program: Command): void {
   const bench = program.command('bench').description('measure this machine');
@@ -20,6 +21,7 @@ export function register(program: Command): void {
     .action(benchTrain);
   registerGenerate(bench);
   registerHub(bench);
+  registerHubSites(bench);
 }
 
 /** Tokens that no model treats specially lie above the first few. */
