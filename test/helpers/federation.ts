@@ -1,6 +1,6 @@
 /** @file A hub in a temporary folder and scripted sites that talk to it over real sockets. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectToHub } from '../../core/site/connect.ts';
@@ -29,6 +29,7 @@ import type { RunStatus } from '../../core/hub/status.ts';
 import type { ModelConfiguration } from '../../core/model/configuration.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
 import { Random } from '../../core/random.ts';
+import { removeFolder } from './folders.ts';
 
 /** The smallest model that has all seven linears. */
 export const smallModel: ModelConfiguration = {
@@ -86,7 +87,7 @@ export async function cleanUp(): Promise<void> {
 /** A folder that is removed after the test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'tributary-hub-'));
-  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  cleanups.push(() => removeFolder(folder));
   return folder;
 }
 

@@ -1,6 +1,6 @@
 /** @file The site agent against a scripted hub: approval, rounds, crashes, reconnects and a hub that cheats. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -20,6 +20,7 @@ import {
 } from '../../core/federation/statements.ts';
 import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import { makePlan, makeSiteFolder, makeTrainer, openScriptedHub, SOFTWARE, start } from '../helpers/site.ts';
 import type { FakeTrainer, ScriptedHub } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
@@ -43,7 +44,7 @@ afterEach(async () => {
   await site?.stop();
   site = undefined;
   await hub.listener.close();
-  rmSync(root, { recursive: true });
+  await removeFolder(root);
 });
 
 /** The site up and connected with both sockets. */

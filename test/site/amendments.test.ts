@@ -1,6 +1,6 @@
 /** @file A site that is asked for more rounds of a run under way, and what it is told while it has nothing to do. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,6 +11,7 @@ import type { Plan } from '../../core/federation/plan.ts';
 import { approvalStatement } from '../../core/federation/statements.ts';
 import { askSite } from '../../core/site/ask.ts';
 import type { Site, SiteOptions } from '../../core/site/site.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import { makePlan, makeSiteFolder, makeTrainer, openScriptedHub, SOFTWARE, start } from '../helpers/site.ts';
 import type { FakeTrainer, ScriptedHub } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
@@ -34,7 +35,7 @@ afterEach(async () => {
   await site?.stop();
   site = undefined;
   await hub.listener.close();
-  rmSync(root, { recursive: true });
+  await removeFolder(root);
 });
 
 const ask = (command: 'approve' | 'policy', request: object): Promise<unknown> =>

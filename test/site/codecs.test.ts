@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Plan } from '../../core/federation/plan.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import { makePlan, makeTrainer } from '../helpers/site.ts';
 import type { FakeTrainer } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
@@ -23,7 +24,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const trainer of Object.values(trainers)) trainer.release();
   for (const federation of open.splice(0)) await federation.stop();
-  rmSync(root, { recursive: true });
+  await removeFolder(root);
 });
 
 async function found(folder: string): Promise<WholeFederation> {

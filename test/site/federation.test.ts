@@ -1,6 +1,6 @@
 /** @file Three sites and the real hub, with a trainer that pretends: the whole way, and the same way with a crash. */
 
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -15,6 +15,7 @@ import { TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
 import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import { importPairs, importRows, makePlan, makeTrainer, SOFTWARE, start } from '../helpers/site.ts';
 import type { FakeTrainer } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
@@ -37,7 +38,7 @@ afterEach(async () => {
   for (const trainer of trainers.values()) trainer.release();
   for (const site of sites.values()) await site.stop();
   await hub?.stop();
-  rmSync(root, { recursive: true });
+  await removeFolder(root);
 });
 
 async function startHubAt(folder: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** @file A site and runs with dpo: which datasets serve, which reference is kept, and what the hub is told. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { pinPlan, readPlan } from '../../core/federation/plan.ts';
 import type { AdapterStart, Plan } from '../../core/federation/plan.ts';
 import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import {
   adapterOf,
   importPairs,
@@ -41,7 +42,7 @@ afterEach(async () => {
   await site?.stop();
   site = undefined;
   await hub.listener.close();
-  rmSync(root, { recursive: true });
+  await removeFolder(root);
 });
 
 const ask = (...[command, request]: [Parameters<typeof askSite>[1], object]): Promise<unknown> =>

@@ -1,10 +1,11 @@
 /** @file SCAFFOLD between real sites and a real hub: which control variates travel, stay and count. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { NamedTensors } from '../../core/model/tensor.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import { makePlan, makeTrainer } from '../helpers/site.ts';
 import type { FakeTrainer } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
@@ -27,7 +28,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const trainer of Object.values(trainers)) trainer.release();
   for (const federation of open.splice(0)) await federation.stop();
-  rmSync(root, { recursive: true });
+  await removeFolder(root);
 });
 
 async function found(folder: string): Promise<WholeFederation> {

@@ -1,11 +1,12 @@
 /** @file A site holds rows out, never trains on them, and tells numbers of them as far as its policy lets it. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import {
   importRows,
   makePlan,
@@ -37,7 +38,7 @@ afterEach(async () => {
   await site?.stop();
   site = undefined;
   await hub.listener.close();
-  rmSync(root, { recursive: true });
+  await removeFolder(root);
 });
 
 const ask = (command: 'approve' | 'policy', request: object): Promise<unknown> =>

@@ -1,6 +1,6 @@
 /** @file All strategies through a real hub, real sites and real training of the tiny model, told apart by what they do. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { openTiny } from '../../core/model/tiny.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
 import { createEngineTrainer } from '../../core/site/engine-trainer.ts';
 import type { RoundRequest, RoundResult, RoundTrainer } from '../../core/site/trainer.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import { foundFederation } from '../helpers/whole.ts';
 import type { WholeFederation } from '../helpers/whole.ts';
 
@@ -45,7 +46,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await federation.stop();
   await engine.close();
-  rmSync(root, { recursive: true });
+  await removeFolder(root);
 });
 
 interface Outcome {
