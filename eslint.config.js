@@ -18,10 +18,22 @@ const mayImport = {
   vault: [],
   federation: ['model'],
   evaluation: ['training', 'engine', 'model'],
+  export: ['model'],
   hub: ['federation', 'model'],
   site: ['federation', 'training', 'vault', 'engine', 'model'],
   simulation: ['hub', 'site', 'evaluation', 'federation', 'training', 'model', 'graph'],
-  bridge: ['hub', 'site', 'simulation', 'evaluation', 'federation', 'training', 'vault', 'engine', 'model'],
+  bridge: [
+    'hub',
+    'site',
+    'simulation',
+    'evaluation',
+    'export',
+    'federation',
+    'training',
+    'vault',
+    'engine',
+    'model',
+  ],
 };
 const rooms = readdirSync(new URL('core', import.meta.url), { withFileTypes: true }).flatMap((entry) =>
   entry.isDirectory() ? [entry.name] : [],

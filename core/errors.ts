@@ -75,6 +75,10 @@ const rows = {
   'adapter.target-unknown': { hint: 'Name linears of the model, or write "all-linear".' },
   'adapter.other-base': { hint: 'Load the adapter on the model it was trained on.' },
 
+  'export.unavailable': { hint: 'Export it as `merged` or `peft`, which other tools read.' },
+  'export.not-empty': { hint: 'Choose a folder that does not exist yet, or an empty one.' },
+  'export.no-base': { hint: 'Name the model it was trained on with --model.', exit: 2 },
+
   'wire.bad-message': { hint: 'Install the same version of Tributary at the hub and at the site.' },
   'wire.not-allowed': { hint: 'The other side is faulty or not what it claims to be. Look at its log.' },
   'wire.version': { hint: 'Update the older side; its members, keys and invitations stay valid.' },

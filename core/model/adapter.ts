@@ -121,6 +121,20 @@ export function readAdapter(folder: string, model: AdapterBase): Adapter {
 }
 
 /**
+ * The model that an adapter's folder names as its own; null where it names none, as in folders that PEFT wrote.
+ * @throws TributaryError `adapter.damaged`
+ */
+export function readAdapterBase(folder: string): AdapterBase | null {
+  const path = join(folder, BASE);
+  if (!existsSync(path)) return null;
+  const parsed = baseSchema.safeParse(readJson(path));
+  if (!parsed.success)
+    throw new TributaryError('adapter.damaged', `${path} does not say which model it belongs to.`);
+  const { id, sha256, configuration } = parsed.data.base;
+  return { identity: { id, sha256 }, configuration };
+}
+
+/**
  * Writes the folder: all of its files or, on a full disk, none of them.
  * @throws TributaryError `disk.full`, `file.*`, `adapter.target-unknown`
  */
@@ -229,12 +243,9 @@ function readJson(path: string): unknown {
 }
 
 function checkBase(folder: string, model: AdapterBase): void {
-  const path = join(folder, BASE);
-  if (!existsSync(path)) return;
-  const parsed = baseSchema.safeParse(readJson(path));
-  if (!parsed.success)
-    throw new TributaryError('adapter.damaged', `${path} does not say which model it belongs to.`);
-  const { id, sha256 } = parsed.data.base;
+  const base = readAdapterBase(folder);
+  if (base === null) return;
+  const { id, sha256 } = base.identity;
   if (sha256 !== model.identity.sha256) {
     const short = (hash: string) => hash.slice(0, 12);
     throw otherBase(folder, `it was made for ${id} (sha256 ${short(sha256)}…)`, model);

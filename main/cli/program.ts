@@ -7,6 +7,7 @@ import { register as registerBench } from './commands/bench.ts';
 import { register as registerDemo } from './commands/demo.ts';
 import { register as registerDoctor } from './commands/doctor.ts';
 import { register as registerEvaluate } from './commands/evaluate.ts';
+import { register as registerExport } from './commands/export.ts';
 import { register as registerGenerate } from './commands/generate.ts';
 import { register as registerHub } from './commands/hub.ts';
 import { register as registerModels } from './commands/models.ts';
@@ -24,6 +25,7 @@ const registrations = [
   registerTrain,
   registerGenerate,
   registerEvaluate,
+  registerExport,
   registerHub,
   registerSimulate,
   registerSite,

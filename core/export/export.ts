@@ -1,0 +1,82 @@
+/** @file Exports an adapter: one way in for all formats. */
+
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toTributaryError, TributaryError } from '../errors.ts';
+import { readAdapterBase } from '../model/adapter.ts';
+import { openModel } from '../model/open.ts';
+import { FORMAT_TABLE } from './formats.ts';
+import type { ExportFormat } from './formats.ts';
+import { writeMerged } from './merged.ts';
+import type { MergedType } from './merged.ts';
+import type { Provenance } from './model-card.ts';
+import { writePeft } from './peft.ts';
+
+export interface ExportRequest {
+  /** PEFT folder. */
+  readonly adapter: string;
+  /**
+   * Catalogue id, `tiny` or path of the base model. Without it the adapter's folder must say which it is, and nothing
+   * but `peft` can be written.
+   */
+  readonly model?: string;
+  readonly format: ExportFormat;
+  /** Folder to write; it must not exist or be empty. */
+  readonly out: string;
+  /** Type of merged weights; float32 unless it is said. */
+  readonly type?: MergedType;
+  /** What the model card tells of the training. */
+  readonly provenance?: Provenance;
+  readonly signal?: AbortSignal;
+  /** Told the tensors written so far, of a merged model. */
+  readonly onProgress?: (at: { readonly done: number; readonly total: number }) => void;
+}
+
+/**
+ * Writes the files, all of them or none, and returns their paths.
+ * @throws TributaryError `export.unavailable`, `export.not-empty`, `export.no-base`, `disk.full`, `file.*`, what
+ * `readAdapter` and `openModel` throw, and the signal's reason when it aborts
+ */
+export async function exportAdapter(request: ExportRequest): Promise<string[]> {
+  const { adapter, model: reference, format, out } = request;
+  const { title, unavailable } = FORMAT_TABLE[format];
+  if (unavailable !== null) {
+    throw new TributaryError('export.unavailable', `${title}: ${unavailable}`);
+  }
+  request.signal?.throwIfAborted();
+  if (format === 'peft' && reference === undefined) {
+    const base = readAdapterBase(adapter);
+    if (base === null) throw noBase(adapter);
+    await makeEmptyFolder(out);
+    return inFolder(out, await writePeft({ ...request, base }));
+  }
+  if (reference === undefined) throw noBase(adapter);
+  const model = await openModel(reference);
+  try {
+    await makeEmptyFolder(out);
+    const written = format === 'peft' ? writePeft({ ...request, base: model }) : writeMerged(request, model);
+    return inFolder(out, await written);
+  } finally {
+    model.close();
+  }
+}
+
+function noBase(adapter: string): TributaryError {
+  return new TributaryError('export.no-base', `${adapter} does not say which model it belongs to.`);
+}
+
+/** What lies in a folder already is never mixed with what is written, nor overwritten. */
+async function makeEmptyFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    const [found] = await readdir(folder);
+    if (found === undefined) return;
+    throw new TributaryError('export.not-empty', `${folder} is not empty: there is ${found}.`);
+  } catch (thrown) {
+    throw toTributaryError(thrown);
+  }
+}
+
+function inFolder(folder: string, names: readonly string[]): string[] {
+  return names.map((name) => join(folder, name));
+}

@@ -1,0 +1,71 @@
+/** @file The model card that goes with an export: what it is, what it needs, and nothing of anybody's rows. */
+
+import type { AdapterConfiguration } from '../model/adapter.ts';
+import { findInCatalogue } from '../model/catalogue.ts';
+import type { ModelIdentity } from '../model/open.ts';
+
+export const MODEL_CARD = 'README.md';
+
+/** How the adapter came about, as far as it is known and may be told to whoever gets the files. */
+export interface Provenance {
+  readonly kind: 'federated' | 'local';
+  /** Name of the run, or of the training alone. */
+  readonly run: string;
+  readonly rounds: number | null;
+  readonly steps: number | null;
+  /** Unix seconds. */
+  readonly created: number;
+}
+
+/** The card as Markdown, with the fields that model hubs read at its head. */
+export function modelCard(about: {
+  readonly base: Pick<ModelIdentity, 'id' | 'sha256'>;
+  readonly adapter: AdapterConfiguration;
+  readonly provenance?: Provenance;
+  /** Type of the merged weights; null for an adapter by itself. */
+  readonly merged: string | null;
+}): string {
+  const { base, adapter, provenance, merged } = about;
+  const licence = findInCatalogue(base.id)?.licence;
+  const head = [
+    '---',
+    `library_name: ${merged === null ? 'peft' : 'transformers'}`,
+    `base_model: ${JSON.stringify(base.id)}`,
+    ...(licence === undefined ? [] : [`license: ${licence.toLowerCase()}`]),
+    'pipeline_tag: text-generation',
+    'tags: [lora, tributary]',
+    '---',
+  ];
+  const scaling = adapter.rankStabilized === true ? 'alpha / √rank' : 'alpha / rank';
+  const facts: (readonly [string, string])[] = [
+    ['Base model', base.id],
+    ['SHA-256 of the base model', `\`${base.sha256}\``],
+    ...(licence === undefined ? [] : [['Licence of the base model', licence] as const]),
+    ['Rank and alpha', `${adapter.rank}, ${adapter.alpha}; scaled by ${scaling}`],
+    ['Adapted linears', adapter.targets.join(', ')],
+    ...(merged === null ? [] : [['Weights', `merged, ${merged}`] as const]),
+    ...(provenance === undefined ? [] : trainingFacts(provenance)),
+  ];
+  const use =
+    merged === null
+      ? 'An adapter: load it with PEFT on exactly this base model.'
+      : 'A whole model: load it like any other; the adapter is in its weights.';
+  const rows = facts.map(([what, value]) => `| ${what} | ${value} |`);
+  const title = merged === null ? `LoRA adapter for ${base.id}` : `${base.id} with its adapter merged`;
+  const warning =
+    'It was not examined for what it may repeat of the texts it was trained on. Evaluate it before it is used.';
+  return [
+    ...[...head, '', `# ${title}`, '', use, '', '| | |', '| --- | --- |', ...rows, ''],
+    ...['Written by Tributary.', warning, ''],
+  ].join('\n');
+}
+
+function trainingFacts({ kind, run, rounds, steps, created }: Provenance): (readonly [string, string])[] {
+  const how = kind === 'federated' ? 'by several sites, which kept their rows' : 'at one site alone';
+  return [
+    ['Trained', `${how} (${new Date(created * 1000).toISOString().slice(0, 10)})`],
+    ['Run', run],
+    ...(rounds === null ? [] : [['Rounds', String(rounds)] as const]),
+    ...(steps === null ? [] : [['Steps', String(steps)] as const]),
+  ];
+}

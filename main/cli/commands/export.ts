@@ -1,0 +1,42 @@
+/** @file `tributary export`: an adapter for others, by itself or in the weights of its model. */
+
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { exportAdapter } from '../../../core/export/export.ts';
+import { EXPORT_FORMATS } from '../../../core/export/formats.ts';
+import { MERGED_TYPES } from '../../../core/export/merged.ts';
+import { runs } from '../command.ts';
+
+const options = z.object({
+  adapter: z.string(),
+  model: z.string().optional(),
+  format: z.enum(EXPORT_FORMATS),
+  type: z.enum(MERGED_TYPES),
+  out: z.string(),
+});
+
+export function register(program: Command): void {
+  program
+    .command('export')
+    .description('write an adapter for others, by itself or merged into its model')
+    .requiredOption('--adapter <folder>', 'PEFT folder')
+    .option(
+      '--model <model>',
+      'id in the catalogue, `tiny`, GGUF file or Hugging Face folder; peft can do without where the adapter names it',
+    )
+    .requiredOption('--format <name>', EXPORT_FORMATS.join(', '))
+    .option('--type <name>', `of merged weights: ${MERGED_TYPES.join(' or ')}`, 'float32')
+    .requiredOption('--out <folder>', 'folder to write; it must not exist or be empty')
+    .action(
+      runs(options, async (input, { output, progress, interruption }) => {
+        const bar = progress('Exporting');
+        const files = await exportAdapter({
+          ...input,
+          signal: interruption(),
+          onProgress: ({ done, total }) => bar.update(done, total, 'tensors'),
+        });
+        bar.finish(`${files.length} files are written to ${input.out}.`);
+        output.result({ files });
+      }),
+    );
+}
