@@ -5,9 +5,11 @@ import { TributaryError } from '../errors.ts';
 import type { Plan } from '../federation/plan.ts';
 import { parseRowFor } from '../training/examples.ts';
 import type { Example, PreferenceExample } from '../training/examples.ts';
-import type { Vault, VaultRow } from '../vault/vault.ts';
+import type { StoredRow, Vault } from '../vault/vault.ts';
+import { SPLITS } from '../vault/split.ts';
 import { checkContract } from './contract.ts';
 import { splitHeldOut } from './held-out.ts';
+import type { Split } from './held-out.ts';
 
 export interface DatasetExamples {
   /** Those of the kind that the objective trains on. */
@@ -34,12 +36,13 @@ export function readExamples(
   dataset: string,
   { objective, data, evaluation }: Pick<Plan, 'objective' | 'data' | 'evaluation'>,
 ): DatasetExamples {
-  const rows = [...vault.rows(dataset)];
-  if (data !== undefined) checkContract(data, rows);
-  const { training, heldOut } =
-    evaluation === undefined
-      ? { training: rows, heldOut: [] }
-      : splitHeldOut(rows, (row) => z.record(z.string(), z.json()).parse(row), evaluation);
+  const records = [...vault.records(dataset)];
+  if (data !== undefined)
+    checkContract(
+      data,
+      records.map(({ row }) => row),
+    );
+  const { training, heldOut } = divide(records, evaluation);
   const used = toExamples(training, objective);
   const kept = toExamples(heldOut, objective);
   if (used.examples.length === 0) {
@@ -49,15 +52,31 @@ export function readExamples(
   return { examples: used.examples, heldOut: kept.examples, skipped: used.skipped };
 }
 
+/**
+ * Rows that the site set aside for validation and test when it imported them are never trained on, whatever the plan;
+ * those for validation are scored, or those for test where there are no others. A dataset that was not split is divided
+ * as the plan's evaluation says, the rows of one person on one side.
+ */
+function divide(records: readonly StoredRow[], evaluation: Plan['evaluation']): Split<StoredRow> {
+  const [training, validation, test] = SPLITS.map((side) => records.filter(({ split }) => split === side));
+  const isSplit = training.length < records.length;
+  if (evaluation === undefined) return { training, heldOut: [] };
+  if (isSplit) return { training, heldOut: validation.length > 0 ? validation : test };
+  const contentOf = ({ row, person }: StoredRow) =>
+    person === null ? z.record(z.string(), z.json()).parse(row) : { person };
+  return splitHeldOut(records, contentOf, evaluation);
+}
+
 function toExamples(
-  rows: readonly VaultRow[],
+  records: readonly StoredRow[],
   objective: Plan['objective'],
 ): Pick<DatasetExamples, 'examples' | 'skipped'> {
   const examples: (Example | PreferenceExample)[] = [];
   let skipped = 0;
-  for (const row of rows) {
+  for (const { row, person } of records) {
     try {
-      examples.push(parseRowFor(objective, row));
+      const example = parseRowFor(objective, row);
+      examples.push(person === null ? example : { ...example, person });
     } catch (error) {
       if (!(error instanceof TributaryError) || error.code !== 'data.broken-line') throw error;
       skipped += 1;

@@ -14,6 +14,8 @@ import { importDataset, importRequest } from './datasets.ts';
 import { POLICY_FILE } from './folder.ts';
 import { joinFederation } from './join.ts';
 import { passGate, policyShape, readPolicy, writePolicy } from './policy.ts';
+import { nameOfReference } from '../vault/vault.ts';
+import { requireTrained } from './preview.ts';
 import { approveRun, approveStanding } from './proposals.ts';
 import { siteStatus } from './status.ts';
 
@@ -84,21 +86,22 @@ export const OFFICE = {
 
   approve: row(
     z.object({ run: z.string().optional(), standing: z.boolean().optional(), dataset: z.string() }),
-    ({ context, agent }, { run, standing, dataset }) => {
+    async ({ context, agent }, { run, standing, dataset }) => {
       if ((run === undefined) === (standing !== true)) {
         throw new TributaryError('usage.invalid', 'Approve either one run or, standing, every plan.');
       }
       if (run === undefined) {
         const { policies, vault } = context;
-        const examples = vault.dataset(dataset).rows;
-        passGate(policies(), { kind: 'dataset', dataset, examples });
+        const { name, rows: examples } = vault.dataset(dataset);
+        passGate(policies(), { kind: 'dataset', dataset: name, examples });
         approveStanding(context, dataset);
         agent?.reconsider();
         return { planHash: null };
       }
       const known = context.store.run(run);
       if (known !== null && awaitsAmendment(known)) {
-        if (dataset !== known.dataset) {
+        const approved = known.dataset ?? '';
+        if (dataset !== approved && dataset !== nameOfReference(approved)) {
           const what = `${run} trains on ${known.dataset}; more rounds of it are approved with the same dataset.`;
           throw new TributaryError('usage.invalid', what);
         }
@@ -106,6 +109,7 @@ export const OFFICE = {
         agent?.reconsider(run);
         return { planHash: known.amendment_hash };
       }
+      if (known !== null) await requireTrained(context, known, dataset);
       approveRun(context, run, dataset);
       agent?.reconsider(run);
       return { planHash: context.store.run(run)?.plan_hash ?? null };

@@ -1,6 +1,7 @@
 /** @file Examples of a dataset or of a file as a model would be trained on them, and whether anything would be. */
 
 import { TributaryError } from '../errors.ts';
+import { openPlan } from '../federation/plan.ts';
 import { openModel } from '../model/open.ts';
 import type { OpenModel } from '../model/open.ts';
 import { parseRow } from '../training/examples.ts';
@@ -10,7 +11,11 @@ import type { ModelText } from '../training/model-text.ts';
 import { isTrained, showExample } from '../training/shown-example.ts';
 import type { ShownExample } from '../training/shown-example.ts';
 import type { TemplateName } from '../training/templates.ts';
+import { allTruncated } from '../training/tokens.ts';
 import type { MappedRecord } from '../vault/mapping.ts';
+import type { SiteContext } from './context.ts';
+import { readExamples } from './examples.ts';
+import type { SiteRun } from './store.ts';
 
 export type { Segment, ShownExample, ShownText } from '../training/shown-example.ts';
 
@@ -128,4 +133,22 @@ function reasonOf(found: {
     return `None of the first ${looked} rows is an example; the first one ${problem ?? 'is empty'}.`;
   const length = `the first ${text.maxLength} tokens of ${text.model}`;
   return `In none of the first ${looked} rows anything of an answer lies within ${length}: all would be cut away.`;
+}
+
+/**
+ * Refuses a dataset of which the run's plan would train nothing. A model that is not on this machine cannot be asked;
+ * then the training says it.
+ * @throws TributaryError `data.all-truncated`, and as `readExamples` does
+ */
+export async function requireTrained({ vault }: SiteContext, run: SiteRun, dataset: string): Promise<void> {
+  const plan = openPlan(run.plan, run.plan_hash);
+  const { model, training } = plan;
+  const { template, maxLength } = training;
+  const { examples } = readExamples(vault, dataset, plan);
+  const text = await openPreviewText({ model: model.id, template, maxLength }).catch((error: unknown) => {
+    if (error instanceof TributaryError && error.code === 'model.not-found') return null;
+    throw error;
+  });
+  if (text === null || examples.some((example) => isTrained(example, text))) return;
+  throw allTruncated(examples.length, maxLength);
 }

@@ -70,15 +70,17 @@ export function approveRun(context: SiteContext, id: string, dataset: string): M
   const policies = context.policies();
   const plan = planOf(run);
   passGate(policies, { kind: 'plan', plan });
-  const { examples } = readExamples(context.vault, dataset, plan);
-  passGate(policies, { kind: 'dataset', dataset, examples: examples.length });
+  const { name, reference } = context.vault.dataset(dataset);
+  const { examples } = readExamples(context.vault, reference, plan);
+  passGate(policies, { kind: 'dataset', dataset: name, examples: examples.length });
   store.transaction('approve', () => {
     store.approve(id, dataset);
-    store.setApproved(id, dataset, examples.length);
+    // The version of now: what is imported later under the name is another.
+    store.setApproved(id, reference, examples.length);
     store.ledger.append('approval', {
       run: id,
       planHash: run.plan_hash,
-      dataset,
+      dataset: reference,
       examples: examples.length,
     });
   });

@@ -40,7 +40,8 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
     throw superseded('The run is not approved any more.');
   const approved = planOf(run);
   const { examples, skipped } = readExamples(context.vault, run.dataset, approved);
-  passGate(context.policies(), { kind: 'dataset', dataset: run.dataset, examples: examples.length });
+  const { name } = context.vault.dataset(run.dataset);
+  passGate(context.policies(), { kind: 'dataset', dataset: name, examples: examples.length });
   const plan = planAtSite(approved, examples.length);
 
   tell('fetching', { step: 0, steps: plan.training.steps, loss: null });

@@ -15,6 +15,8 @@ export interface Message {
 export interface Example {
   readonly kind: 'conversation';
   readonly messages: readonly Message[];
+  /** Keyed hash of the person it is about, where the rows say it. */
+  readonly person?: string;
 }
 
 /** Two answers to one conversation, the first preferred to the second. The prompt ends with a user's message. */
@@ -23,6 +25,8 @@ export interface PreferenceExample {
   readonly prompt: readonly Message[];
   readonly chosen: string;
   readonly rejected: string;
+  /** As of an {@link Example}. */
+  readonly person?: string;
 }
 
 const text = z.string().refine((value) => value.trim() !== '', 'is empty');

@@ -26,7 +26,7 @@ export interface PreferenceText extends ModelText {
  * @returns null when nothing is left of an answer, or no difference between them
  */
 export function tokenizePreference(
-  { prompt, chosen, rejected }: PreferenceExample,
+  { prompt, chosen, rejected, person }: PreferenceExample,
   { template, tokenizer, maxLength, maxPromptLength = Math.floor(maxLength / 4) }: PreferenceText,
 ): PreferenceTokens | null {
   const [one, other] = [chosen, rejected].map((content) => {
@@ -49,7 +49,8 @@ export function tokenizePreference(
       ...ids.subarray(promptLength - keptPrompt + head, promptLength + maxLength - keptPrompt),
     );
     const labels = kept.map((id, position) => (position < keptPrompt ? UNSUPERVISED : id));
-    return { ids: kept, labels, supervisedTokens: kept.length - keptPrompt };
+    const tokens = { ids: kept, labels, supervisedTokens: kept.length - keptPrompt };
+    return person === undefined ? tokens : { ...tokens, person };
   };
   const pair = { chosen: cut(one), rejected: cut(other) };
   return pair.chosen.ids.join() === pair.rejected.ids.join() ? null : pair;

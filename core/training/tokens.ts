@@ -12,6 +12,8 @@ export interface TokenExample {
   readonly labels: Int32Array;
   /** Number of targets: supervised tokens without the first token, which nothing predicts. */
   readonly supervisedTokens: number;
+  /** Keyed hash of the person that the example is about, where the rows say it. */
+  readonly person?: string;
 }
 
 /**
@@ -77,7 +79,8 @@ export function tokenizeExamples(
   const kept: TokenExample[] = [];
   for (const example of examples) {
     const tokens = tokenizeText(template.render(example), tokenizer, maxLength);
-    if (tokens !== null) kept.push(tokens);
+    const { person } = example;
+    if (tokens !== null) kept.push(person === undefined ? tokens : { ...tokens, person });
   }
   if (kept.length === 0) throw allTruncated(examples.length, maxLength);
   return { examples: kept, skipped: examples.length - kept.length };

@@ -91,6 +91,11 @@ export interface Vault {
   close(): void;
 }
 
+/** The dataset's name of a reference such as `notes@2`. */
+export function nameOfReference(reference: string): string {
+  return reference.replace(/@\d+$/, '');
+}
+
 const versionRow = z.object({
   id: z.int(),
   name: z.string(),

@@ -1,13 +1,14 @@
 /** @file A dataset as windows show it. */
 
 import type { SiteContext } from '../../site/context.ts';
+import { nameOfReference } from '../../vault/vault.ts';
 import type { Dataset } from '../../vault/vault.ts';
 import type { Dataset as ShownDataset } from '../contract/data.ts';
 
 export function describeDataset({ store, vault }: SiteContext, dataset: Dataset): ShownDataset {
   const { name, version, created, rows, skipped, lineage } = dataset;
   const { mapping, counts, file, split, personal, masked } = lineage;
-  const runs = store.runs().filter((run) => run.dataset?.replace(/@\d+$/, '') === name);
+  const runs = store.runs().filter((run) => run.dataset !== null && nameOfReference(run.dataset) === name);
   return {
     ...{ name, version, created, rows, skipped },
     objective: objectiveOf(vault, dataset),
