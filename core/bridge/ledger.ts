@@ -76,5 +76,9 @@ function sentenceOf({ kind, body }: Pick<LedgerEntry, 'kind' | 'body'>): string 
       return `Entry ${say('index')} of the hub’s ledger was countersigned.`;
     case 'run-end':
       return `${say('run')} ended: ${say('state')}.`;
+    case 'data-import':
+      return `${say('rows')} rows were imported as ${say('dataset')}.`;
+    case 'data-withdrawal':
+      return `${say('dataset')} was withdrawn and its rows deleted.`;
   }
 }
