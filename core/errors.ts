@@ -75,6 +75,9 @@ const rows = {
   'adapter.target-unknown': { hint: 'Name linears of the model, or write "all-linear".' },
   'adapter.other-base': { hint: 'Load the adapter on the model it was trained on.' },
 
+  'results.unknown': { hint: 'It was deleted, or belongs to another folder. Read the list again.' },
+  'results.no-model': { hint: 'Fetch the model, or name its path in the settings of the window.' },
+
   'export.unavailable': { hint: 'Export it as `merged` or `peft`, which other tools read.' },
   'export.not-empty': { hint: 'Choose a folder that does not exist yet, or an empty one.' },
   'export.no-base': { hint: 'Name the model it was trained on with --model.', exit: 2 },

@@ -6,6 +6,7 @@ import { isErrorCode, TributaryError } from '../errors.ts';
 import { programPath } from '../programs.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
 import type { Notice, Observer } from './observer.ts';
+import type { TrainerOptions } from './requests.ts';
 
 interface Pending {
   // What belongs to a call of one name is typed where the call is made; here calls of all names lie together.
@@ -114,5 +115,18 @@ export class TrainerProcess {
       : new TributaryError('engine.crashed', `The training process ended unexpectedly (${how}).`);
     for (const { reject } of this.#pending.values()) reject(this.#ended);
     this.#pending.clear();
+  }
+}
+
+/** Opens a model in a training process, works with it and ends the process, whatever happens. */
+export async function withTrainer<T>(
+  options: TrainerOptions,
+  work: (trainer: TrainerProcess, opened: Calls['open']['answer']) => Promise<T>,
+): Promise<T> {
+  const trainer = new TrainerProcess();
+  try {
+    return await work(trainer, await trainer.call('open', options));
+  } finally {
+    await trainer.close();
   }
 }

@@ -142,13 +142,17 @@ export async function importSource(
   }
 }
 
+/** @throws TributaryError `vault.bad-name` */
+export function requireName(name: string): void {
+  if (/^[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,63}$/u.test(name)) return;
+  throw new TributaryError('vault.bad-name', `"${name}" cannot name a dataset.`);
+}
+
 function checkRequest(
   database: SqliteDatabase,
   { as: name, newVersion = false, split }: ImportOptions,
 ): void {
-  if (!/^[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,63}$/u.test(name)) {
-    throw new TributaryError('vault.bad-name', `"${name}" cannot name a dataset.`);
-  }
+  requireName(name);
   const shares = [split?.validation ?? 0, split?.test ?? 0];
   if (shares.some((share) => !(share >= 0 && share < 1)) || shares[0] + shares[1] >= 1) {
     throw new TributaryError(
@@ -318,14 +322,14 @@ function discard(database: SqliteDatabase, version: number): void {
 }
 
 /** SHA-256 over the sorted names of the fields that every row has, as a JSON list. */
-function contractHash(fields: ReadonlySet<string>): string {
+export function contractHash(fields: ReadonlySet<string>): string {
   return createHash('sha256')
     .update(JSON.stringify([...fields].sort()))
     .digest('hex');
 }
 
 /** Runs a change, and says what SQLite's refusals mean. */
-function named<T>(name: string, work: () => T): T {
+export function named<T>(name: string, work: () => T): T {
   try {
     return work();
   } catch (error) {

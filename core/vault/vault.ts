@@ -5,6 +5,8 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { SqliteDatabase } from '../database.ts';
 import { TributaryError } from '../errors.ts';
+import { appendRows } from './append.ts';
+import type { AppendOptions } from './append.ts';
 import { linesOf, readBlocks } from './blocks.ts';
 import type { VaultKeys } from './cipher.ts';
 import { importSource } from './import.ts';
@@ -81,6 +83,11 @@ export interface Vault {
    *   `vault.bad-name`, `vault.bad-map`, `vault.bad-split`, `vault.busy`; the signal's reason when it aborts
    */
   importFile(file: string, options: ImportOptions): Promise<Dataset>;
+  /**
+   * Adds rows that came from no file to a dataset of such rows, as its next version.
+   * @throws TributaryError as `appendRows` does
+   */
+  append(rows: readonly VaultRow[], options: AppendOptions): Dataset;
   /** The versions that were imported from a file of the same content. */
   importedFrom(file: string, signal?: AbortSignal): Promise<Dataset[]>;
   /**
@@ -173,6 +180,10 @@ export function openVault(path: string, { key, ...limits }: OpenVaultOptions): V
       } finally {
         importing.delete(path);
       }
+    },
+    append: (rows, options) => {
+      const id = appendRows({ database, keys }, rows, options);
+      return describe(versionRow.parse(database.prepare('SELECT * FROM version WHERE id = ?').get(id)));
     },
     importedFrom: async (file, signal) => {
       const { bytes } = await stateOf(file);

@@ -5,9 +5,8 @@ import { z } from 'zod';
 import { PRECISIONS } from '../../core/engine/base-weights.ts';
 import { DEVICES } from '../../core/engine/devices.ts';
 import { RECOMPUTES } from '../../core/engine/graphs/recompute.ts';
-import { TrainerProcess } from '../../core/training/client.ts';
+import type { TrainerProcess } from '../../core/training/client.ts';
 import type { Calls } from '../../core/training/protocol.ts';
-import type { TrainerOptions } from '../../core/training/requests.ts';
 import { TEMPLATE_NAMES } from '../../core/training/templates.ts';
 import { wholeNumber } from './command.ts';
 import type { Output } from './output.ts';
@@ -76,17 +75,4 @@ export function announceDevice(
 ): void {
   output.event('device', { requested, device, reason: deviceReason });
   if (!output.json && requested !== 'cpu') process.stderr.write(`${deviceReason}\n`);
-}
-
-/** Opens a model in a training process, works with it and ends the process, whatever happens. */
-export async function withTrainer<T>(
-  options: EngineOptions & Pick<TrainerOptions, 'trains'>,
-  work: (trainer: TrainerProcess, opened: Calls['open']['answer']) => Promise<T>,
-): Promise<T> {
-  const trainer = new TrainerProcess();
-  try {
-    return await work(trainer, await trainer.call('open', options));
-  } finally {
-    await trainer.close();
-  }
 }

@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { siteStatusShape } from './federation.ts';
 import { hubStatusShape } from './hub.ts';
 import { count, problem, time } from './request.ts';
-import { variantShape } from './results.ts';
 import { taskShape } from './task.ts';
 
 export const eventShapes = {
@@ -40,8 +39,6 @@ export const eventShapes = {
     task: z.string(),
     /** Position in the request's `variants`. */
     index: count,
-    variant: variantShape,
-    run: z.string().nullable(),
     delta: z.string(),
     /** With the last piece. */
     end: z.boolean(),

@@ -7,6 +7,8 @@ import { count, done, name, nothing, path, request, started, text, time } from '
 export const variantShape = z.enum(['base', 'local', 'federated']);
 export type Variant = z.infer<typeof variantShape>;
 
+const formatShape = z.enum(['peft', 'merged', 'gguf', 'onnx']);
+
 const resultShape = z.object({
   /** Run of the federation, or `alone-…`. */
   run: z.string(),
@@ -23,8 +25,12 @@ const resultShape = z.object({
   dataset: z.string().nullable(),
   /** Rows of this site that it has learned from. */
   examples: count.nullable(),
-  /** Last loss that this site has seen. */
+  /** Last loss that this site has seen, on its own rows. */
   loss: z.number().nullable(),
+  /** Of the model without it, on the same rows; of trainings alone. */
+  baseLoss: z.number().nullable(),
+  /** Whether its base model lies on this machine: without it nothing but `peft` can be exported. */
+  modelPresent: z.boolean(),
 });
 export type Result = z.infer<typeof resultShape>;
 
@@ -38,23 +44,28 @@ export const resultRequests = {
           variant: variantShape,
           /** Null for `base`. */
           run: z.string().nullable(),
+          /** Of the run, or of the model for `base`. */
           title: z.string(),
+          /** What is compared belongs to one model: its id, or its path where no catalogue has it. */
           model: z.string(),
+          created: time.nullable(),
         }),
       ),
     }),
   ),
   /**
    * Answers one prompt with each variant, the same seed for all, one after the other: a task of the kind `generate`
-   * whose text comes as events `tokens`; result: `{answers: [{variant, run, text, tokens, tokensPerSecond}]}`.
+   * whose text comes as events `tokens`; result: `{answers: [{run, text, tokens, tokensPerSecond, finish}]}`.
    */
   'try.generate': request(
     z.strictObject({
       prompt: text.min(1),
       variants: z
-        .array(z.strictObject({ variant: variantShape, run: name.nullable().default(null) }))
+        .array(z.strictObject({ run: name.nullable().default(null) }))
         .min(1)
         .max(4),
+      /** As `try.models` names it: the one that all variants belong to. */
+      model: path,
       maxTokens: z.int().min(1).max(4096).default(128),
       temperature: z.number().min(0).max(5).default(0),
       seed: z.int().min(0).default(0),
@@ -77,16 +88,15 @@ export const resultRequests = {
     nothing,
     z.object({
       results: z.array(resultShape),
+      /** Folder in which exports are proposed to be made. */
+      folder: z.string(),
       /** Formats that this version writes, and those that it does not, each with the reason. */
       formats: z.array(
-        z.object({ format: z.string(), title: z.string(), available: z.boolean(), reason: z.string() }),
+        z.object({ format: formatShape, title: z.string(), available: z.boolean(), reason: z.string() }),
       ),
     }),
   ),
   /** A task of the kind `export`; result: `{files: [path]}`. The folder must not exist, or be empty. */
-  'results.export': request(
-    z.strictObject({ run: name, format: z.enum(['peft', 'merged', 'gguf', 'onnx']), folder: path }),
-    started,
-  ),
+  'results.export': request(z.strictObject({ run: name, format: formatShape, folder: path }), started),
   'results.delete': request(z.strictObject({ run: name }), done),
 };

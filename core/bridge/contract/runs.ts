@@ -123,7 +123,8 @@ export const runRequests = {
 
   /**
    * Trains on this machine alone: a task of the kind `alone`, counted in steps; losses come as events `series` whose
-   * run is the task's result `{run, adapter, loss, tokensPerSecond, baseLoss, trainedLoss}`; the name is also the
+   * run is the task's result `{run, adapter, loss, tokensPerSecond, baseLoss, trainedLoss, measured, heldOut}`, with the
+   * loss of `measured` rows before and after, which `heldOut` says were kept from the training; the name is also the
    * answer's `run`. Without a dataset on the bundled sample of three clinics.
    */
   'alone.start': request(

@@ -12,6 +12,7 @@ import type { Output } from '../contract.ts';
 import type { Problem } from '../contract/request.ts';
 import type { Handlers } from '../dispatch.ts';
 import { problemOf } from './app.ts';
+import type { AloneAnswers } from './alone.ts';
 import type { SiteApplication } from './application.ts';
 import { fitOf } from './fit.ts';
 import { leavesOf, linesOf } from './plan-in-words.ts';
@@ -20,7 +21,8 @@ import { createSeries, roundsOf, stepsPerRound } from './series.ts';
 type Run = Output<'runs.list'>['runs'][number];
 type Usable = Output<'runs.plan'>['datasets'][number];
 
-export function runHandlers(application: SiteApplication): Handlers {
+/** @param alone the course of a training without a federation, which windows ask for in the same way */
+export function runHandlers(application: SiteApplication, alone: AloneAnswers['course']): Handlers {
   const series = createSeries(application.emit);
   application.onOpen((site) => series.follow(site));
 
@@ -58,6 +60,8 @@ export function runHandlers(application: SiteApplication): Handlers {
       return { run, planHash: planHash ?? '' };
     },
     'runs.series': ({ run: id }) => {
+      const lonely = alone(id);
+      if (lonely !== null) return lonely;
       const site = application.site();
       const run = find(site, id);
       return {

@@ -12,6 +12,7 @@ import { openSettings } from '../settings.ts';
 import type { SettingsFile } from '../settings.ts';
 import { taskHandlers } from '../tasks-answers.ts';
 import { createTasks } from '../tasks.ts';
+import { aloneAnswers } from './alone.ts';
 import { applicationHandlers } from './app.ts';
 import { createSiteApplication } from './application.ts';
 import type { Program, SiteApplication } from './application.ts';
@@ -19,7 +20,9 @@ import { dataHandlers } from './data.ts';
 import { diagnosticsHandlers } from './diagnostics.ts';
 import { federationHandlers } from './federation.ts';
 import { privacyHandlers } from './privacy.ts';
+import { resultHandlers } from './results.ts';
 import { runHandlers } from './runs.ts';
+import { tryHandlers } from './try.ts';
 
 export interface SiteWindowOptions {
   readonly folder: string;
@@ -51,6 +54,7 @@ export async function openSiteWindow({
     ...{ folder, program, settings, tasks, emit },
     start: () => start(settings),
   });
+  const alone = aloneAnswers(application);
   answers = {
     ...applicationHandlers(application),
     ...settingsHandlers(application),
@@ -59,7 +63,10 @@ export async function openSiteWindow({
     ...modelHandlers(application),
     ...federationHandlers(application),
     ...dataHandlers({ context: () => application.site().context, tasks, emit }),
-    ...runHandlers(application),
+    ...runHandlers(application, alone.course),
+    ...alone.handlers,
+    ...tryHandlers(application),
+    ...resultHandlers(application),
     ...privacyHandlers(application, machine?.policy),
     ...ledgerHandlers(() => {
       const { ledger, exportLedger } = application.site().context.store;

@@ -3,9 +3,10 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { Random } from '../../../core/random.ts';
+import { withTrainer } from '../../../core/training/client.ts';
 import { runs, wholeNumber } from '../command.ts';
 import { formatBytes } from '../format.ts';
-import { engineOptions, peakMemory, withEngineOptions, withTrainer } from '../training.ts';
+import { engineOptions, peakMemory, withEngineOptions } from '../training.ts';
 
 const options = engineOptions.extend({
   adapter: z.string().optional(),

@@ -8,13 +8,14 @@ import { TributaryError } from '../../../core/errors.ts';
 import { evaluateFile } from '../../../core/evaluation/file.ts';
 import { evaluatePreferenceFile, holdsPreferences } from '../../../core/evaluation/preference-file.ts';
 import { isKnownTask, isTaskFile, listTasks } from '../../../core/evaluation/tasks/catalogue.ts';
+import { withTrainer } from '../../../core/training/client.ts';
 import type { TrainerProcess } from '../../../core/training/client.ts';
 import { runs, wholeNumber, type CommandContext } from '../command.ts';
 import { formatTable } from '../format.ts';
 import type { Fields, Output } from '../output.ts';
 import { preferenceOf, preferenceOptions, withPreferenceOptions } from '../preference-options.ts';
 import { evaluateTasks, metricLine, taskOptions, writeReport } from '../task-evaluation.ts';
-import { announceDevice, engineOptions, withEngineOptions, withTrainer } from '../training.ts';
+import { announceDevice, engineOptions, withEngineOptions } from '../training.ts';
 
 const options = engineOptions
   .extend(preferenceOptions.shape)

@@ -2,10 +2,11 @@
 
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { withTrainer } from '../../../core/training/client.ts';
 import type { Message } from '../../../core/training/examples.ts';
 import { runs, wholeNumber } from '../command.ts';
 import { collect } from '../options.ts';
-import { announceDevice, engineOptions, template, withEngineOptions, withTrainer } from '../training.ts';
+import { announceDevice, engineOptions, template, withEngineOptions } from '../training.ts';
 
 const options = engineOptions.extend({
   adapter: z.string().optional(),
