@@ -2,13 +2,29 @@
 
 import { z } from 'zod';
 
+/** A complaint about one field. */
+export interface FieldIssue {
+  /** Its path, such as `training.steps`; empty where it is the whole. */
+  readonly field: string;
+  readonly sentence: string;
+}
+
 /** One sentence per complaint, e.g. `training.steps: found "ten", expected number (optimiser steps …).` */
-export function describeIssues(error: z.ZodError, input: unknown, schema: z.ZodType): string {
+export function describeIssues(error: z.ZodError, input: unknown, schema: z.ZodType): FieldIssue[] {
   const root = z.toJSONSchema(schema, { io: 'input' });
-  return error.issues.map((issue) => describeIssue(issue, input, root)).join(' ');
+  return error.issues.map((issue) => ({
+    field: fieldOf(issue),
+    sentence: describeIssue(issue, input, root),
+  }));
 }
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+/** An unknown field is named itself, not what it lies in. */
+function fieldOf(issue: z.core.$ZodIssue): string {
+  const unknown = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
+  return [...issue.path.map(String), ...unknown].join('.');
+}
 
 function describeIssue(issue: z.core.$ZodIssue, input: unknown, root: JsonSchema): string {
   const path = issue.path.map(String);

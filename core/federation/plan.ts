@@ -4,7 +4,9 @@ import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { canonicalJson, sha256 } from './canonical.ts';
 import { describeIssues } from './issues.ts';
-import { checkPlan } from './plan-checks.ts';
+import { checkPlan, planProblems } from './plan-checks.ts';
+import { invalid } from './plan-problem.ts';
+import type { PlanProblem } from './plan-problem.ts';
 import { planRequestSchema, planSchema } from './plan-schema.ts';
 import type { AdapterStart, ModelIdentity, Plan, PlanRequest } from './plan-schema.ts';
 
@@ -16,10 +18,14 @@ export {
   planSchema,
 } from './plan-schema.ts';
 export type { AdapterStart, ModelIdentity, Plan, PlanRequest } from './plan-schema.ts';
+export type { PlanProblem } from './plan-problem.ts';
 
 function parsePlan<P extends PlanRequest | Plan>(schema: z.ZodType<P>, value: unknown): P {
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw new TributaryError('plan.invalid', describeIssues(parsed.error, value, schema));
+  if (!parsed.success) {
+    const sentences = describeIssues(parsed.error, value, schema).map(({ sentence }) => sentence);
+    throw new TributaryError('plan.invalid', sentences.join(' '));
+  }
   checkPlan(parsed.data);
   return parsed.data;
 }
@@ -39,6 +45,23 @@ function parseJson(text: string): unknown {
  */
 export function readPlan(text: string): PlanRequest {
   return parsePlan(planRequestSchema, parseJson(text));
+}
+
+/**
+ * All that is wrong with a plan, for who is still writing it, and the plan with its defaults where nothing is. Which
+ * fields fit together can be said only once each of them can be read.
+ */
+export function inspectPlan(value: unknown): {
+  readonly problems: readonly PlanProblem[];
+  readonly plan: PlanRequest | null;
+} {
+  const parsed = planRequestSchema.safeParse(value);
+  if (!parsed.success) {
+    const issues = describeIssues(parsed.error, value, planRequestSchema);
+    return { problems: issues.map(({ field, sentence }) => invalid(field, sentence)), plan: null };
+  }
+  const problems = planProblems(parsed.data);
+  return { problems, plan: problems.length === 0 ? parsed.data : null };
 }
 
 /**
@@ -76,7 +99,7 @@ export function openPlan(text: string, hash: string): Plan {
 }
 
 /** JSON Schema of a plan as a person writes it, with descriptions and defaults. */
-export function planJsonSchema(): unknown {
+export function planJsonSchema(): z.core.JSONSchema.BaseSchema {
   return z.toJSONSchema(planRequestSchema, { io: 'input' });
 }
 

@@ -11,7 +11,7 @@ import type { ControlHandlers, ControlServer, FolderLock } from '../control.ts';
 import { toTributaryError, TributaryError } from '../errors.ts';
 import type { Message, MessageOf, MessageType } from '../federation/messages.ts';
 import { serveTransfers } from '../federation/transfer.ts';
-import type { HubEvent } from './context.ts';
+import type { HubContext, HubEvent } from './context.ts';
 import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
 import { machine } from '../machine.ts';
 import { listen } from './listener.ts';
@@ -46,6 +46,8 @@ export interface HubOptions {
   readonly heartbeatSeconds?: number;
   /** Address that is told of every event. */
   readonly webhook?: string;
+  /** Further commands of the control socket. */
+  readonly commands?: ControlHandlers;
   /** Unix seconds; for tests. */
   readonly now?: () => number;
   /** For crash tests: what it throws ends the hub on the spot. */
@@ -56,6 +58,9 @@ export interface HubOptions {
 
 export interface Hub {
   readonly url: string;
+  readonly context: HubContext;
+  /** Told of every event from now on; returns how to stop. */
+  readonly watch: (listener: (event: HubEvent) => void) => () => void;
   /** Asks in this process what the control socket is asked from others. */
   readonly ask: Ask;
   /** Resolves when everything is closed, after `stop`, the command `stop` or a crash. */
@@ -88,11 +93,13 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
   const { folder, host = '127.0.0.1', tls, heartbeatSeconds = 4 } = options;
   const log = options.log ?? pino({ level: 'silent' });
   const now = options.now ?? (() => Math.floor(machine.date() / 1000));
+  const watchers = new Set<(event: HubEvent) => void>();
+  if (options.onEvent !== undefined) watchers.add(options.onEvent);
   let webhook: Webhook | undefined;
   const emit = (event: HubEvent): void => {
     metrics.see(event);
     webhook?.tell(event);
-    options.onEvent?.(event);
+    for (const watcher of [...watchers]) watcher(event);
   };
   const sessions = createSessions(now);
   let listener: Listener | undefined;
@@ -267,7 +274,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     });
     hub.store.setSetting('port', String(listener.port));
     hub.store.setSetting('url', listener.url);
-    control = await serveControl(folder, handlersOf(holder));
+    control = await serveControl(folder, { ...handlersOf(holder), ...options.commands });
   } catch (error) {
     timer.cancel();
     await listener?.close();
@@ -278,7 +285,17 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
   log.info({ url: listener.url }, 'listening');
   emit({ type: 'listening', url: listener.url });
   await advanceNow();
-  return { url: listener.url, ask, stopped, stop };
+  return {
+    url: listener.url,
+    context: hub,
+    watch: (watcher) => {
+      watchers.add(watcher);
+      return () => void watchers.delete(watcher);
+    },
+    ask,
+    stopped,
+    stop,
+  };
 }
 
 function addressInUse(error: unknown): unknown {

@@ -17,9 +17,24 @@ interface InvitationRow {
   readonly used_by: Buffer | null;
 }
 
+/** An invitation as it may be shown: without its secret. */
+export interface InvitationSummary {
+  /** Hexadecimal; the ledger names it too. */
+  readonly id: string;
+  /** The name that the site must take, where the coordinator chose one. */
+  readonly site: string | null;
+  /** Unix seconds. */
+  readonly expires: number;
+  readonly state: 'open' | 'used' | 'expired';
+  /** The site that came in with it. */
+  readonly usedBy: string | null;
+}
+
 export interface Members {
   /** Makes a one-time invitation; `site` is the name the coordinator has chosen already. */
   invite(options: { urls: readonly string[]; seconds: number; site?: string }): string;
+  /** All of them, newest first. */
+  invitations(): InvitationSummary[];
   /** The secret of an open invitation. Throws `invitation.unknown`, `invitation.used` or `invitation.expired`. */
   lookUpInvitation(id: Uint8Array): Uint8Array;
   /** Uses up an invitation, or recognises a site that repeats its join with the same keys. */
@@ -48,6 +63,7 @@ export function openMembers(store: Store, identity: Identity, now: () => number)
   const oneInvitation = database.prepare<[Uint8Array], InvitationRow>(
     'SELECT * FROM invitation WHERE id = ?',
   );
+  const everyInvitation = database.prepare<[], InvitationRow>('SELECT * FROM invitation ORDER BY rowid DESC');
   const useInvitation = database.prepare('UPDATE invitation SET used_by = ? WHERE id = ?');
   const forgetUsed = database.prepare(
     'UPDATE invitation SET secret = NULL WHERE used_by = ? AND secret IS NOT NULL',
@@ -115,6 +131,15 @@ export function openMembers(store: Store, identity: Identity, now: () => number)
         site,
       });
     },
+
+    invitations: () =>
+      everyInvitation.all().map(({ id, site, expires, used_by: key }) => ({
+        id: hex(id),
+        site,
+        expires,
+        state: key !== null ? 'used' : expires <= now() ? 'expired' : 'open',
+        usedBy: key === null ? null : (byKey.get(key)?.site ?? null),
+      })),
 
     lookUpInvitation(id) {
       const row = openInvitation(id);

@@ -4,20 +4,27 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { presets, readPlanFile } from '../../main/cli/plan-file.ts';
+import { presetNames, readPreset } from '../../core/federation/presets.ts';
+import { readPlanFile } from '../../main/cli/plan-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tributary-plans-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('presets', () => {
   it('are all valid plans, with any model in place of theirs', async () => {
-    const names = await presets();
-    expect(names).toContain('openfedllm-sft');
+    const names = await presetNames();
+    expect(names).toEqual(expect.arrayContaining(['first-answers', 'first-preferences', 'openfedllm-sft']));
     for (const name of names) {
       const { plan, model } = await readPlanFile(`preset:${name}`, { model: 'smollm2-135m-instruct' });
-      expect(plan).toMatchObject({ name, model: 'smollm2-135m-instruct', seed: 2023 });
+      expect(plan).toMatchObject({ name, model: 'smollm2-135m-instruct' });
       expect(model.sha256).toMatch(/^[0-9a-f]{64}$/);
-      expect(plan.federation.rounds).toBeGreaterThanOrEqual(100);
+      if (!name.startsWith('first-')) expect(plan.federation.rounds).toBeGreaterThanOrEqual(100);
+    }
+  });
+
+  it('say what they are for', async () => {
+    for (const name of await presetNames()) {
+      expect((await readPreset(name)).about, name).toMatch(/^[A-Z].{20,}\.$/s);
     }
   });
 

@@ -6,6 +6,7 @@ import { TributaryError } from '../../core/errors.ts';
 import { canonicalJson } from '../../core/federation/canonical.ts';
 import {
   encodePlan,
+  inspectPlan,
   openPlan,
   pinPlan,
   planHash,
@@ -235,4 +236,45 @@ it('exports a JSON Schema with a description for every field', () => {
   const schema = planJsonSchema() as { properties: Record<string, { description?: string }> };
   expect(Object.keys(schema.properties)).toContain('federation');
   for (const property of Object.values(schema.properties)) expect(property.description).toBeTruthy();
+});
+
+describe('inspecting a plan', () => {
+  const plan = { name: 'clinics', model: 'smollm2-135m-instruct' };
+
+  it('gives the plan with its defaults where nothing is wrong', () => {
+    expect(inspectPlan(plan)).toEqual({ problems: [], plan: readPlan(JSON.stringify(plan)) });
+  });
+
+  it('names each field that cannot be read', () => {
+    const { problems, plan: read } = inspectPlan({
+      ...plan,
+      training: { steps: 0, bathSize: 4 },
+      federation: { strategy: { name: 'fedprox', mu: -1 }, deadline: 'soon' },
+    });
+    expect(read).toBeNull();
+    expect(problems.map(({ field }) => field).sort()).toEqual([
+      'federation.deadline',
+      'federation.strategy.mu',
+      'training.bathSize',
+      'training.steps',
+    ]);
+    expect(problems.find(({ field }) => field === 'training.steps')?.message).toMatch(/expected at least 1/);
+  });
+
+  it('tells of all that does not fit together, each at the field to change', () => {
+    const { problems } = inspectPlan({
+      ...plan,
+      adapter: { variant: 'rolora', targets: ['q_proj', 'q_proj'] },
+      training: { learningRate: 1e-5, minLearningRate: 1e-3 },
+      federation: { strategy: { name: 'fedyogi' }, mode: 'private', minSites: 4, cohort: { sites: 2 }, earlyStop: {} },
+    });
+    expect(problems.map(({ field }) => field)).toEqual([
+      'training.minLearningRate',
+      'adapter.targets',
+      'federation.cohort',
+      'federation.earlyStop',
+      'adapter.variant',
+      'federation.mode',
+    ]);
+  });
 });

@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { planJsonSchema } from '../../../../core/federation/plan.ts';
+import { presetNames } from '../../../../core/federation/presets.ts';
 import { runs } from '../../command.ts';
-import { presets } from '../../plan-file.ts';
 
 export function register(hub: Command): void {
   hub
@@ -18,7 +18,7 @@ export function register(hub: Command): void {
 }
 
 const listPresets = runs(z.object({}), async (_, { output }) => {
-  const names = await presets();
+  const names = await presetNames();
   for (const name of names) output.line(`preset:${name}`);
   output.result({ presets: names });
 });

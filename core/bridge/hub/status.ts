@@ -1,0 +1,68 @@
+/** @file A hub at a glance: who belongs to it and where its runs stand; told to windows whenever that changes. */
+
+import { toTributaryError } from '../../errors.ts';
+import { fingerprint, publicIdentity } from '../../federation/identity.ts';
+import { invitationUrls } from '../../hub/folder.ts';
+import { machine } from '../../machine.ts';
+import type { HubStatus } from '../contract/hub.ts';
+import type { Handlers } from '../dispatch.ts';
+import type { HubApplication } from './application.ts';
+
+/** Sites come, go and train without an event; so often it is looked whether anything is different. */
+const LOOK_MILLISECONDS = 1000;
+
+export function statusHandlers(application: HubApplication): Handlers {
+  return {
+    'hub.status': () => hubStatus(application),
+    'hub.problems': async () => ({ problems: await addressProblems(application) }),
+  };
+}
+
+/** The status as a window shows it. */
+export async function hubStatus({ hub }: HubApplication): Promise<HubStatus> {
+  const { federation, running, runs } = await hub.ask('status', {});
+  const { sites } = await hub.ask('sites', {});
+  const members = sites.filter(({ revoked }) => revoked === null);
+  return {
+    federation,
+    urls: await invitationUrls(hub.context).catch(() => []),
+    fingerprint: fingerprint(publicIdentity(hub.context.identity)),
+    running,
+    sites: { members: members.length, connected: members.filter(({ connected }) => connected).length },
+    runs: runs.map(({ id, name, state, round, rounds, phase, reason }) => {
+      return { id, name, state, round, rounds, phase, reason };
+    }),
+  };
+}
+
+/** Tells windows of every change of the status; returns how to stop. */
+export function tellStatus(application: HubApplication): () => void {
+  let told = '';
+  const look = async (): Promise<void> => {
+    if (!application.hub.context.store.database.open) return;
+    const status = await hubStatus(application);
+    const text = JSON.stringify(status);
+    if (text === told) return;
+    told = text;
+    application.emit('status', { role: 'hub', status });
+  };
+  // A hub that is stopping has nothing more to tell.
+  const lookAgain = (): void => void look().catch(() => undefined);
+  const stopWatching = application.hub.watch(lookAgain);
+  const timer = machine.startInterval(LOOK_MILLISECONDS, lookAgain);
+  return () => {
+    stopWatching();
+    timer.cancel();
+  };
+}
+
+/** Invitations without an address that sites can come to are of no use. */
+async function addressProblems({ hub }: HubApplication) {
+  try {
+    await invitationUrls(hub.context);
+    return [];
+  } catch (thrown) {
+    const { code, message, hint } = toTributaryError(thrown);
+    return [{ code, message, hint }];
+  }
+}
