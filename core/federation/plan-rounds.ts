@@ -31,8 +31,7 @@ function evaluationProblems({ federation, evaluation, objective }: PlanRequest |
   const { earlyStop, strategy } = federation;
   const problems: PlanProblem[] = [];
   if (evaluation?.share !== undefined && evaluation.count !== undefined) {
-    const what =
-      'evaluation.share and evaluation.count are both given; a site holds out one or the other.';
+    const what = 'evaluation.share and evaluation.count are both given; a site holds out one or the other.';
     problems.push(invalid('evaluation.count', what));
   }
   if (evaluation !== undefined && strategy.name === 'local') {
@@ -41,7 +40,8 @@ function evaluationProblems({ federation, evaluation, objective }: PlanRequest |
     problems.push(unsupported('evaluation', what));
   }
   if (earlyStop !== undefined && evaluation === undefined) {
-    const what = 'federation.earlyStop needs the scores of held-out rows, so the plan must have evaluation too.';
+    const what =
+      'federation.earlyStop needs the scores of held-out rows, so the plan must have evaluation too.';
     problems.push(invalid('federation.earlyStop', what));
   }
   if (earlyStop !== undefined && earlyStop.metric !== 'heldOutLoss' && objective === 'sft') {

@@ -266,7 +266,13 @@ describe('inspecting a plan', () => {
       ...plan,
       adapter: { variant: 'rolora', targets: ['q_proj', 'q_proj'] },
       training: { learningRate: 1e-5, minLearningRate: 1e-3 },
-      federation: { strategy: { name: 'fedyogi' }, mode: 'private', minSites: 4, cohort: { sites: 2 }, earlyStop: {} },
+      federation: {
+        strategy: { name: 'fedyogi' },
+        mode: 'private',
+        minSites: 4,
+        cohort: { sites: 2 },
+        earlyStop: {},
+      },
     });
     expect(problems.map(({ field }) => field)).toEqual([
       'training.minLearningRate',

@@ -1,10 +1,16 @@
-/** @file What the answers of a hub's window have in common: the running hub, and how windows are told. */
+/** @file What the answers to a hub's window work on: the running hub of a folder, and its windows' settings. */
 
 import type { Hub } from '../../hub/hub.ts';
 import type { Dispatcher } from '../dispatch.ts';
+import type { Program } from '../program.ts';
+import type { SettingsFile } from '../settings.ts';
+import type { Tasks } from '../tasks.ts';
 
 export interface HubApplication {
   readonly folder: string;
-  readonly hub: Hub;
+  readonly program: Program;
+  readonly settings: SettingsFile;
+  readonly tasks: Tasks;
   readonly emit: Dispatcher['emit'];
+  readonly hub: Hub;
 }

@@ -1,6 +1,6 @@
 /** @file Sites and invitations in a hub's window. */
 
-import { toString as draw } from 'qrcode';
+import qrcode from 'qrcode';
 import { fingerprint, publicIdentity } from '../../federation/identity.ts';
 import type { Handlers } from '../dispatch.ts';
 import type { HubApplication } from './application.ts';
@@ -42,6 +42,6 @@ export function memberHandlers({ hub, emit }: HubApplication): Handlers {
 
 /** An SVG as an address, black on white in every theme, because cameras expect it so. */
 async function qrImage(text: string): Promise<string> {
-  const svg = await draw(text, { type: 'svg', errorCorrectionLevel: 'M', margin: 2 });
+  const svg = await qrcode.toString(text, { type: 'svg', errorCorrectionLevel: 'M', margin: 2 });
   return `data:image/svg+xml;base64,${Buffer.from(svg).toString('base64')}`;
 }

@@ -5,6 +5,7 @@ import { fingerprint, publicIdentity } from '../../federation/identity.ts';
 import { invitationUrls } from '../../hub/folder.ts';
 import { machine } from '../../machine.ts';
 import type { HubStatus } from '../contract/hub.ts';
+import type { Problem } from '../contract/request.ts';
 import type { Handlers } from '../dispatch.ts';
 import type { HubApplication } from './application.ts';
 
@@ -14,7 +15,10 @@ const LOOK_MILLISECONDS = 1000;
 export function statusHandlers(application: HubApplication): Handlers {
   return {
     'hub.status': () => hubStatus(application),
-    'hub.problems': async () => ({ problems: await addressProblems(application) }),
+    'hub.problems': async () => {
+      const problem = await addressProblem(application);
+      return { problems: problem === null ? [] : [problem] };
+    },
   };
 }
 
@@ -56,13 +60,13 @@ export function tellStatus(application: HubApplication): () => void {
   };
 }
 
-/** Invitations without an address that sites can come to are of no use. */
-async function addressProblems({ hub }: HubApplication) {
+/** Why invitations would have no address that sites can come to; null where they have one. */
+export async function addressProblem({ hub }: HubApplication): Promise<Problem | null> {
   try {
     await invitationUrls(hub.context);
-    return [];
+    return null;
   } catch (thrown) {
     const { code, message, hint } = toTributaryError(thrown);
-    return [{ code, message, hint }];
+    return { code, message, hint };
   }
 }

@@ -4,20 +4,10 @@ import { toTributaryError } from '../../errors.ts';
 import type { TributaryError } from '../../errors.ts';
 import type { Site } from '../../site/site.ts';
 import type { Dispatcher } from '../dispatch.ts';
+import type { Program } from '../program.ts';
 import type { SettingsFile } from '../settings.ts';
 import type { SiteStatus } from '../../site/status.ts';
 import type { Tasks } from '../tasks.ts';
-
-/** How the program in which the window lives differs from others. */
-export interface Program {
-  /** Name and version, as it is told to a hub. */
-  readonly software: string;
-  readonly version: string;
-  /** `browser` has no dialogs of the system. */
-  readonly surface: 'browser' | 'desktop';
-  /** Where the keys lie. */
-  readonly secrets: 'keychain' | 'file';
-}
 
 export interface SiteApplication {
   readonly folder: string;

@@ -1,17 +1,16 @@
-/** @file `tributary hub init`, `start` and `stop`: the hub as a process. */
+/** @file `tributary hub init`, `start`, `ui` and `stop`: the hub as a process. */
 
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pino } from 'pino';
 import { z } from 'zod';
 import { TributaryError } from '../../../../core/errors.ts';
 import { hubUrlShape } from '../../../../core/federation/invitation.ts';
 import { askHub } from '../../../../core/hub/ask.ts';
 import { initHub, requireHub } from '../../../../core/hub/folder.ts';
-import { startHub } from '../../../../core/hub/hub.ts';
-import type { HubOptions } from '../../../../core/hub/hub.ts';
+import type { Hub, HubOptions } from '../../../../core/hub/hub.ts';
 import { runs } from '../../command.ts';
+import { startHubProcess } from '../../hub-process.ts';
 import { collect, logLevel, port } from '../../options.ts';
+import { askForWindow, showWindow } from '../../window-address.ts';
 import { describeEvent } from './events.ts';
 import { folder } from './folder.ts';
 import type { AddCommand } from './folder.ts';
@@ -32,6 +31,11 @@ export function register(command: AddCommand): void {
     .option('--tls-key <file>', 'PEM file of its key')
     .option('--log-level <level>', 'what hub.log records', 'info')
     .action(start);
+  command('ui', 'open the window of this hub, on this machine alone; runs the hub where it does not run yet')
+    .option('--port <number>', 'port of the window; 0 takes a free one', '0')
+    .option('--open', 'open it in the browser of this machine')
+    .option('--log-level <level>', 'what hub.log records', 'info')
+    .action(ui);
   command('stop', 'stop the running hub').action(stop);
 }
 
@@ -57,30 +61,52 @@ const startOptions = folder.extend({
 });
 
 const start = runs(startOptions, async (input, { output, interruption }) => {
-  const { dir, host, port, webhook, logLevel: level } = input;
+  const { dir, host, port, webhook, logLevel } = input;
   const interrupted = interruption();
-  requireHub(dir);
-  const log = pino({ level }, pino.destination({ dest: join(dir, 'hub.log'), sync: true, mode: 0o600 }));
-  const hub = await startHub({
-    folder: dir,
-    host,
-    port,
-    webhook,
+  const { hub } = await startHubProcess({
+    ...{ folder: dir, host, port, webhook, logLevel },
     tls: await readTls(input),
-    log,
     onEvent: (event) => {
       const { type, ...fields } = event;
       output.event(type, fields);
       output.line(describeEvent(event));
     },
   });
+  await untilStopped(hub, interrupted);
+  output.line('The hub has stopped.');
+  output.result({ stopped: true });
+});
+
+const uiOptions = folder.extend({ port, open: z.boolean().default(false), logLevel });
+const ui = runs(uiOptions, async ({ dir, port: windowPort, open, logLevel }, context) => {
+  const { output, interruption } = context;
+  const interrupted = interruption();
+  requireHub(dir);
+  const known = await askForWindow(dir);
+  if (known !== null) {
+    showWindow(known, open, context);
+    output.result({ url: known });
+    return;
+  }
+  const { hub, address } = await startHubProcess({
+    ...{ folder: dir, windowPort, logLevel },
+    // `listening` is the window's address here; where sites come to stands in the window.
+    onEvent: ({ type, ...fields }) => {
+      if (type !== 'listening') output.event(type, fields);
+    },
+  });
+  showWindow(await address(), open, context);
+  output.line('The hub runs until this command is stopped.');
+  await untilStopped(hub, interrupted);
+  output.result({ stopped: true });
+});
+
+async function untilStopped(hub: Hub, interrupted: AbortSignal): Promise<void> {
   const onInterrupt = (): void => void hub.stop();
   interrupted.addEventListener('abort', onInterrupt);
   if (interrupted.aborted) onInterrupt();
   await hub.stopped;
-  output.line('The hub has stopped.');
-  output.result({ stopped: true });
-});
+}
 
 async function readTls({
   tlsCertificate,

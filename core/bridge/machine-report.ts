@@ -1,0 +1,38 @@
+/** @file What diagnostics of a site and of a hub say of the machine. */
+
+import { statfsSync } from 'node:fs';
+import { availableParallelism, freemem, platform, release, totalmem } from 'node:os';
+import { versions } from 'node:process';
+import type { Output } from './contract.ts';
+import type { Program } from './program.ts';
+
+export type Check = Output<'diagnostics.read'>['checks'][number];
+
+/** Processor, memory, and the disk of a folder. */
+export function machineChecks(folder: string): Check[] {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  return [
+    { name: 'processor', ok: true, says: `${availableParallelism()} cores` },
+    {
+      name: 'memory',
+      ok: totalmem() > 3e9,
+      says: `${gigabytes(freemem())} free of ${gigabytes(totalmem())}`,
+    },
+    { name: 'disk', ok: free > 2e9, says: `${gigabytes(free)} free` },
+  ];
+}
+
+/** The report as text: the program, the checks, then further lines. */
+export function reportText({ software, surface }: Program, checks: readonly Check[], more: string[]): string {
+  return [
+    `${software}, ${surface}`,
+    `${platform()} ${release()}, Node ${versions.node}, SQLite ${versions.sqlite ?? 'of the program'}`,
+    ...checks.map(({ name, ok, says }) => `${ok ? 'ok' : 'PROBLEM'}  ${name}: ${says}`),
+    ...more,
+  ].join('\n');
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
