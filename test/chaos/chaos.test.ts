@@ -280,6 +280,7 @@ it('names every transition of hub and site', () => {
     'approve-standing',
     'leave',
     'decline',
+    'hold',
     'refuse-update',
     ...amendments,
     ...ofData,
