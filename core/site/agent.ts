@@ -20,7 +20,6 @@ import { connectToHub } from './connect.ts';
 import type { Connected } from './connect.ts';
 import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
-import { pauseFinished } from './holding.ts';
 import { adapterAtSite } from './outcome.ts';
 import { passGate } from './policy.ts';
 import { answerProposal, answerRun, planOf } from './proposals.ts';
@@ -62,8 +61,6 @@ export interface Agent {
   notice(run: string): string | null;
   /** Looks at a run again, after an approval or a change of the policy. */
   reconsider(run?: string): void;
-  /** Says something of a run to the hub, if it is there; `abandon` gives up what is under way for it. */
-  say(run: string, message: Message, options: { readonly abandon: boolean }): void;
   /** The list of members that the hub last showed, which it has signed; empty until it was connected. */
   members(): readonly RosterEntry[];
   /** Writes the counters of traffic down. */
@@ -188,7 +185,6 @@ export function startAgent(options: AgentOptions): Agent {
         break;
       case 'round-start':
         notices.delete(message.run);
-        if (store.round(message.run, message.round) === null) reply(pauseFinished(context, message.run));
         adoptAmendment(context, message);
         rounds.start(message);
         break;
@@ -202,7 +198,6 @@ export function startAgent(options: AgentOptions): Agent {
       case 'round-closed':
         rounds.closed(message);
         countersign(message);
-        reply(pauseFinished(context, message.run));
         break;
       case 'run-ended':
         endRun(message);
@@ -325,11 +320,6 @@ export function startAgent(options: AgentOptions): Agent {
     activity: () => activity,
     trouble: () => trouble,
     notice: (run) => notices.get(run) ?? null,
-    say: (run, message, { abandon }) => {
-      if (abandon) rounds.abandon(run);
-      outbox.send(message);
-      onChange();
-    },
     reconsider: (run) => {
       const runs = run === undefined ? store.runs().map((known) => known.run) : [run];
       for (const id of runs) {

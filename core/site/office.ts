@@ -11,7 +11,6 @@ import type { Agent } from './agent.ts';
 import { approveAmendment, awaitsAmendment } from './amendments.ts';
 import type { SiteContext } from './context.ts';
 import { importDataset, importRequest } from './datasets.ts';
-import { finishRound, holdRun } from './holding.ts';
 import { POLICY_FILE } from './folder.ts';
 import { joinFederation } from './join.ts';
 import { passGate, policyShape, readPolicy, writePolicy } from './policy.ts';
@@ -116,35 +115,6 @@ export const OFFICE = {
       return { planHash: context.store.run(run)?.plan_hash ?? null };
     },
   ),
-
-  decline: row(
-    z.object({ run: z.string(), reason: z.string().max(500).default('') }),
-    ({ context, agent }, { run, reason }) => {
-      agent?.say(run, holdRun(context, run, 'declined', reason), { abandon: true });
-      return { run };
-    },
-  ),
-
-  hold: row(
-    z.object({ run: z.string(), how: z.enum(['finish-round', 'save', 'discard']) }),
-    ({ context, agent }, { run, how }) => {
-      if (how === 'finish-round') finishRound(context, run);
-      else {
-        const message = holdRun(context, run, how === 'save' ? 'paused' : 'discarded');
-        agent?.say(run, message, { abandon: true });
-      }
-      return { run, how };
-    },
-  ),
-
-  resume: row(z.object({ run: z.string() }), ({ context, agent }, { run }) => {
-    const known = context.store.run(run);
-    if (known === null || known.dataset === null)
-      throw new TributaryError('site.unknown-run', `The run ${run} was never approved here.`);
-    approveRun(context, run, known.dataset);
-    agent?.reconsider(run);
-    return { run };
-  }),
 
   policy: row(z.object({ set: z.unknown().optional() }), async ({ context, agent }, { set }) => {
     const path = join(context.folder, POLICY_FILE);

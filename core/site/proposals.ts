@@ -10,7 +10,6 @@ import { approvalStatement } from '../federation/statements.ts';
 import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { readExamples } from './examples.ts';
-import { answerHeld } from './holding.ts';
 import { passGate } from './policy.ts';
 import type { SiteRun } from './store.ts';
 
@@ -47,8 +46,6 @@ export function answerRun(context: SiteContext, id: string): Message | null {
   const run = store.run(id);
   if (run === null || isOver(run)) return null;
   if (run.state === 'approved') return approvalOf(context, run);
-  const held = answerHeld(run);
-  if (held !== null) return held;
   try {
     passGate(context.policies(), { kind: 'plan', plan: planOf(run) });
     const dataset = store.approvedDataset(id);

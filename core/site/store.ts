@@ -50,8 +50,6 @@ const runRow = z.object({
   amendment_hash: z.string().nullable(),
   /** 1 once it is approved here. */
   amendment_approved: z.int(),
-  /** What a person here has said against it: see `holding.ts`. */
-  held: z.enum(['finishing', 'paused', 'declined', 'discarded']).nullable(),
 });
 const roundRow = z.object({
   run: z.string(),
@@ -88,7 +86,6 @@ export const SITE_TRANSITIONS = [
   'approve-standing',
   'approve',
   'decline',
-  'hold',
   'take-amendment',
   'approve-amendment',
   'adopt-amendment',
@@ -151,9 +148,7 @@ export interface SiteStore {
   runs(): SiteRun[];
   putRun(run: string, plan: string, planHash: string): void;
   setRun(run: string, state: SiteRun['state'], reason: string): void;
-  /** Also ends what held it. */
   setApproved(run: string, dataset: string, examples: number): void;
-  setHeld(run: string, held: SiteRun['held']): void;
   setAdapter(run: string, adapter: Published): void;
   setSaved(run: string): void;
   /** A plan with more rounds, not approved yet. */
@@ -258,12 +253,11 @@ export function openSiteStore(
       run('UPDATE run SET state = ?, reason = ? WHERE run = ?', state, reason, id),
     setApproved: (id, dataset, examples) =>
       run(
-        "UPDATE run SET state = 'approved', reason = '', held = NULL, dataset = ?, examples = ? WHERE run = ?",
+        "UPDATE run SET state = 'approved', reason = '', dataset = ?, examples = ? WHERE run = ?",
         dataset,
         examples,
         id,
       ),
-    setHeld: (id, held) => run('UPDATE run SET held = ? WHERE run = ?', held, id),
     setAdapter: (id, adapter) => {
       const delta = adapter.delta === undefined ? null : JSON.stringify(adapter.delta);
       run('UPDATE run SET adapter = ?, adapter_delta = ? WHERE run = ?', spell(adapter), delta, id);

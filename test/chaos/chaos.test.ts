@@ -280,7 +280,6 @@ it('names every transition of hub and site', () => {
     'approve-standing',
     'leave',
     'decline',
-    'hold',
     'refuse-update',
     ...amendments,
     ...ofData,

@@ -50,8 +50,6 @@ const runShape = z.object({
   /** A plan with more rounds waits for approval. */
   amendment: z.object({ rounds: count }).nullable(),
   adapter: z.boolean(),
-  /** It will be paused here once this round is closed. */
-  finishing: z.boolean(),
 });
 export type Run = z.infer<typeof runShape>;
 

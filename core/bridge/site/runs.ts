@@ -59,21 +59,6 @@ export function runHandlers(application: SiteApplication, alone: AloneAnswers['c
       application.emit('changed', { what: 'runs' });
       return { run, planHash: planHash ?? '' };
     },
-    'runs.decline': async ({ run, reason }) => {
-      await application.site().ask('decline', { run, reason });
-      application.emit('changed', { what: 'runs' });
-      return { run };
-    },
-    'runs.stop': async ({ run, how }) => {
-      await application.site().ask('hold', { run, how });
-      application.emit('changed', { what: 'runs' });
-      return { run, how };
-    },
-    'runs.resume': async ({ run }) => {
-      await application.site().ask('resume', { run });
-      application.emit('changed', { what: 'runs' });
-      return { run };
-    },
     'runs.series': ({ run: id }) => {
       const lonely = alone(id);
       if (lonely !== null) return lonely;
@@ -88,11 +73,6 @@ export function runHandlers(application: SiteApplication, alone: AloneAnswers['c
       };
     },
   };
-}
-
-/** A run that a person holds is declined for the hub, and for the person what was said. */
-function stateOf({ state, held }: SiteRun): Run['state'] {
-  return state === 'declined' && held !== null && held !== 'finishing' ? held : state;
 }
 
 function find({ context: { store } }: Site, id: string): SiteRun {
@@ -112,8 +92,7 @@ function describe(site: Site, run: SiteRun): Run {
   const { name, model, objective, federation } = openPlan(run.plan, run.plan_hash);
   const done = roundsOf(site, run.run).filter(({ state }) => state === 'committed');
   return {
-    ...{ id: run.run, name, state: stateOf(run), reason: run.reason, planHash: run.plan_hash },
-    finishing: run.held === 'finishing',
+    ...{ id: run.run, name, state: run.state, reason: run.reason, planHash: run.plan_hash },
     ...{ model: model.id, objective, dataset: run.dataset, examples: run.examples },
     roundsDone: done.length,
     rounds: federation.rounds,

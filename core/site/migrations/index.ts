@@ -5,6 +5,5 @@ import { first } from './0001-first.ts';
 import { carried } from './0002-carried.ts';
 import { amendments } from './0003-amendments.ts';
 import { traffic } from './0004-traffic.ts';
-import { held } from './0005-held.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, carried, amendments, traffic, held];
+export const MIGRATIONS: readonly Migration[] = [first, carried, amendments, traffic];

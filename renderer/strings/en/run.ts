@@ -96,16 +96,14 @@ export const run = {
     refused: 'refused',
   },
 
-  finishing: 'It will pause once this round is closed',
   stop: 'Stop…',
   resume: 'Go on',
   stopTitle: 'How should it stop here?',
   stopLead: 'The other sites are not stopped by it.',
   stopFinish: 'Finish this round',
   stopFinishText: 'The update of this round is still sent. Then this site pauses.',
-  stopSave: 'Stop now',
-  stopSaveText:
-    'It stops after the step under way. What earlier rounds have given stays; this round begins anew when you go on.',
+  stopSave: 'Stop and save',
+  stopSaveText: 'It stops after the step under way. Nothing that was trained is lost; you can go on later.',
   stopDiscard: 'Discard',
   stopDiscardText: 'The work of this round is thrown away, and this site leaves the run.',
 

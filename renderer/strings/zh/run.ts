@@ -97,15 +97,14 @@ export const run: Catalogue['run'] = {
     refused: '被拒绝',
   },
 
-  finishing: '本轮结束后暂停',
   stop: '停止…',
   resume: '继续',
   stopTitle: '要如何在此停止？',
   stopLead: '其他站点不会因此停止。',
   stopFinish: '完成本轮',
   stopFinishText: '本轮的更新仍会发送，然后本站点暂停。',
-  stopSave: '立即停止',
-  stopSaveText: '当前步骤结束后停止。以前各轮的成果保留；继续时，本轮从头开始。',
+  stopSave: '停止并保存',
+  stopSaveText: '当前步骤结束后停止。已训练的内容不会丢失；之后可以继续。',
   stopDiscard: '放弃',
   stopDiscardText: '本轮的成果将被丢弃，本站点退出此运行。',
 
