@@ -38,6 +38,9 @@ function owedOfRun(hub: HubContext, { site, run, seconds }: Debt): Message[] {
     return isOpen ? [{ type: 'proposal', run: id, plan, planHash }] : [];
   }
   if (!answer.approved) {
+    // A site that paused hears of the end that it missed; one that declined has nothing to do with the run.
+    const end = answer.code === 'site.paused' ? runEnded(run.id, run.state, run.reason, run.adapter) : null;
+    if (end !== null) return [end];
     const isExcluded = isOpen && answer.code === 'site.excluded';
     return isExcluded ? [exclusionNotice(run.id, current?.number ?? 0, answer.reason ?? '')] : [];
   }

@@ -197,7 +197,10 @@ export function hopeless({ runs, members }: HubContext, run: RunRecord): string 
   const answers = new Map(runs.answers(run.id).map((answer) => [answer.site, answer]));
   const reasons = present.flatMap(({ site }) => {
     const answer = answers.get(site);
-    return answer?.approved === false ? [`${site}: ${answer.reason ?? answer.code ?? ''}`] : [];
+    // A site that has only paused may be back.
+    return answer?.approved === false && answer.code !== 'site.paused'
+      ? [`${site}: ${answer.reason ?? answer.code ?? ''}`]
+      : [];
   });
   if (present.length === 0 || reasons.length < present.length) return null;
   return `every site has declined; ${reasons.join('; ')}`;

@@ -20,6 +20,8 @@ export interface RoundView {
   readonly spare: readonly string[];
   /** Why the sites that declined did, one sentence each. */
   readonly declined: readonly string[];
+  /** Whether one of those has only paused, and may be back at any time. */
+  readonly mayReturn: boolean;
   readonly minSites: number;
   /** Seconds of the hub's uptime so far, and at which the deadline is. */
   readonly seconds: number;
@@ -97,10 +99,11 @@ function named(sites: readonly RoundSite[], wanted: RoundSite['state']): string[
 /**
  * Closes when every site that can still send has sent, or at the deadline with `minSites`; past the deadline, as
  * soon as there are `minSites`. Fails when too few sites are left that could ever send: at the deadline, for a
- * refused site may send a better update and one that declined may change its mind; at once where no site is left.
+ * refused site may send a better update and one that declined may change its mind; at once where no site is left and none has
+ * only paused.
  */
 function decideCollecting(view: RoundView): Decision {
-  const { sites, spare, declined, minSites, seconds, deadline } = view;
+  const { sites, spare, declined, mayReturn, minSites, seconds, deadline } = view;
   const cohort = committed(sites);
   const awaited = named(sites, 'awaited');
   const absent = named(sites, 'absent');
@@ -108,7 +111,7 @@ function decideCollecting(view: RoundView): Decision {
   const enough = cohort.length >= minSites;
   const overdue = seconds >= deadline;
   if (enough && (awaited.length === 0 || overdue)) return { next: 'close', cohort };
-  if (sites.length === 0 && spare.length === 0) {
+  if (sites.length === 0 && spare.length === 0 && (!mayReturn || overdue)) {
     return { next: 'fail', reason: ['no site takes part any more', ...declined].join('; ') };
   }
   if (spare.length > 0 && (left < minSites || overdue)) {

@@ -40,6 +40,7 @@ export function viewOf(hub: HubContext, run: RunRecord, round: RoundRecord, seco
       .answers(run.id)
       .filter((answer) => !answer.approved)
       .map(({ site, reason }) => `${site}: ${reason ?? 'it declined'}`),
+    mayReturn: runs.answers(run.id).some(({ approved, code }) => !approved && code === 'site.paused'),
     minSites,
     seconds: isScoring ? seconds - (round.scoringFrom ?? 0) : seconds,
     deadline: deadlineOf(run),

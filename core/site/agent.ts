@@ -10,6 +10,7 @@ import type { Plan } from '../federation/plan.ts';
 import { findMember, verifyRoster } from '../federation/roster.ts';
 import type { RosterEntry } from '../federation/roster.ts';
 import { countersignStatement } from '../federation/statements.ts';
+import type { Traffic } from '../federation/traffic.ts';
 import { clientOf } from '../federation/strategies/table.ts';
 import { serveTransfers } from '../federation/transfer.ts';
 import type { NamedTensors } from '../model/tensor.ts';
@@ -61,16 +62,18 @@ export interface Agent {
   notice(run: string): string | null;
   /** Looks at a run again, after an approval or a change of the policy. */
   reconsider(run?: string): void;
+  /** Ends what is under way for a run that a person has stopped, and gives the hub the answer. */
+  interrupt(run: string, answer: Message): void;
   /** The list of members that the hub last showed, which it has signed; empty until it was connected. */
   members(): readonly RosterEntry[];
-  /** Writes the counters of traffic down. */
-  flushTraffic(): void;
+  /** Bytes sent that are not in the database yet. */
+  unwrittenTraffic(): Traffic;
   /** Resolves when everything has stopped; what is under way resumes at the next start. */
   stop(): Promise<void>;
 }
 
-/** How often the counters of traffic are written down while connected. */
-const TRAFFIC_MILLISECONDS = 2000;
+/** How often the counters of traffic are written down; each time costs a write to the disk. */
+const TRAFFIC_MILLISECONDS = 1000;
 
 /** Starts the agent of a site that has joined. Throws `site.not-joined`. */
 export function startAgent(options: AgentOptions): Agent {
@@ -328,8 +331,14 @@ export function startAgent(options: AgentOptions): Agent {
       }
       onChange();
     },
+    interrupt: (run, answer) => {
+      if (store.stopped(run) === 'paused') rounds.pause(run);
+      else rounds.abandon(run);
+      reply(answer);
+      onChange();
+    },
     members: () => members,
-    flushTraffic: meter.flush,
+    unwrittenTraffic: meter.unwritten,
     stop: async () => {
       abort.abort(superseded('The site stops.'));
       flushing.cancel();

@@ -101,6 +101,7 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): EngineT
       learningRate,
       seedParts,
       signal,
+      pausing,
       onStep,
     }) {
       const ready = await warmFor(plan);
@@ -114,9 +115,11 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): EngineT
           ...training,
           ...clientOptions(plan, controls),
           ...{ objective, examples, learningRate, seedParts, trainable },
+          ...(pausing && { checkpoints: { folder: pausing.folder, start: 'continue' as const } }),
         };
         const trained = await process.call('train', request, {
           signal,
+          finish: pausing?.finish,
           report: (step) => {
             for (const note of step.notes ?? []) options.onNote?.(note);
             onStep(step);
@@ -136,6 +139,7 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): EngineT
       } catch (error) {
         if (error instanceof TributaryError && error.code === 'engine.crashed') await close();
         if (signal.aborted) throw signal.reason;
+        if (pausing?.finish.aborted === true) throw pausing.finish.reason;
         throw error;
       }
     },

@@ -18,6 +18,7 @@ import { nameOfReference } from '../vault/vault.ts';
 import { requireTrained } from './preview.ts';
 import { approveRun, approveStanding } from './proposals.ts';
 import { siteStatus } from './status.ts';
+import { stopRun } from './stops.ts';
 
 /** A site that can be asked. */
 export interface Officeholder {
@@ -115,6 +116,29 @@ export const OFFICE = {
       return { planHash: context.store.run(run)?.plan_hash ?? null };
     },
   ),
+
+  stopRun: row(
+    z.object({
+      run: z.string(),
+      how: z.enum(['finish-round', 'save', 'discard', 'decline']),
+      reason: z.string().max(500).optional(),
+    }),
+    ({ context, agent }, { run, how, reason }) => {
+      const answer = stopRun(context, { run, how, reason });
+      if (answer !== null) agent?.interrupt(run, answer);
+      return { run, how };
+    },
+  ),
+
+  resumeRun: row(z.object({ run: z.string() }), ({ context, agent }, { run }) => {
+    const known = context.store.run(run);
+    if (known?.dataset == null) {
+      throw new TributaryError('site.unknown-run', `The run ${run} was not approved here yet.`);
+    }
+    approveRun(context, run, known.dataset);
+    agent?.reconsider(run);
+    return { run };
+  }),
 
   policy: row(z.object({ set: z.unknown().optional() }), async ({ context, agent }, { set }) => {
     const path = join(context.folder, POLICY_FILE);

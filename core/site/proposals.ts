@@ -11,6 +11,7 @@ import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { readExamples } from './examples.ts';
 import { passGate } from './policy.ts';
+import { declineOfStopped, refusalOfStopped } from './stops.ts';
 import type { SiteRun } from './store.ts';
 
 /** The plan of a known run; its text was checked when it came. */
@@ -46,6 +47,8 @@ export function answerRun(context: SiteContext, id: string): Message | null {
   const run = store.run(id);
   if (run === null || isOver(run)) return null;
   if (run.state === 'approved') return approvalOf(context, run);
+  const stopped = declineOfStopped(store, run);
+  if (stopped !== null) return stopped;
   try {
     passGate(context.policies(), { kind: 'plan', plan: planOf(run) });
     const dataset = store.approvedDataset(id);
@@ -130,6 +133,8 @@ function isOver({ state }: SiteRun): boolean {
  */
 export function checkRound({ store, policies }: SiteContext, start: MessageOf<'round-start'>): void {
   const run = store.run(start.run);
+  const stopped = run && refusalOfStopped(store, run);
+  if (stopped) throw stopped;
   if (run?.state !== 'approved' || run.dataset === null) {
     const withdrawn = run?.state === 'declined' && run.reason;
     const reason = withdrawn || `This site has not approved the run ${start.run}.`;

@@ -3,6 +3,8 @@
  * same round gives the same bytes however often it is done, for it starts from the last round that counted.
  */
 
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { planAtSite } from '../federation/local-steps.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import { superseded } from './bulk.ts';
@@ -23,10 +25,17 @@ export interface RoundTraining {
   readonly bulk: Bulk;
   readonly start: MessageOf<'round-start'>;
   readonly signal: AbortSignal;
+  /** Ends the training after its step, to go on from there when the round is begun again. */
+  readonly pause: AbortSignal;
   readonly tell: (
     phase: 'fetching' | 'training',
     at: { step: number; steps: number; loss: number | null },
   ) => void;
+}
+
+/** Where the training of a run that was paused within a round leaves how far it was. */
+export function checkpointFolder({ folder }: Pick<SiteContext, 'folder'>, run: string): string {
+  return join(folder, 'checkpoints', run);
 }
 
 /** Trains a round and keeps its update, with what it leaves for the next round, in one transaction. */
@@ -65,6 +74,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
     controls,
     examples,
     signal,
+    pausing: { folder: checkpointFolder(context, id), finish: work.pause },
     onStep: (step) => tell('training', step),
   });
   signal.throwIfAborted();
@@ -75,6 +85,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
     blobs.put(outcome.bytes, { toSend: true }),
   ]);
   store.crashPoint('update-written');
+  signal.throwIfAborted(); // a person may have thrown the round away
   // The hub counts no more examples than were approved.
   const counted = Math.max(1, Math.min(trained.examples, run.examples ?? trained.examples));
   const { supervisedTokens, preference } = trained;
@@ -97,5 +108,6 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
       metrics,
     });
   });
+  await rm(checkpointFolder(context, id), { recursive: true, force: true });
   return update;
 }

@@ -3,6 +3,7 @@
  * step is on disk before the next, so a killed site goes on: what was trained is sent again, never trained again.
  */
 
+import { rm } from 'node:fs/promises';
 import { toTributaryError } from '../errors.ts';
 import type { TributaryError } from '../errors.ts';
 import { machine, sleep } from '../machine.ts';
@@ -14,8 +15,9 @@ import type { Bulk } from './bulk.ts';
 import type { Outbox, SiteContext } from './context.ts';
 import { passGate } from './policy.ts';
 import { checkRound, declineRun, planOf } from './proposals.ts';
-import { trainRound } from './round-training.ts';
+import { checkpointFolder, trainRound } from './round-training.ts';
 import { scoreAggregate } from './scoring.ts';
+import { pauseAfterRound } from './stops.ts';
 import type { SiteRound, TrainedUpdate } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
@@ -61,6 +63,8 @@ export interface Rounds {
   evaluate(message: MessageOf<'evaluate'>): void;
   /** Gives up what is under way for a run, such as when it has ended. */
   abandon(run: string): void;
+  /** Ends what is under way for a run that a person has paused; a training after its step, to be gone on with. */
+  pause(run: string): void;
   /** Sends again what still waits for an answer: the connection is new. */
   reconnected(): void;
   /** Removes blobs that are of no more use, when no training is under way. */
@@ -72,6 +76,9 @@ export interface Rounds {
 interface Work {
   readonly start: MessageOf<'round-start'>;
   readonly abort: AbortController;
+  /** Ends a training after its step. */
+  readonly pause: AbortController;
+  phase: Phase | null;
   readonly done: Promise<void>;
   /** Wakes the work up: an answer has come, or the update must be sent again. */
   wake: (event: 'answered' | 'again') => void;
@@ -99,7 +106,11 @@ export function createRounds(options: RoundsOptions): Rounds {
     }
     const abort = new AbortController();
     const signal = AbortSignal.any([abort.signal, options.signal]);
-    const work: Work = { start, abort, wake: () => undefined, done: turn.then(() => perform(work, signal)) };
+    const work: Work = {
+      ...{ start, abort, pause: new AbortController(), phase: null },
+      wake: () => undefined,
+      done: turn.then(() => perform(work, signal)),
+    };
     turn = work.done;
     works.set(run, work);
   }
@@ -113,7 +124,8 @@ export function createRounds(options: RoundsOptions): Rounds {
           await runRound(work, signal);
           return;
         } catch (thrown) {
-          const error = toTributaryError(signal.aborted ? signal.reason : thrown);
+          const ended = [signal, work.pause.signal].find(({ aborted }) => aborted);
+          const error = toTributaryError(ended ? ended.reason : thrown);
           if (error.code === 'site.superseded') return;
           context.log.warn({ run, round: work.start.round, code: error.code }, error.message);
           options.onTrouble(error);
@@ -130,6 +142,8 @@ export function createRounds(options: RoundsOptions): Rounds {
     } finally {
       if (works.get(run) === work) works.delete(run);
       options.onActivity(null);
+      const isOver = store.run(run)?.state !== 'approved' && store.stopped(run) !== 'paused';
+      if (isOver) await rm(checkpointFolder(context, run), { recursive: true, force: true });
       await tidy();
     }
   }
@@ -165,7 +179,11 @@ export function createRounds(options: RoundsOptions): Rounds {
     const update =
       kept?.blob && context.blobs.has(kept.blob.hash)
         ? updateOf(kept)
-        : await trainRound({ ...options, start: work.start, signal, tell: reporter(work) });
+        : await trainRound({
+            ...{ ...options, start: work.start, signal, pause: work.pause.signal },
+            tell: reporter(work),
+          });
+    work.pause.signal.throwIfAborted();
     await deliver(work, update, signal);
   }
 
@@ -199,6 +217,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     return (phase: Phase, at: { step: number; steps: number; loss: number | null }): void => {
       const { step, steps } = at;
       const loss = at.loss !== null && Number.isFinite(at.loss) ? at.loss : null;
+      work.phase = phase;
       options.onActivity({ run, round, rounds, phase, step, steps, loss });
       if (phase === 'waiting' || phase === 'scoring') return;
       if (phase === lastPhase && machine.now() - last < PROGRESS_MILLISECONDS) return;
@@ -209,6 +228,7 @@ export function createRounds(options: RoundsOptions): Rounds {
 
   return {
     start: (message) => {
+      if (pauseNow(message)) return;
       try {
         checkRound(context, message);
       } catch (thrown) {
@@ -219,7 +239,9 @@ export function createRounds(options: RoundsOptions): Rounds {
         }
         return;
       }
-      const present = works.get(message.run);
+      const known = works.get(message.run);
+      const isEnding = known?.abort.signal.aborted === true || known?.pause.signal.aborted === true;
+      const present = isEnding ? undefined : known;
       if (present?.start.round === message.round && present.start.base.hash === message.base.hash) {
         present.wake('again');
         return;
@@ -233,6 +255,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       const phase = state === 'late' ? 'late' : 'committed';
       if (record.phase !== phase) store.transaction('acknowledge', () => store.setPhase(run, round, phase));
       answer(run, round);
+      pauseNow({ run });
     },
     refused: ({ run, round, hash, code, reason }) => {
       const record = store.round(run, round);
@@ -243,6 +266,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       });
       context.log.warn({ run, round, code }, reason);
       answer(run, round);
+      pauseNow({ run });
     },
     closed: ({ run, round, aggregate, cohort }) => {
       const record = store.round(run, round);
@@ -256,12 +280,19 @@ export function createRounds(options: RoundsOptions): Rounds {
       });
       const work = works.get(run);
       if (work?.start.round === round) work.abort.abort(superseded(`Round ${round} of ${run} has closed.`));
+      pauseNow({ run });
     },
     evaluate: (message) => {
       const key = `${message.run} ${message.round}`;
       if (scoring.has(key)) return;
       scoring.add(key);
       turn = turn.then(() => score(message)).finally(() => scoring.delete(key));
+    },
+    pause: (run) => {
+      const work = works.get(run);
+      const reason = superseded(`The run ${run} is paused here.`);
+      if (work?.phase === 'training') work.pause.abort(reason);
+      else work?.abort.abort(reason);
     },
     abandon: (run) => works.get(run)?.abort.abort(superseded(`The run ${run} has ended.`)),
     reconnected: () => {
@@ -270,6 +301,13 @@ export function createRounds(options: RoundsOptions): Rounds {
     tidy: () => (turn = turn.then(tidy)),
     settled: () => turn,
   };
+
+  /** The round that was to be finished first is; says so to the hub. */
+  function pauseNow(at: Parameters<typeof pauseAfterRound>[1]): boolean {
+    const answer = pauseAfterRound(context, at);
+    if (answer !== null) outbox.send(answer);
+    return answer !== null;
+  }
 
   function answer(run: string, round: number): void {
     const work = works.get(run);

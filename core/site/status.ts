@@ -1,15 +1,27 @@
 /** @file What a site says of itself, in words that the command line, the window and the log share. */
 
 import { openPlan } from '../federation/plan.ts';
+import { noTraffic, TRAFFIC_KINDS } from '../federation/traffic.ts';
 import type { Traffic } from '../federation/traffic.ts';
 import type { Agent } from './agent.ts';
 import { awaitsAmendment } from './amendments.ts';
 import type { SiteContext } from './context.ts';
 import type { SiteRun } from './store.ts';
 
-/** `stopped`: no process runs. `idle`: connected, nothing to do. `awaiting-approval`: a person has to decide. */
+/**
+ * `stopped`: no process runs. `idle`: connected, nothing to do. `awaiting-approval`: a person has to decide. `paused`: a
+ * person has stopped the run and may let it go on.
+ */
 export type SiteState =
-  'not-joined' | 'stopped' | 'offline' | 'revoked' | 'idle' | 'awaiting-approval' | 'ready' | 'working';
+  | 'not-joined'
+  | 'stopped'
+  | 'offline'
+  | 'revoked'
+  | 'idle'
+  | 'awaiting-approval'
+  | 'ready'
+  | 'working'
+  | 'paused';
 
 export type SiteStatus = {
   readonly state: SiteState;
@@ -40,11 +52,12 @@ export type SiteStatus = {
 
 /** The status now; `agent` is null while the site does not run. */
 export function siteStatus({ store }: SiteContext, agent: Agent | null): SiteStatus {
-  agent?.flushTraffic();
   const membership = store.membership();
   const runs = store.runs();
   const activity = agent?.activity() ?? null;
-  const open = runs.find(({ state }) => state === 'proposed' || state === 'approved');
+  const open =
+    runs.find(({ state }) => state === 'proposed' || state === 'approved') ??
+    runs.find(({ run }) => store.stopped(run) === 'paused');
   return {
     ...stateOf(membership !== null, agent, open),
     federation: membership?.federation ?? null,
@@ -57,7 +70,7 @@ export function siteStatus({ store }: SiteContext, agent: Agent | null): SiteSta
     step: activity?.step ?? null,
     steps: activity?.steps ?? null,
     loss: activity?.loss ?? null,
-    leftThisMachine: left(store.sent()),
+    leftThisMachine: left(store.sent(), agent?.unwrittenTraffic() ?? noTraffic()),
     runs: runs.map(({ run, state, plan_hash, reason }) => ({ id: run, state, planHash: plan_hash, reason })),
   };
 }
@@ -91,9 +104,12 @@ function stateOf(
         `The run ${open.run} is approved; the hub and other sites are awaited.`,
     };
   }
+  if (open?.state === 'declined') return { state: 'paused', reason: open.reason };
   return { state: 'idle', reason: trouble };
 }
 
-function left(kinds: Traffic): SiteStatus['leftThisMachine'] {
+function left(written: Traffic, unwritten: Traffic): SiteStatus['leftThisMachine'] {
+  const kinds = noTraffic();
+  for (const kind of TRAFFIC_KINDS) kinds[kind] = written[kind] + unwritten[kind];
   return { bytes: Object.values(kinds).reduce((sum, bytes) => sum + bytes, 0), kinds };
 }

@@ -86,6 +86,7 @@ export const SITE_TRANSITIONS = [
   'approve-standing',
   'approve',
   'decline',
+  'stop-run',
   'take-amendment',
   'approve-amendment',
   'adopt-amendment',
@@ -107,6 +108,10 @@ export type SitePoint = `${SiteTransition}:${'before' | 'after'}` | 'update-writ
 
 /** Told of every point as it is passed; it may end the process there. */
 export type SiteCrashPoint = (point: SitePoint) => void;
+
+/** How a person has stopped a run; of one that is `finishing` the round under way is still sent, then it is `paused`. */
+const stopRow = z.object({ how: z.enum(['finishing', 'paused', 'discarded', 'declined']) });
+export type Stop = z.infer<typeof stopRow>['how'];
 
 /** The federation this site belongs to and the hub it has pinned. */
 export type Membership = z.infer<typeof membershipRow>;
@@ -148,6 +153,10 @@ export interface SiteStore {
   runs(): SiteRun[];
   putRun(run: string, plan: string, planHash: string): void;
   setRun(run: string, state: SiteRun['state'], reason: string): void;
+  /** How a person has stopped it, or null. */
+  stopped(run: string): Stop | null;
+  setStopped(run: string, how: Stop): void;
+  /** Ends what a person has stopped, too. */
   setApproved(run: string, dataset: string, examples: number): void;
   setAdapter(run: string, adapter: Published): void;
   setSaved(run: string): void;
@@ -159,6 +168,10 @@ export interface SiteStore {
   /** Whether this blob is an update that the site has trained. */
   isUpdate(hash: string): boolean;
   round(run: string, round: number): SiteRound | null;
+  /** The last round that was begun here. */
+  lastRound(run: string): SiteRound | null;
+  /** Forgets rounds of which no update was acknowledged. */
+  discardRounds(run: string): void;
   /** Begins a round; one that is known with another base begins anew. */
   beginRound(round: Pick<SiteRound, 'run' | 'round' | 'base' | 'control' | 'learning_rate'>): void;
   setTrained(run: string, round: number, update: TrainedUpdate, carried: Carried): void;
@@ -251,13 +264,17 @@ export function openSiteStore(
       ),
     setRun: (id, state, reason) =>
       run('UPDATE run SET state = ?, reason = ? WHERE run = ?', state, reason, id),
-    setApproved: (id, dataset, examples) =>
+    stopped: (id) => get(stopRow, 'SELECT how FROM stop WHERE run = ?', id)?.how ?? null,
+    setStopped: (id, how) => run('INSERT OR REPLACE INTO stop VALUES (?, ?)', id, how),
+    setApproved: (id, dataset, examples) => {
+      run('DELETE FROM stop WHERE run = ?', id);
       run(
         "UPDATE run SET state = 'approved', reason = '', dataset = ?, examples = ? WHERE run = ?",
         dataset,
         examples,
         id,
-      ),
+      );
+    },
     setAdapter: (id, adapter) => {
       const delta = adapter.delta === undefined ? null : JSON.stringify(adapter.delta);
       run('UPDATE run SET adapter = ?, adapter_delta = ? WHERE run = ?', spell(adapter), delta, id);
@@ -282,6 +299,8 @@ export function openSiteStore(
       database.prepare("SELECT 1 FROM round WHERE blob LIKE ? || ' %'").get(hash) !== undefined,
 
     round: (id, number) => get(roundRow, 'SELECT * FROM round WHERE run = ? AND round = ?', id, number),
+    lastRound: (id) => get(roundRow, 'SELECT * FROM round WHERE run = ? ORDER BY round DESC LIMIT 1', id),
+    discardRounds: (id) => run("DELETE FROM round WHERE run = ? AND phase IN ('training', 'sending')", id),
     beginRound: (round) =>
       run(
         `INSERT OR REPLACE INTO round (run, round, base, control, learning_rate, phase)
@@ -317,16 +336,18 @@ export function openSiteStore(
     needsBlob: (hash) =>
       database
         .prepare(
-          `SELECT 1 FROM run WHERE adapter LIKE @blob
+          `WITH open AS (
+             SELECT run FROM run WHERE state = 'approved' UNION SELECT run FROM stop WHERE how = 'paused')
+           SELECT 1 FROM run WHERE adapter LIKE @blob
              OR saved = 0 AND adapter_delta ->> '$.hash' = @hash
-             OR state = 'approved' AND plan ->> '$.adapter.start.hash' = @hash
+             OR run IN open AND plan ->> '$.adapter.start.hash' = @hash
            UNION SELECT 1 FROM round JOIN run USING (run)
-           WHERE state = 'approved' AND phase = 'sending' AND blob LIKE @blob
-             OR (state = 'approved' OR saved = 0 AND adapter IS NOT NULL)
+           WHERE run IN open AND phase = 'sending' AND blob LIKE @blob
+             OR (run IN open OR saved = 0 AND adapter IS NOT NULL)
              AND (base LIKE @blob OR control LIKE @blob)
              AND round = (SELECT MAX(round) FROM round AS last WHERE last.run = run.run)
            UNION SELECT 1 FROM carried JOIN run USING (run)
-           WHERE (state = 'approved' OR saved = 0 AND adapter IS NOT NULL) AND blob LIKE @blob AND round >= (
+           WHERE (run IN open OR saved = 0 AND adapter IS NOT NULL) AND blob LIKE @blob AND round >= (
              SELECT COALESCE(MIN(round), 0) FROM (
                SELECT round FROM round AS counted
                WHERE counted.run = carried.run AND phase = 'committed' AND aggregate IS NOT NULL

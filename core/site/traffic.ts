@@ -20,6 +20,8 @@ export interface Meter {
   watch(stream: CountedStream): void;
   /** Says what the bytes of a stream are; without one the channel itself is counted, as in a simulation. */
   attach(channel: Channel, stream?: CountedStream): void;
+  /** What was sent since it was last written down. */
+  readonly unwritten: () => Traffic;
   /** Writes down what has come since the last time. */
   readonly flush: () => void;
 }
@@ -41,15 +43,22 @@ export function createMeter(store: Pick<SiteStore, 'countTraffic'>): Meter {
     return entry;
   }
 
-  function flush(): void {
+  function unwritten(): Record<keyof Traffic, number> {
     const left = noTraffic();
-    let received = 0;
     for (const entry of entries) {
       const now = kindsOf(entry);
       for (const kind of TRAFFIC_KINDS) left[kind] += now[kind] - entry.told[kind];
+    }
+    return left;
+  }
+
+  function flush(): void {
+    const left = unwritten();
+    let received = 0;
+    for (const entry of entries) {
       const read = entry.stream?.bytesRead ?? entry.channel?.bytes.received ?? 0;
       received += read - entry.received;
-      entry.told = now;
+      entry.told = kindsOf(entry);
       entry.received = read;
       if (entry.stream === null ? entry.ended : entry.stream.destroyed) entries.delete(entry);
     }
@@ -64,6 +73,7 @@ export function createMeter(store: Pick<SiteStore, 'countTraffic'>): Meter {
       entry.channel = channel;
       void channel.closed.then(() => (entry.ended = true));
     },
+    unwritten,
     flush,
   };
 }

@@ -22,6 +22,8 @@ export interface RoundRequest {
   readonly examples: readonly (Example | PreferenceExample)[];
   /** Ends the training early, with the signal's reason thrown. */
   readonly signal: AbortSignal;
+  /** Where a training that `finish` ends after its step leaves how far it was, and goes on from when asked again. */
+  readonly pausing?: { readonly folder: string; readonly finish: AbortSignal };
   readonly onStep: (step: { readonly step: number; readonly steps: number; readonly loss: number }) => void;
 }
 

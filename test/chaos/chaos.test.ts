@@ -3,6 +3,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { askControl } from '../../core/control.ts';
+import { TributaryError } from '../../core/errors.ts';
 import { verifyLedger } from '../../core/federation/ledger-verification.ts';
 import { initHub } from '../../core/hub/folder.ts';
 import { TRANSITIONS } from '../../core/hub/store.ts';
@@ -38,6 +40,8 @@ interface Story {
   readonly west?: readonly Crash[];
   /** East's policy declines the plan, and it dies there. */
   readonly east?: readonly Crash[];
+  /** South is stopped by a person before north comes, dies there, and is let go on. */
+  readonly stopped?: boolean;
   /** Told after each death of the hub. */
   readonly onHubDeath?: (hub: string) => void;
   /** What happens before the run is proposed, with the hub's folder. */
@@ -66,12 +70,18 @@ async function play(story: Story): Promise<Ending> {
     await story.before?.(hub, root);
     start('south', { crashes: story.south });
     if (story.garbage) start('west', { crashes: story.west, environment: { TRIBUTARY_TEST_GARBAGE: '1' } });
-    else start('north');
+    else if (!story.stopped) start('north');
     if (story.east !== undefined) {
       writeFileSync(join(at('east'), 'policy.json'), JSON.stringify({ version: 1, maxRounds: 1 }));
       start('east', { crashes: story.east });
     }
     const id = await propose(hub, plan);
+    if (story.stopped) {
+      await tellSite(at('south'), 'stopRun', { run: id, how: 'save' });
+      await Promise.all(daemons.map(({ crashed }) => crashed));
+      await tellSite(at('south'), 'resumeRun', { run: id });
+      start('north');
+    }
     if (story.garbage) {
       const refused = (name: string, state: string): boolean => name === 'west' && state === 'refused';
       await statusOf(hub, id, ({ sites }) => sites.some(({ name, state }) => refused(name, state)));
@@ -231,6 +241,12 @@ describe('a site that is killed', () => {
     PATIENCE,
   );
 
+  it.each(['stop-run:before 1', 'stop-run:after 1'] as const)(
+    'at %s can be stopped again, and goes on to the same adapter',
+    async (crash) => expect(await play({ south: [crash], stopped: true })).toEqual(undisturbed),
+    PATIENCE,
+  );
+
   it.each(['join', 'approve-standing', 'leave'])(
     'around %s can do the same again',
     async (name) => {
@@ -280,6 +296,7 @@ it('names every transition of hub and site', () => {
     'approve-standing',
     'leave',
     'decline',
+    'stop-run',
     'refuse-update',
     ...amendments,
     ...ofData,
@@ -288,6 +305,20 @@ it('names every transition of hub and site', () => {
     [...SITE_TRANSITIONS].sort(),
   );
 });
+
+/** Asks a site's process, again after each of its deaths and until it knows the run. */
+async function tellSite(folder: string, command: string, request: object): Promise<void> {
+  for (;;) {
+    try {
+      await askControl(folder, { ...request, command });
+      return;
+    } catch (error) {
+      const code = error instanceof TributaryError ? error.code : '';
+      if (code !== 'folder.not-running' && code !== 'site.unknown-run') throw error;
+      await pause();
+    }
+  }
+}
 
 /** A site joins, approves and leaves; what kills it, or the hub, on the way is done again. */
 async function joinAnother(

@@ -69,6 +69,7 @@ export function makeTrainer(): FakeTrainer {
         await new Promise<void>((resolve, reject) => {
           wake.push(resolve);
           request.signal.addEventListener('abort', () => reject(new Error('stopped')));
+          request.pausing?.finish.addEventListener('abort', () => reject(new Error('paused')));
         });
       }
       if (trainer.failure !== null) {

@@ -11,6 +11,7 @@ const viewOf = (view: Partial<RoundView>): RoundView => ({
   sites: [],
   spare: [],
   declined: [],
+  mayReturn: false,
   minSites: 2,
   seconds: 10,
   deadline: 60,
@@ -73,6 +74,11 @@ describe('collecting', () => {
       next: 'fail',
       reason: 'no site takes part any more; a: too many rounds; b: no rows',
     });
+  });
+
+  it('waits until the deadline for a site that has only paused', () => {
+    expect(decide([], { mayReturn: true })).toMatchObject({ next: 'wait' });
+    expect(decide([], { mayReturn: true, seconds: 60 })).toMatchObject({ next: 'fail' });
   });
 
   it('calls upon sites that were not drawn: as many as are missing, or all of them past the deadline', () => {

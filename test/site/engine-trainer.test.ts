@@ -1,9 +1,13 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { pinPlan, readPlan } from '../../core/federation/plan.ts';
 import type { Plan } from '../../core/federation/plan.ts';
 import { initialAdapter } from '../../core/model/lora.ts';
 import { openTiny, TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import { createEngineTrainer } from '../../core/site/engine-trainer.ts';
+import { removeFolder } from '../helpers/folders.ts';
 import { until } from '../helpers/until.ts';
 import type { RoundRequest, RoundTrainer } from '../../core/site/trainer.ts';
 
@@ -72,6 +76,31 @@ describe('the trainer of a real site', () => {
     expect(base).toEqual(before);
     expect(first.examples).toBe(3);
     expect(children()).toBe(1);
+  });
+
+  it('goes on, bit for bit, from the step after which it was paused', async () => {
+    const longer = { ...plan, training: { ...plan.training, steps: 6 } };
+    const whole = await newTrainer().train(round({ plan: longer }));
+    const folder = mkdtempSync(join(tmpdir(), 'tributary-pause-'));
+    try {
+      const pause = new AbortController();
+      const steps: number[] = [];
+      const onStep = ({ step }: { step: number }): void => {
+        steps.push(step);
+        if (step === 2) pause.abort(new Error('paused'));
+      };
+      const asked = { plan: longer, onStep };
+      const paused = newTrainer().train(round({ ...asked, pausing: { folder, finish: pause.signal } }));
+      await expect(paused).rejects.toThrow('paused');
+      const reached = steps.length;
+      expect(reached).toBeLessThan(6);
+      const finish = new AbortController().signal;
+      const resumed = await newTrainer().train(round({ ...asked, pausing: { folder, finish } }));
+      expect(steps).toEqual([1, 2, 3, 4, 5, 6]);
+      expect(resumed).toEqual(whole);
+    } finally {
+      await removeFolder(folder);
+    }
   });
 
   it('trains on pairs against the model alone, or against the adapter that the plan starts from', async () => {

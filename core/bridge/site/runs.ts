@@ -59,6 +59,21 @@ export function runHandlers(application: SiteApplication, alone: AloneAnswers['c
       application.emit('changed', { what: 'runs' });
       return { run, planHash: planHash ?? '' };
     },
+    'runs.decline': async ({ run, reason }) => {
+      await application.site().ask('stopRun', { run, how: 'decline', reason: reason.trim() });
+      application.emit('changed', { what: 'runs' });
+      return { run };
+    },
+    'runs.stop': async ({ run, how }) => {
+      await application.site().ask('stopRun', { run, how });
+      application.emit('changed', { what: 'runs' });
+      return { run, how };
+    },
+    'runs.resume': async ({ run }) => {
+      await application.site().ask('resumeRun', { run });
+      application.emit('changed', { what: 'runs' });
+      return { run };
+    },
     'runs.series': ({ run: id }) => {
       const lonely = alone(id);
       if (lonely !== null) return lonely;
@@ -92,13 +107,19 @@ function describe(site: Site, run: SiteRun): Run {
   const { name, model, objective, federation } = openPlan(run.plan, run.plan_hash);
   const done = roundsOf(site, run.run).filter(({ state }) => state === 'committed');
   return {
-    ...{ id: run.run, name, state: run.state, reason: run.reason, planHash: run.plan_hash },
+    ...{ id: run.run, name, state: stateOf(site, run), reason: run.reason, planHash: run.plan_hash },
     ...{ model: model.id, objective, dataset: run.dataset, examples: run.examples },
     roundsDone: done.length,
     rounds: federation.rounds,
     amendment: awaitsAmendment(run) ? { rounds: shownPlan(run).federation.rounds } : null,
     adapter: run.saved === 1,
   };
+}
+
+/** What a person has stopped is told apart from what the policy declined. */
+function stateOf({ context: { store } }: Site, { run, state }: SiteRun): Run['state'] {
+  const stop = state === 'declined' ? store.stopped(run) : null;
+  return stop === 'paused' || stop === 'discarded' ? stop : state;
 }
 
 /** Every dataset with why the plan cannot use it; those that it can use come first. */

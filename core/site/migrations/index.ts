@@ -5,5 +5,6 @@ import { first } from './0001-first.ts';
 import { carried } from './0002-carried.ts';
 import { amendments } from './0003-amendments.ts';
 import { traffic } from './0004-traffic.ts';
+import { stops } from './0005-stops.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, carried, amendments, traffic];
+export const MIGRATIONS: readonly Migration[] = [first, carried, amendments, traffic, stops];
