@@ -60,6 +60,17 @@ export function register(program: Command): void {
     .option('--standing', 'every plan within the policy')
     .requiredOption('--dataset <dataset>', 'name of the dataset')
     .action(approve);
+  command(site, 'decline', 'take no part in a run, whatever was approved')
+    .requiredOption('--run <id>', 'the run')
+    .option('--reason <sentence>', 'what the coordinator reads')
+    .action(decline);
+  command(site, 'pause', 'stop at a run for now; the others go on')
+    .requiredOption('--run <id>', 'the run')
+    .option('--now', 'at once, without finishing the round')
+    .action(pause);
+  command(site, 'resume', 'go on with a run that was paused or declined')
+    .requiredOption('--run <id>', 'the run')
+    .action(resume);
   command(site, 'status', 'what this site is doing, and why it is not further').action(status);
   command(site, 'ledger', 'export the ledger as a file, for `audit verify`')
     .requiredOption('--out <file>', 'file to write')
@@ -212,6 +223,26 @@ const approve = runs(approveOptions, async ({ dir, ...request }, { output }) => 
       ? `Every plan within the policy may train on ${request.dataset}.`
       : `${request.run} may train on ${request.dataset}. Its plan's hash: ${answer.planHash}`,
   );
+  output.result(answer);
+});
+
+const declineOptions = folder.extend({ run: z.string(), reason: z.string().max(500).optional() });
+const decline = runs(declineOptions, async ({ dir, run, reason }, { output }) => {
+  const answer = await askSite(at(dir), 'stopRun', { run, how: 'decline', reason });
+  output.line(`This site takes no part in ${run}.`);
+  output.result(answer);
+});
+
+const pauseOptions = folder.extend({ run: z.string(), now: z.boolean().default(false) });
+const pause = runs(pauseOptions, async ({ dir, run, now }, { output }) => {
+  const answer = await askSite(at(dir), 'stopRun', { run, how: now ? 'save' : 'finish-round' });
+  output.line(now ? `This site has paused ${run}.` : `This site pauses ${run} once its round is closed.`);
+  output.result(answer);
+});
+
+const resume = runs(folder.extend({ run: z.string() }), async ({ dir, run }, { output }) => {
+  const answer = await askSite(at(dir), 'resumeRun', { run });
+  output.line(`This site goes on with ${run}.`);
   output.result(answer);
 });
 
