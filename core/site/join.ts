@@ -57,9 +57,6 @@ export async function joinFederation(options: JoinOptions): Promise<Joined> {
   }
   const { federation, site } = welcome;
   store.transaction('join', () => {
-    if (store.ledger.head() === null) {
-      store.ledger.append('init', { role: 'site', ed25519: text(identity.ed25519.publicKey) });
-    }
     const { urls } = invitation;
     store.join({ federation, site, urls, ...hub, roster_version: welcome.roster.version });
     store.ledger.append('join', {

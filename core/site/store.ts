@@ -201,7 +201,7 @@ export function openSiteStore(
   crashPoint: SiteCrashPoint = () => undefined,
 ): SiteStore {
   const database = openDatabase(join(folder, DATABASE_FILE), MIGRATIONS);
-  const ledger = openLedger(database, identity.ed25519);
+  const ledger = beginLedger(openLedger(database, identity.ed25519), identity);
   const get = <T>(shape: z.ZodType<T>, sql: string, ...values: unknown[]): T | null => {
     const row = database.prepare(sql).get(...values);
     return row === undefined ? null : shape.parse(row);
@@ -379,6 +379,18 @@ export function openSiteStore(
       const row = get(trafficRow, 'SELECT sent, updates, scores, answers, progress FROM traffic');
       const { sent = 0, updates = 0, scores = 0, answers = 0, progress = 0 } = row ?? {};
       return { updates, scores, answers, progress, connection: sent - updates - scores - answers - progress };
+    },
+  };
+}
+
+/** The ledger with its first entry, which names the key that signs it, before whatever is entered first. */
+function beginLedger(ledger: Ledger, { ed25519 }: Identity): Ledger {
+  const key = Buffer.from(ed25519.publicKey).toString('base64url');
+  return {
+    ...ledger,
+    append: (kind, body) => {
+      if (ledger.head() === null) ledger.append('init', { role: 'site', ed25519: key });
+      return ledger.append(kind, body);
     },
   };
 }
