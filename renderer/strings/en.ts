@@ -6,11 +6,27 @@ import { files } from './en/files.ts';
 import { welcome } from './en/welcome.ts';
 import { data } from './en/data.ts';
 import { run } from './en/run.ts';
+import { federation } from './en/federation.ts';
+import { tryIt } from './en/try.ts';
+import { results } from './en/results.ts';
 import { diagnostics } from './en/diagnostics.ts';
 import { settings } from './en/settings.ts';
 import { privacy } from './en/privacy.ts';
 
-export const en = { common, shell, files, welcome, data, run, diagnostics, settings, privacy };
+export const en = {
+  common,
+  shell,
+  files,
+  welcome,
+  data,
+  run,
+  federation,
+  tryIt,
+  results,
+  diagnostics,
+  settings,
+  privacy,
+};
 
 /** What a catalogue of any language holds. */
 export type Catalogue = typeof en;

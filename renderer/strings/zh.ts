@@ -7,8 +7,24 @@ import { files } from './zh/files.ts';
 import { welcome } from './zh/welcome.ts';
 import { data } from './zh/data.ts';
 import { run } from './zh/run.ts';
+import { federation } from './zh/federation.ts';
+import { tryIt } from './zh/try.ts';
+import { results } from './zh/results.ts';
 import { diagnostics } from './zh/diagnostics.ts';
 import { settings } from './zh/settings.ts';
 import { privacy } from './zh/privacy.ts';
 
-export const zh: Catalogue = { common, shell, files, welcome, data, run, diagnostics, settings, privacy };
+export const zh: Catalogue = {
+  common,
+  shell,
+  files,
+  welcome,
+  data,
+  run,
+  federation,
+  tryIt,
+  results,
+  diagnostics,
+  settings,
+  privacy,
+};
