@@ -92,27 +92,29 @@ describe('a vote', () => {
   const vote = {
     prompt: 'May I fast before the scan?',
     chosen: 'Yes, for six hours.',
-    rejected: 'Zebra crossing.',
+    rejected: ['Zebra crossing.', 'Ask Zebedee.'],
   };
 
   it('becomes a pair on which a run can train, and lies nowhere in the open', async () => {
     const changed = hear('changed');
-    expect(await ask('try.vote', vote)).toEqual({ dataset: 'votes', rows: 1 });
+    expect(await ask('try.vote', vote)).toEqual({ dataset: 'votes', rows: 2 });
     expect(await ask('try.vote', { ...vote, prompt: 'And after it?' })).toEqual({
       dataset: 'votes',
-      rows: 2,
+      rows: 4,
     });
     expect(changed).toEqual([{ what: 'datasets' }, { what: 'datasets' }]);
     const { vault } = window.application().site().context;
     const { examples } = readExamples(vault, 'votes', { objective: 'dpo' });
     expect(examples).toMatchObject([
-      { kind: 'preference', chosen: vote.chosen, rejected: vote.rejected },
+      { kind: 'preference', chosen: vote.chosen, rejected: 'Zebra crossing.' },
+      { kind: 'preference', chosen: vote.chosen, rejected: 'Ask Zebedee.' },
       { kind: 'preference', prompt: [{ role: 'user', content: 'And after it?' }] },
+      { kind: 'preference', rejected: 'Ask Zebedee.' },
     ]);
     // The first version is as it was.
-    expect(vault.dataset('votes@1').rows).toBe(1);
+    expect(vault.dataset('votes@1').rows).toBe(2);
     expect((await ask('data.list', {})).datasets).toMatchObject([
-      { name: 'votes', version: 2, rows: 2, objective: 'dpo', kind: 'preference', source: null },
+      { name: 'votes', version: 2, rows: 4, objective: 'dpo', kind: 'preference', source: null },
     ]);
     const files = readdirSync(window.folder(), { recursive: true, withFileTypes: true });
     const holding = files.filter(

@@ -72,12 +72,12 @@ export const resultRequests = {
     }),
     started,
   ),
-  /** Keeps which of two answers is better as a preference pair of a dataset, which is made where there is none. */
+  /** Keeps which answer is better than the others, a preference pair for each, in a dataset that is made where there is none. */
   'try.vote': request(
     z.strictObject({
       prompt: text.min(1),
       chosen: text.min(1),
-      rejected: text.min(1),
+      rejected: z.array(text.min(1)).min(1).max(3),
       dataset: z.string().min(1).max(64).default('votes'),
     }),
     z.object({ dataset: z.string(), rows: count }),

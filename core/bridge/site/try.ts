@@ -69,7 +69,8 @@ export function tryHandlers(application: SiteApplication): Handlers {
     },
     'try.vote': ({ prompt, chosen, rejected, dataset: to }) => {
       const { vault } = application.site().context;
-      const { name, rows } = vault.append([{ prompt, chosen, rejected }], { to, mapping: VOTE_MAPPING });
+      const pairs = rejected.map((worse) => ({ prompt, chosen, rejected: worse }));
+      const { name, rows } = vault.append(pairs, { to, mapping: VOTE_MAPPING });
       emit('changed', { what: 'datasets' });
       return { dataset: name, rows };
     },

@@ -47,12 +47,10 @@ export function usualKeys(variants: readonly Pick<Variant, 'variant' | 'run'>[])
   return first.flatMap((variant) => (variant === undefined ? [] : [variantKey(variant)]));
 }
 
-/** Positions of the answers that one may be preferred to: finished and other than it. */
-export function others(answers: readonly Answer[], position: number): number[] {
-  const text = answers[position].text.trim();
-  return answers.flatMap((answer, index) =>
-    index !== position && answer.state === 'done' && answer.text.trim() !== '' && answer.text.trim() !== text
-      ? [index]
-      : [],
-  );
+/** The other answers, each once, that are rejected where one is preferred: finished, not empty, and not the same. */
+export function rejectedBy(answers: readonly Answer[], preferred: number): string[] {
+  const chosen = answers[preferred].text.trim();
+  if (chosen === '') return [];
+  const texts = answers.flatMap(({ text, state }) => (state === 'done' ? [text.trim()] : []));
+  return [...new Set(texts)].filter((text) => text !== '' && text !== chosen);
 }

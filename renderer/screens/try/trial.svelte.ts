@@ -4,7 +4,7 @@ import { bridge } from '../../bridge/bridge.ts';
 import type { Output } from '../../bridge/types.ts';
 import { Action, Resource } from '../../state/resource.svelte.ts';
 import { tasks } from '../../state/tasks.svelte.ts';
-import { answerStates, usualKeys, variantKey } from './answers.ts';
+import { answerStates, rejectedBy, usualKeys, variantKey } from './answers.ts';
 import type { Answer } from './answers.ts';
 
 export type Variant = Output<'try.models'>['variants'][number];
@@ -74,12 +74,12 @@ class Trial {
     }
   });
 
-  readonly vote = new Action(async (better: number, worse: number) => {
+  readonly vote = new Action(async (better: number) => {
     const { asked, answers, dataset } = this;
     this.kept = await bridge.ask('try.vote', {
       prompt: asked ?? '',
       chosen: answers[better].text,
-      rejected: answers[worse].text,
+      rejected: rejectedBy(answers, better),
       dataset: dataset.trim(),
     });
     this.chosen = better;

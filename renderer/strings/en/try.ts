@@ -34,10 +34,9 @@ export const tryIt = {
   speed: (tokens: string, speed: string) => `${tokens} tokens, ${speed} a second`,
   voteTitle: 'Which answer is better?',
   voteLead:
-    'Your vote becomes a preference pair in the vault, encrypted, on which a run can train. It stays on this machine.',
+    'Your vote becomes preference pairs in the vault, encrypted, on which a run can train. They stay on this machine.',
   better: 'This one is better',
-  betterLabel: (name: string) => `The answer of “${name}” is better`,
-  than: 'Better than',
+  betterLabel: (name: string) => `This one is better: ${name}`,
   dataset: 'Dataset of your votes',
   voted: (rows: string, dataset: string) => `Kept. ${dataset} now holds ${rows} pairs.`,
   voteFailed: 'The vote was not kept',
