@@ -273,6 +273,7 @@ const rows = {
   'site.other-federation': { hint: 'Use another folder for it, or leave the present federation first.' },
   'site.name-given': { hint: 'Leave out --name, or ask the coordinator for an invitation with your name.' },
   'site.no-name': { hint: 'Name this site with --name.', exit: 2 },
+  'site.data-withdrawn': { hint: 'Approve the run with another dataset, or leave it declined.' },
   'site.unknown-run': { hint: 'See the runs with `tributary site status`.' },
   'site.superseded': { hint: 'Nothing has to be done: the federation has gone on.' },
   'site.update-refused': { hint: 'The run goes on without this update. The reason is the hub’s.' },

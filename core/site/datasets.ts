@@ -17,7 +17,8 @@ import { settleDatasets } from './data-ledger.ts';
 const share = z.number().min(0).max(0.9);
 
 /** What one may ask of an import. */
-export const importRequest = fileChoiceShape.extend({
+export const importRequest = z.object({
+  ...fileChoiceShape.shape,
   file: z.string(),
   as: z.string(),
   /** Columns under other names; a short form of the mapping `fields`. */

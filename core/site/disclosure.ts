@@ -19,6 +19,7 @@ const TELLABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'policy.rounds',
   'policy.steps',
   'policy.min-sites',
+  'site.data-withdrawn',
   'data.all-truncated',
   'data.wrong-kind',
   'model.context-length',

@@ -186,6 +186,10 @@ export interface SiteStore {
   needsBlob(hash: string): boolean;
   /** Ids of the datasets' versions whose import, or whose withdrawal, is in the ledger. */
   recordedData(kind: 'data-import' | 'data-withdrawal'): ReadonlySet<number>;
+  /** Runs of which the ledger has an update that learned from this version of a dataset. */
+  runsTaughtBy(version: { readonly id: number; readonly name: string }): string[];
+  /** Forgets which runs may use a dataset. */
+  forgetApprovals(dataset: string): void;
   countTraffic(sent: Traffic, received: number): void;
   /** Bytes sent to the hub since this site exists. */
   sent(): Traffic;
@@ -364,6 +368,28 @@ export function openSiteStore(
           .map(({ id }) => id),
       );
     },
+
+    runsTaughtBy: ({ id, name }) => {
+      // The name of a withdrawn dataset may come again, so approvals count from the import on.
+      const rows = database
+        .prepare(
+          `SELECT DISTINCT approval.body ->> 'run' AS run FROM ledger AS approval
+           WHERE approval.kind = 'approval' AND (approval.body ->> 'dataset' = @name OR EXISTS (
+             SELECT 1 FROM ledger AS import WHERE import.kind = 'data-import' AND import.body ->> 'id' = @id
+               AND import.body ->> 'dataset' = approval.body ->> 'dataset' AND import.position < approval.position
+           )) AND EXISTS (
+             SELECT 1 FROM ledger AS sent WHERE sent.kind = 'update' AND sent.position > approval.position
+               AND sent.body ->> 'run' = approval.body ->> 'run'
+           )`,
+        )
+        .all({ id, name });
+      return z
+        .array(z.object({ run: z.string() }))
+        .parse(rows)
+        .map((row) => row.run);
+    },
+    forgetApprovals: (dataset) =>
+      run("DELETE FROM approval WHERE dataset = ? OR dataset LIKE ? || '@%'", dataset, dataset),
 
     countTraffic: ({ updates, scores, answers, progress, connection }, received) => {
       const sent = updates + scores + answers + progress + connection;

@@ -1,7 +1,6 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EventBody, EventName, Input, Output, RequestName } from '../../core/bridge/contract.ts';
 import { createDispatcher } from '../../core/bridge/dispatch.ts';
@@ -9,25 +8,36 @@ import type { Dispatcher } from '../../core/bridge/dispatch.ts';
 import { dataHandlers } from '../../core/bridge/site/data.ts';
 import { createTasks } from '../../core/bridge/tasks.ts';
 import type { Tasks } from '../../core/bridge/tasks.ts';
-import type { SiteContext } from '../../core/site/context.ts';
-import { closeSiteFolder, openSiteFolder } from '../../core/site/folder.ts';
+import { startSite } from '../../core/site/site.ts';
+import type { Site } from '../../core/site/site.ts';
+import { makeTrainer, SOFTWARE } from '../helpers/site.ts';
 
 let folder: string;
-let context: SiteContext;
+let site: Site;
 let dispatcher: Dispatcher;
 let tasks: Tasks;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tributary-data-'));
-  context = await openSiteFolder({ folder: join(folder, 'site'), log: pino({ level: 'silent' }) });
+  site = await open();
   const emit: Dispatcher['emit'] = (event, body) => dispatcher.emit(event, body);
   tasks = createTasks(emit);
-  dispatcher = createDispatcher(() => dataHandlers({ context: () => context, tasks, emit }));
+  dispatcher = createDispatcher(() => dataHandlers({ site: () => site, tasks, emit }));
 });
 afterEach(async () => {
   await tasks.close();
-  closeSiteFolder(context);
+  await site.stop();
   rmSync(folder, { recursive: true });
 });
+
+/** A site without a federation, as a window has it at first. */
+function open(): Promise<Site> {
+  return startSite({
+    folder: join(folder, 'site'),
+    trainer: makeTrainer(),
+    software: SOFTWARE,
+    resident: true,
+  });
+}
 
 async function ask<Name extends RequestName>(name: Name, input: Input<Name>): Promise<Output<Name>> {
   const answer = await dispatcher.answer(name, input);
@@ -162,13 +172,28 @@ describe('the way of a file into the vault', () => {
     ]);
     expect(JSON.stringify(lines)).not.toContain('Roe');
     // As after a crash: the vault has a version that the ledger does not know.
-    await context.vault.importFile(table('question,answer', 'Why?,Because'), {
+    await site.context.vault.importFile(table('question,answer', 'Why?,Because'), {
       as: 'later',
       mapping: { kind: 'fields', fields: {} },
     });
-    closeSiteFolder(context);
-    context = await openSiteFolder({ folder: join(folder, 'site'), log: pino({ level: 'silent' }) });
+    await site.stop();
+    site = await open();
     expect((await ledger()).map(({ dataset }) => dataset)).toEqual(['clinic-notes@1', 'later@1']);
+  });
+
+  it('is withdrawn after it was said what that does', async () => {
+    await connect(table('question,answer', 'Who?,Nobody', 'Why?,Because'));
+    const outlook = await ask('data.withdraw', { dataset: 'clinic-notes' });
+    expect(outlook).toMatchObject({ withdrawn: false, rows: 2, runs: [], adapters: [] });
+    expect((await ask('data.list', {})).datasets).toHaveLength(1);
+    expect(await ask('data.withdraw', { dataset: 'clinic-notes', confirm: true })).toEqual({
+      ...outlook,
+      withdrawn: true,
+    });
+    expect(await ask('data.list', {})).toEqual({ datasets: [] });
+    await expect(ask('data.rows', { dataset: 'clinic-notes' })).rejects.toMatchObject({
+      code: 'vault.unknown-dataset',
+    });
   });
 
   it('ends a cancelled import with nothing of it visible', async () => {
@@ -265,7 +290,7 @@ describe.skipIf(!existsSync(SHARED))('published files are read right at the firs
 /** Bodies of the entries about imports. */
 async function ledger(): Promise<Record<string, unknown>[]> {
   const out = join(folder, 'ledger.jsonl');
-  await context.store.exportLedger(out);
+  await site.context.store.exportLedger(out);
   return readFileSync(out, 'utf8')
     .trim()
     .split('\n')

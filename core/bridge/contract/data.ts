@@ -190,8 +190,8 @@ export const dataRequests = {
       rows: count,
       /** Runs that wait for it or train on it; they end at this site. */
       runs: z.array(z.string()),
-      /** Adapters that have learned from it; they stay, and so do those that the hub has. */
-      adapters: z.array(z.object({ run: z.string(), path: z.string().nullable(), atHub: z.boolean() })),
+      /** Runs whose adapters have learned from it, with the folder here; they stay, and so do those that the hub has. */
+      adapters: z.array(z.object({ run: z.string(), path: z.string().nullable() })),
       /** For people: what is deleted and what cannot be taken back. */
       sentences: z.array(z.string()),
     }),

@@ -4,6 +4,7 @@ import { basename, extname } from 'node:path';
 import { importDataset } from '../../site/datasets.ts';
 import { openPreviewText, previewRows } from '../../site/preview.ts';
 import type { SiteContext } from '../../site/context.ts';
+import { planWithdrawal, withdrawDataset } from '../../site/withdrawal.ts';
 import { inspectFile } from '../../vault/inspect.ts';
 import type { Inspection } from '../../vault/inspect.ts';
 import { readMapped } from '../../vault/mapped.ts';
@@ -12,16 +13,9 @@ import { screenRows } from '../../vault/personal/screening.ts';
 import { textOf } from '../../vault/values.ts';
 import type { StoredRow } from '../../vault/vault.ts';
 import type { CheckedInput, Output } from '../contract.ts';
-import type { Dispatcher, Handlers } from '../dispatch.ts';
-import type { Tasks } from '../tasks.ts';
+import type { Handlers } from '../dispatch.ts';
+import type { SiteApplication } from './application.ts';
 import { describeDataset } from './datasets.ts';
-
-/** What of the application data need. */
-export interface DataApplication {
-  readonly context: () => SiteContext;
-  readonly tasks: Tasks;
-  readonly emit: Dispatcher['emit'];
-}
 
 /** Characters of a value that a table shows, and around the hit of a search. */
 const SHOWN_CHARACTERS = 2000;
@@ -31,7 +25,9 @@ const TELL_MILLISECONDS = 100;
 
 type Source = CheckedInput<'data.preview'>['source'];
 
-export function dataHandlers({ context, tasks, emit }: DataApplication): Handlers {
+export function dataHandlers(application: Pick<SiteApplication, 'site' | 'tasks' | 'emit'>): Handlers {
+  const { tasks, emit } = application;
+  const context = (): SiteContext => application.site().context;
   async function* mappedRows(source: Source): AsyncGenerator<MappedRecord> {
     if (!('dataset' in source)) {
       yield* readMapped(source.path, source);
@@ -127,6 +123,22 @@ export function dataHandlers({ context, tasks, emit }: DataApplication): Handler
         },
       ),
     }),
+
+    'data.withdraw': ({ dataset, confirm }) => {
+      const site = application.site();
+      const withdrawal = confirm
+        ? withdrawDataset(site.context, site.agent(), dataset)
+        : planWithdrawal(site.context, dataset);
+      if (confirm) emit('changed', { what: 'datasets' });
+      const { rows, runs, adapters, sentences } = withdrawal;
+      return {
+        withdrawn: confirm,
+        rows,
+        runs: [...runs],
+        adapters: [...adapters],
+        sentences: [...sentences],
+      };
+    },
   };
 }
 

@@ -63,7 +63,7 @@ export async function openSiteWindow({
     ...fileHandlers(),
     ...modelHandlers(application),
     ...federationHandlers(application),
-    ...dataHandlers({ context: () => application.site().context, tasks, emit }),
+    ...dataHandlers(application),
     ...runHandlers(application, alone.course),
     ...alone.handlers,
     ...tryHandlers(application),
