@@ -132,7 +132,7 @@ export const OFFICE = {
 
   resumeRun: row(z.object({ run: z.string() }), ({ context, agent }, { run }) => {
     const known = context.store.run(run);
-    if (known?.dataset == null) {
+    if (known === null || known.dataset === null) {
       throw new TributaryError('site.unknown-run', `The run ${run} was not approved here yet.`);
     }
     approveRun(context, run, known.dataset);

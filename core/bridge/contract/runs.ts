@@ -50,6 +50,8 @@ const runShape = z.object({
   /** A plan with more rounds waits for approval. */
   amendment: z.object({ rounds: count }).nullable(),
   adapter: z.boolean(),
+  /** It pauses here once this round is done. */
+  finishing: z.boolean(),
 });
 export type Run = z.infer<typeof runShape>;
 

@@ -9,6 +9,7 @@ import type { ModelConfiguration } from '../../model/configuration.ts';
 import { loraShapes } from '../../model/lora.ts';
 import { trainingMemory } from '../../model/requirements.ts';
 import { TINY_CONFIGURATION } from '../../model/tiny.ts';
+import type { Probe } from '../../site/probe.ts';
 import type { Fit } from '../contract/runs.ts';
 
 export interface FitQuestion {
@@ -16,30 +17,42 @@ export interface FitQuestion {
   /** Rows of the dataset, null while none is chosen. */
   readonly examples: number | null;
   readonly folder: string;
-  /** Measured at this machine, null before. */
+  /** Of rounds that this site has trained; null before. */
   readonly secondsPerStep: number | null;
+  /** What three steps took, where they were measured. */
+  readonly probe: Probe | null;
 }
 
 /** Adapters of rounds that lie on the disk at once: base, update, aggregate, adapter. */
 const ADAPTERS_KEPT = 4;
 
-export function fitOf({ plan, examples, folder, secondsPerStep }: FitQuestion): Fit {
+export function fitOf({ plan, examples, folder, secondsPerStep, probe }: FitQuestion): Fit {
   const { model, training, adapter } = plan;
   const configuration = model.id === 'tiny' ? TINY_CONFIGURATION : findInCatalogue(model.id)?.configuration;
   const shape = { length: training.maxLength, rank: adapter.rank };
   const precision = training.precision === 'int4' ? 'int4' : 'f32';
-  const memoryNeeded = configuration && Math.round(trainingMemory(configuration, precision, shape));
+  const estimated = configuration && Math.round(trainingMemory(configuration, precision, shape));
   const adapterBytes = configuration && bytesOfAdapter(configuration, adapter);
   const { bavail, bsize } = statfsSync(folder);
   const steps = examples === null ? training.steps : stepsOfSite(plan, examples);
   return {
-    ...judge(memoryNeeded ?? null),
+    ...judge(probe?.memory ?? estimated ?? null),
     diskNeeded: ADAPTERS_KEPT * (adapterBytes ?? 0),
     diskFree: bavail * bsize,
     recompute: null,
-    secondsRound: secondsPerStep === null ? null : secondsPerStep * steps,
-    secondsFrom: secondsPerStep === null ? null : 'rounds',
+    ...timeOf(steps, secondsPerStep, probe),
   };
+}
+
+/** Rounds say more than a probe. */
+function timeOf(
+  steps: number,
+  secondsPerStep: number | null,
+  probe: Probe | null,
+): Pick<Fit, 'secondsRound' | 'secondsFrom'> {
+  if (secondsPerStep !== null) return { secondsRound: secondsPerStep * steps, secondsFrom: 'rounds' };
+  if (probe !== null) return { secondsRound: probe.secondsPerStep * steps, secondsFrom: 'probe' };
+  return { secondsRound: null, secondsFrom: null };
 }
 
 function bytesOfAdapter(configuration: ModelConfiguration, adapter: Plan['adapter']): number {

@@ -6,15 +6,19 @@ import type { Plan } from '../../federation/plan.ts';
 import { awaitsAmendment } from '../../site/amendments.ts';
 import { readExamples } from '../../site/examples.ts';
 import { passGate } from '../../site/policy.ts';
+import type { Probe } from '../../site/probe.ts';
 import type { Site } from '../../site/site.ts';
 import type { SiteRun } from '../../site/store.ts';
 import type { Output } from '../contract.ts';
 import type { Problem } from '../contract/request.ts';
+import type { Fit } from '../contract/runs.ts';
 import type { Handlers } from '../dispatch.ts';
+import type { SettingsFile } from '../settings.ts';
 import { problemOf } from './app.ts';
 import type { AloneAnswers } from './alone.ts';
 import type { SiteApplication } from './application.ts';
 import { fitOf } from './fit.ts';
+import { modelHere, modelMissing, startProbe } from './measure.ts';
 import { leavesOf, linesOf } from './plan-in-words.ts';
 import { createSeries, roundsOf, stepsPerRound } from './series.ts';
 
@@ -25,6 +29,14 @@ type Usable = Output<'runs.plan'>['datasets'][number];
 export function runHandlers(application: SiteApplication, alone: AloneAnswers['course']): Handlers {
   const series = createSeries(application.emit);
   application.onOpen((site) => series.follow(site));
+  const { folder, settings } = application;
+  const probes = new Map<string, Probe>();
+  const fit = (run: string, plan: Plan, examples: number | null): Fit =>
+    fitOf({
+      ...{ plan, examples, folder },
+      secondsPerStep: series.secondsPerStep(run),
+      probe: probes.get(run) ?? null,
+    });
 
   return {
     'runs.list': () => {
@@ -44,15 +56,22 @@ export function runHandlers(application: SiteApplication, alone: AloneAnswers['c
         leaves: leavesOf(plan, site.context.policies()),
         refused,
         datasets,
-        fit: fitOf({
-          plan,
-          examples,
-          folder: application.folder,
-          secondsPerStep: series.secondsPerStep(id),
-        }),
-        missing: datasets.some((each) => each.refused === null) ? null : nothingUsable(datasets.length),
+        fit: fit(id, plan, examples),
+        missing: missingOf(settings, plan, datasets),
         plan,
       };
+    },
+    'runs.measure': ({ run, dataset }) => {
+      const plan = shownPlan(find(application.site(), run));
+      const chosen =
+        dataset ?? usable(application.site(), plan).find(({ refused }) => refused === null)?.name;
+      if (chosen === undefined) throw new TributaryError('data.wrong-kind', 'No dataset here fits this run.');
+      const { rows } = application.site().context.vault.dataset(chosen);
+      const task = startProbe(application, { run, plan, dataset: chosen }, (probe) => {
+        probes.set(run, probe);
+        return fit(run, plan, rows);
+      });
+      return { task };
     },
     'runs.approve': async ({ run, dataset }) => {
       const { planHash } = await application.site().ask('approve', { run, dataset });
@@ -111,6 +130,7 @@ function describe(site: Site, run: SiteRun): Run {
     ...{ model: model.id, objective, dataset: run.dataset, examples: run.examples },
     roundsDone: done.length,
     rounds: federation.rounds,
+    finishing: run.state === 'approved' && site.context.store.stopped(run.run) === 'finishing',
     amendment: awaitsAmendment(run) ? { rounds: shownPlan(run).federation.rounds } : null,
     adapter: run.saved === 1,
   };
@@ -132,6 +152,12 @@ function usable({ context: { vault, policies } }: Site, plan: Plan): Usable[] {
     return { name, rows, refused };
   });
   return [...all.filter(({ refused }) => refused === null), ...all.filter(({ refused }) => refused !== null)];
+}
+
+/** What a person has to bring before the run can be approved. */
+function missingOf(settings: SettingsFile, plan: Plan, datasets: readonly Usable[]): Problem | null {
+  if (!datasets.some(({ refused }) => refused === null)) return nothingUsable(datasets.length);
+  return modelHere(settings, plan) === null ? problemOf(modelMissing(plan)) : null;
 }
 
 function nothingUsable(datasets: number): Problem {

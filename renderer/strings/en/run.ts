@@ -98,6 +98,7 @@ export const run = {
 
   stop: 'Stop…',
   resume: 'Go on',
+  finishing: 'It will pause once this round is done',
   stopTitle: 'How should it stop here?',
   stopLead: 'The other sites are not stopped by it.',
   stopFinish: 'Finish this round',

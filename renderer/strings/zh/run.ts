@@ -99,6 +99,7 @@ export const run: Catalogue['run'] = {
 
   stop: '停止…',
   resume: '继续',
+  finishing: '本轮完成后暂停',
   stopTitle: '要如何在此停止？',
   stopLead: '其他站点不会因此停止。',
   stopFinish: '完成本轮',

@@ -1,0 +1,214 @@
+/** @file A site's window over its WebSocket, against a real hub: from the welcome to two rounds, stopping, leaving. */
+
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { serveWindow } from '../../core/bridge/server.ts';
+import type { WindowServer } from '../../core/bridge/server.ts';
+import { openSiteWindow } from '../../core/bridge/site/window.ts';
+import type { SiteWindow, SiteWindowOptions } from '../../core/bridge/site/window.ts';
+import { acquireFolderLock } from '../../core/control.ts';
+import type { Plan } from '../../core/federation/plan.ts';
+import { openTiny } from '../../core/model/tiny.ts';
+import { removeFolder } from '../helpers/folders.ts';
+import { makePlan, makeTrainer, start } from '../helpers/site.ts';
+import type { FakeTrainer } from '../helpers/site.ts';
+import { until } from '../helpers/until.ts';
+import { foundFederation } from '../helpers/whole.ts';
+import type { WholeFederation } from '../helpers/whole.ts';
+import { openTestWindow } from '../helpers/window.ts';
+import type { TestWindow } from '../helpers/window.ts';
+
+const PROGRAM = { software: 'tributary test', version: '0', surface: 'browser', secrets: 'file' } as const;
+let root: string;
+let folder: string;
+let trainer: FakeTrainer;
+let opened: SiteWindow | undefined;
+let server: WindowServer | undefined;
+let federation: WholeFederation | undefined;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'tributary-window-'));
+  folder = join(root, 'river');
+  mkdirSync(folder);
+  trainer = makeTrainer();
+});
+afterEach(async () => {
+  trainer.release();
+  await server?.close();
+  await opened?.application.close();
+  await federation?.stop();
+  [server, opened, federation] = [undefined, undefined, undefined];
+  await removeFolder(root);
+});
+
+async function open(changes: Partial<SiteWindowOptions> = {}): Promise<TestWindow> {
+  opened = await openSiteWindow({
+    folder,
+    program: PROGRAM,
+    start: () => start(folder, trainer, { resident: true, machinePolicy: changes.machine?.policy }),
+    ...changes,
+  });
+  server = await serveWindow({ dispatcher: opened.dispatcher, pages: root });
+  return openTestWindow(server);
+}
+
+/** Connects a table of twelve rows the way the Data screen does. */
+async function connect(window: TestWindow): Promise<void> {
+  const path = join(root, 'letters.csv');
+  const rows = Array.from({ length: 12 }, (_, row) => `Question ${row}?,Answer ${row}.`);
+  writeFileSync(path, ['question,answer', ...rows].join('\n'));
+  const { guess } = await window.ask('data.inspect', { path });
+  if (guess === null) throw new Error('no mapping was guessed');
+  const { task } = await window.ask('data.import', { path, mapping: guess.mapping, name: 'letters' });
+  await window.event('task', (one) => one.task === task && one.state === 'done');
+}
+
+/** A window whose site has joined a hub with one other site, and to which a run of two rounds is proposed. */
+async function proposed(): Promise<{ window: TestWindow; run: string }> {
+  federation = await foundFederation(root, { north: makeTrainer() });
+  const window = await open();
+  const { invitation } = await federation.hub().ask('invite', {});
+  await window.ask('federation.join', { invitation, name: 'river' });
+  await connect(window);
+  const plan = makePlan({ federation: { rounds: 2, minSites: 2 } });
+  const run = await federation.propose(pinned(plan));
+  await window.event('status', ({ role, status }) => role === 'site' && status.run === run);
+  return { window, run };
+}
+
+/** Names the tiny model by the hash that it has. */
+function pinned(plan: Plan): Plan {
+  return { ...plan, model: { id: 'tiny', sha256: openTiny().identity.sha256 } };
+}
+
+const stateOf = async (window: TestWindow) => (await window.ask('runs.list', {})).runs[0]?.state;
+
+it('goes from the welcome over data and a decision to two rounds, seen step by step, and leaves', async () => {
+  federation = await foundFederation(root, { north: makeTrainer() });
+  const window = await open();
+  expect(await window.ask('app.state', {})).toMatchObject({ role: 'site', stage: 'welcome', problems: [] });
+  const { invitation } = await federation.hub().ask('invite', {});
+  const read = await window.ask('invitation.read', { invitation });
+  expect(read).toMatchObject({ federation: 'clinics', expired: false, refused: null });
+  expect(await window.ask('federation.join', { invitation, name: 'river' })).toMatchObject({
+    fingerprint: read.fingerprint,
+  });
+  expect(await window.event('changed')).toEqual({ what: 'stage' });
+  expect(await window.ask('app.state', {})).toMatchObject({ stage: 'member', federation: 'clinics' });
+  await connect(window);
+
+  const run = await federation.propose(pinned(makePlan({ federation: { rounds: 2, minSites: 2 } })));
+  await window.event('status', ({ role, status }) => role === 'site' && status.run === run);
+  const plan = await window.ask('runs.plan', { run });
+  expect(plan).toMatchObject({ refused: null, missing: null, run: { state: 'proposed', rounds: 2 } });
+  expect(plan.datasets).toEqual([{ name: 'letters', rows: 12, refused: null }]);
+  await window.ask('runs.approve', { run, dataset: 'letters' });
+  await until(async () => expect(await stateOf(window)).toBe('completed'));
+
+  const steps = window.heard('series').flatMap((point) => (point.kind === 'step' ? [point] : []));
+  expect(steps.map(({ round, step }) => [round, step])).toEqual([
+    [0, 1],
+    [0, 2],
+    [1, 3],
+    [1, 4],
+  ]);
+  const { rounds, roundsTotal } = await window.ask('runs.series', { run });
+  expect([rounds.map(({ state }) => state), roundsTotal]).toEqual([['committed', 'committed'], 2]);
+  const status = await window.ask('federation.status', {});
+  expect(status.leftThisMachine.kinds.updates).toBeGreaterThan(0);
+  expect(status.members.map(({ name, self }) => [name, self])).toContainEqual(['river', true]);
+  expect(await window.ask('ledger.verify', {})).toMatchObject({ verified: true });
+  const out = join(root, 'ledger.jsonl');
+  expect(await window.ask('ledger.export', { path: out })).toMatchObject({ path: out });
+  expect((await window.ask('diagnostics.read', {})).text).not.toContain('Question');
+
+  expect(await window.ask('federation.leave', {})).toEqual({ federation: 'clinics' });
+  expect(await window.ask('app.state', {})).toMatchObject({ stage: 'welcome' });
+}, 120_000);
+
+it('pauses a run within a round, says so to every window, and goes on to its end', async () => {
+  trainer.hold = true;
+  const { window, run } = await proposed();
+  await window.ask('runs.approve', { run, dataset: 'letters' });
+  await window.event('status', ({ role, status }) => role === 'site' && status.phase === 'training');
+  await window.ask('runs.stop', { run, how: 'finish-round' });
+  expect((await window.ask('runs.list', {})).runs[0]).toMatchObject({ state: 'approved', finishing: true });
+  await window.ask('runs.stop', { run, how: 'save' });
+  expect(await stateOf(window)).toBe('paused');
+  await window.event('changed', ({ what }) => what === 'runs');
+  trainer.release();
+  await window.ask('runs.resume', { run });
+  await until(async () => expect(await stateOf(window)).toBe('completed'));
+}, 120_000);
+
+it('declines with a reason that the hub reads, and may be approved after all', async () => {
+  const { window, run } = await proposed();
+  await window.ask('runs.decline', { run, reason: ' Not before May. ' });
+  expect(await stateOf(window)).toBe('declined');
+  const event = () => federation?.events.find(({ type }) => type === 'declined');
+  await until(() => expect(event()).toMatchObject({ site: 'river', reason: 'Not before May.' }));
+  await window.ask('runs.approve', { run, dataset: 'letters' });
+  await until(async () => expect(await stateOf(window)).toBe('completed'));
+}, 120_000);
+
+it('measures three steps in a process of its own before anything is decided', async () => {
+  const { window, run } = await proposed();
+  const before = (await window.ask('runs.plan', { run })).fit;
+  expect(before).toMatchObject({ secondsRound: null, secondsFrom: null });
+  const { task } = await window.ask('runs.measure', { run });
+  const ended = await window.event('task', (one) => one.task === task && one.state !== 'running');
+  expect(ended).toMatchObject({ kind: 'measure', state: 'done', done: 3 });
+  const { fit } = await window.ask('runs.plan', { run });
+  expect(fit).toMatchObject({ secondsFrom: 'probe' });
+  expect(fit.secondsRound).toBeGreaterThan(0);
+  expect(fit.memoryNeeded).not.toBe(before.memoryNeeded);
+  expect(trainer.requests).toEqual([]);
+}, 120_000);
+
+it('says why a folder cannot be used, and opens it once that is over', async () => {
+  const lock = acquireFolderLock(folder);
+  const window = await open();
+  expect(await window.ask('app.state', {})).toMatchObject({
+    stage: 'blocked',
+    problems: [{ code: 'folder.locked' }],
+  });
+  await expect(window.ask('runs.list', {})).rejects.toMatchObject({ code: 'folder.locked' });
+  lock.release();
+  await window.ask('app.retry', {});
+  expect(await window.ask('app.state', {})).toMatchObject({ stage: 'welcome', problems: [] });
+});
+
+it('keeps what was chosen, and what the owner of the machine has set for all', async () => {
+  const [settings, policy] = [join(root, 'settings.json'), join(root, 'policy.json')];
+  writeFileSync(settings, JSON.stringify({ updates: false, updateFeed: 'https://updates.example.org' }));
+  writeFileSync(policy, JSON.stringify({ version: 1, hubs: ['wss://hub.example.org'], maxRounds: 5 }));
+  federation = await foundFederation(root, { north: makeTrainer() });
+  const window = await open({ machine: { settings, policy } });
+  await window.ask('settings.set', { settings: { theme: 'dark', threads: 2 } });
+  expect(JSON.parse(readFileSync(join(folder, 'settings.json'), 'utf8'))).toEqual({
+    theme: 'dark',
+    threads: 2,
+  });
+  expect(await window.ask('settings.get', {})).toMatchObject({
+    settings: { theme: 'dark', updateFeed: 'https://updates.example.org' },
+    fixed: ['updates', 'updateFeed'],
+  });
+  await expect(window.ask('settings.set', { settings: { updates: true } })).rejects.toMatchObject({
+    code: 'settings.fixed',
+  });
+
+  const { invitation } = await federation.hub().ask('invite', {});
+  const { refused } = await window.ask('invitation.read', { invitation });
+  expect(refused).toMatchObject({ code: 'policy.hub' });
+  await expect(window.ask('federation.join', { invitation, name: 'river' })).rejects.toMatchObject({
+    code: 'policy.hub',
+  });
+  await window.ask('privacy.setPolicy', { policy: { version: 1, maxRounds: 50 } });
+  expect(await window.ask('privacy.policy', {})).toMatchObject({
+    policy: { maxRounds: 50, hubs: null },
+    machine: { maxRounds: 5 },
+    machinePath: policy,
+  });
+}, 60_000);
