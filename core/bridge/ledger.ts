@@ -52,10 +52,6 @@ function sentenceOf({ kind, body }: Pick<LedgerEntry, 'kind' | 'body'>): string 
       return say('federation') ? `${say('site')} joined ${say('federation')}.` : `${say('site')} joined.`;
     case 'revoke':
       return `The membership of ${say('site')} was ended.`;
-    case 'data-import':
-      return `${say('rows')} rows were connected as ${say('dataset')}.`;
-    case 'data-withdrawal':
-      return `${say('dataset')} was withdrawn.`;
     case 'plan':
       return `The plan of ${say('run')} was recorded.`;
     case 'approval':
