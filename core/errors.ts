@@ -3,6 +3,8 @@
 interface ErrorRow {
   /** What to do about it, one or two sentences. */
   hint: string;
+  /** The same for windows, where the hint speaks of the command line. */
+  window?: string;
   /** Whether the same action may succeed later without a change (a network that is down, a full disk). */
   retryable?: true;
   /** Exit status of the command line; 1 when absent, 2 for wrong usage, 3 for refused by policy. */
@@ -19,6 +21,7 @@ const rows = {
 
   'model.not-found': {
     hint: 'Check the path, or run `tributary models list` for the names in the catalogue.',
+    window: 'Fetch the model in the settings, or check its path there.',
   },
   'model.not-a-model': { hint: 'Name a .gguf file or a folder with config.json and model.safetensors.' },
   'model.cut-short': { hint: 'The file is not complete. Fetch or copy it again.' },
@@ -33,7 +36,10 @@ const rows = {
   'model.unsupported-tokenizer': { hint: 'Choose a model with a byte-level BPE or SentencePiece tokenizer.' },
   'model.tensor-missing': { hint: 'The file holds another model than its description says. Fetch it again.' },
   'model.tensor-shape': { hint: 'The file holds another model than its description says. Fetch it again.' },
-  'model.context-length': { hint: 'Shorten the text, or lower the longest length (--max-length).' },
+  'model.context-length': {
+    hint: 'Shorten the text, or lower the longest length (--max-length).',
+    window: 'Shorten the text, or choose a shorter longest example.',
+  },
   'model.chat-template': { hint: 'Use another prompt template, such as alpaca, or other messages.' },
   'model.not-reachable': { hint: 'Connect to the internet, or put the file there by hand.', retryable: true },
 
@@ -43,12 +49,18 @@ const rows = {
   'demo.folder-in-use': { hint: 'Name an empty or new folder with --dir.', exit: 2 },
   'engine.crashed': {
     hint: 'Train with less memory (--batch, --max-length), or at --precision int4.',
+    window: 'Set a limit on the memory for training in the settings, or shorten the examples.',
     retryable: true,
   },
-  'training.stopped': { hint: 'Start it again when you want it to go on.', retryable: true },
+  'training.stopped': {
+    hint: 'Start it again when you want it to go on.',
+    window: 'Start it again when you want it to go on.',
+    retryable: true,
+  },
   'training.not-finite': { hint: 'Lower the learning rate, or look for damaged rows in the data.' },
   'training.full-weights': {
     hint: 'Train an adapter instead, or all weights with --objective sft and --precision f32.',
+    window: 'Train an adapter instead.',
     exit: 2,
   },
   'checkpoint.none': {
@@ -59,15 +71,22 @@ const rows = {
     hint: 'Repeat the command with the same data and options, or begin anew in another folder.',
   },
   'checkpoint.folder-used': { hint: 'Go on with --resume, or name another folder.', exit: 2 },
-  'template.none': { hint: 'Choose --template alpaca or vicuna.' },
+  'template.none': {
+    hint: 'Choose --template alpaca or vicuna.',
+    window: 'Choose the template alpaca or vicuna.',
+  },
   'engine.precision-unavailable': {
     hint: 'Choose --precision f32; int4 needs a model file with four-bit weights, and int8 the CPU.',
+    window: 'Choose another model: int4 needs a file with four-bit weights.',
   },
   'engine.out-of-memory': {
     hint: 'Shorten the examples (--max-length), lower the memory limit (--memory-limit), or choose a smaller model.',
+    window: 'Close other programs, lower the memory limit in the settings, or choose a smaller model.',
   },
   'engine.device-unavailable': {
     hint: 'Choose --device auto or cpu, or install the driver of the device; `tributary doctor` says what works.',
+    window:
+      'Choose the processor or the automatic choice in the settings, or install the driver of the device.',
   },
   'adapter.not-found': { hint: 'Name a folder with adapter_config.json and adapter_model.safetensors.' },
   'adapter.damaged': { hint: 'Copy the adapter folder again from where it was written.' },
@@ -80,7 +99,11 @@ const rows = {
 
   'export.unavailable': { hint: 'Export it as `merged` or `peft`, which other tools read.' },
   'export.not-empty': { hint: 'Choose a folder that does not exist yet, or an empty one.' },
-  'export.no-base': { hint: 'Name the model it was trained on with --model.', exit: 2 },
+  'export.no-base': {
+    hint: 'Name the model it was trained on with --model.',
+    window: 'Fetch the model it was trained on in the settings.',
+    exit: 2,
+  },
 
   'wire.bad-message': { hint: 'Install the same version of Tributary at the hub and at the site.' },
   'wire.not-allowed': { hint: 'The other side is faulty or not what it claims to be. Look at its log.' },
@@ -122,7 +145,11 @@ const rows = {
   'settings.damaged': { hint: 'Delete that file: it holds what was chosen in the window and nothing else.' },
 
   'folder.locked': { hint: 'Stop the process that uses it, or choose another folder.' },
-  'folder.not-running': { hint: 'Start it with the start command, then ask again.', retryable: true },
+  'folder.not-running': {
+    hint: 'Start it with the start command, then ask again.',
+    window: 'Open the program of that folder, then try again.',
+    retryable: true,
+  },
   'database.future': { hint: 'Update Tributary: a newer version has written this database.' },
   'backup.exists': { hint: 'Name a folder that does not exist yet.', exit: 2 },
   'backup.not-there': { hint: 'Name a folder that `tributary hub backup` has written.' },
@@ -131,9 +158,11 @@ const rows = {
 
   'data.broken-line': {
     hint: 'Correct that line, or repeat with --skip-bad to leave such lines out and count them.',
+    window: 'Correct that line, or have broken rows left out and counted.',
   },
   'data.row-too-long': {
     hint: 'Split the row, or repeat with --skip-bad to leave such rows out and count them.',
+    window: 'Split the row, or have broken rows left out and counted.',
   },
   'data.empty': {
     hint: 'Give a JSONL file with at least one complete row; the README shows the accepted forms.',
@@ -155,14 +184,25 @@ const rows = {
     hint: 'Nothing was kept. Import the file again when nobody writes to it.',
     retryable: true,
   },
-  'data.all-truncated': { hint: 'Raise --max-length, or shorten the prompts so that the answers fit.' },
+  'data.all-truncated': {
+    hint: 'Raise --max-length, or shorten the prompts so that the answers fit.',
+    window: 'Shorten the prompts so that the answers fit, or choose a larger longest example.',
+  },
 
   'vault.dataset-exists': { hint: 'Choose another name, or remove that dataset first.' },
-  'vault.unknown-dataset': { hint: 'See the names with `tributary site data list`.' },
+  'vault.unknown-dataset': {
+    hint: 'See the names with `tributary site data list`.',
+    window: 'Connect a dataset first, or choose another.',
+  },
   'vault.bad-name': { hint: 'Use letters, digits, dots, dashes and underscores, 64 at most.', exit: 2 },
-  'vault.bad-map': { hint: 'Write --map instruction=question,response=answer.', exit: 2 },
+  'vault.bad-map': {
+    hint: 'Write --map instruction=question,response=answer.',
+    window: 'Say which columns are what.',
+    exit: 2,
+  },
   'vault.no-mapping': {
     hint: 'Say which columns are what, such as --map instruction=question,response=answer.',
+    window: 'Say which columns are what.',
     exit: 2,
   },
   'vault.bad-split': { hint: 'Give shares from 0 to 1 that leave some rows for training.', exit: 2 },
@@ -198,15 +238,22 @@ const rows = {
   },
   'simulation.no-label': { hint: 'Name with --by a field that every row has, or leave it out.', exit: 2 },
 
-  'run.unknown': { hint: 'See the names with `tributary hub runs`.' },
+  'run.unknown': {
+    hint: 'See the names with `tributary hub runs`.',
+    window: 'Choose one of the runs that are listed.',
+  },
   'run.not-open': { hint: 'Nothing has to be done: the run has gone on or has ended.' },
   'run.not-paused': { hint: 'Nothing has to be done: the run goes on.' },
-  'run.round-gone': { hint: 'Name one of those rounds, or leave out --round for the adapter of the run.' },
+  'run.round-gone': {
+    hint: 'Name one of those rounds, or leave out --round for the adapter of the run.',
+    window: 'Choose one of those rounds, or the adapter of the run.',
+  },
   'run.no-adapter': { hint: 'Only a run that has completed has one.', retryable: true },
 
   'ledger.not-found': { hint: 'Name an exported ledger file, or the folder of a hub or a site.' },
   'ledger.disagreement': {
     hint: 'Compare exports of both ledgers with `tributary audit verify`: one of them was changed.',
+    window: 'Export both ledgers and compare them: one of them was changed.',
   },
   'ledger.broken-witness': { hint: 'Ask the site for a fresh export of its ledger.' },
 
@@ -226,9 +273,18 @@ const rows = {
     retryable: true,
   },
   'hub.exists': { hint: 'Choose another folder, or use the hub that is there.' },
-  'hub.address-in-use': { hint: 'Stop that program, or choose another --port.' },
-  'hub.no-address': { hint: 'Say with `tributary hub init --url` how sites can reach this hub.' },
-  'hub.not-there': { hint: 'Make one with `tributary hub init`, or name its folder with --dir.' },
+  'hub.address-in-use': {
+    hint: 'Stop that program, or choose another --port.',
+    window: 'Stop that program, or choose another port.',
+  },
+  'hub.no-address': {
+    hint: 'Say with `tributary hub init --url` how sites can reach this hub.',
+    window: 'Whoever set this hub up has to say how sites can reach it.',
+  },
+  'hub.not-there': {
+    hint: 'Make one with `tributary hub init`, or name its folder with --dir.',
+    window: 'Choose the folder of a hub.',
+  },
   'hub.wrong-key': {
     hint: 'This is not the hub of the invitation, or something between alters the connection. Ask the coordinator to compare fingerprints.',
   },
@@ -239,6 +295,7 @@ const rows = {
   },
   'site.excluded': {
     hint: 'Look for the cause in the site’s log, then approve the run again with `tributary site approve --run`.',
+    window: 'Look for the cause in the diagnostics, then approve the run again.',
   },
   'site.paused': { hint: 'Let the run go on when you want it to.', exit: 3 },
   'site.declined': { hint: 'Approve the run if it shall go on here after all.', exit: 3 },
@@ -264,17 +321,30 @@ const rows = {
   'policy.examples': { hint: 'Import more rows, or lower minExamples in the site’s policy.', exit: 3 },
   'policy.message': { hint: 'Nothing was sent. The site’s policy says what may leave.', exit: 3 },
   'policy.update-size': { hint: 'Raise maxUpdateBytes in the site’s policy, or decline the run.', exit: 3 },
-  'policy.no-approval': { hint: 'Approve the run with `tributary site approve`.', exit: 3 },
+  'policy.no-approval': {
+    hint: 'Approve the run with `tributary site approve`.',
+    window: 'Approve the run if it shall train here.',
+    exit: 3,
+  },
   'policy.deviation': {
     hint: 'The hub asks for something else than the plan says. Nothing was done. Ask the coordinator.',
     exit: 3,
   },
-  'site.not-joined': { hint: 'Join a federation with `tributary site join INVITATION` first.' },
+  'site.not-joined': {
+    hint: 'Join a federation with `tributary site join INVITATION` first.',
+    window: 'Join a federation with an invitation first.',
+  },
   'site.other-federation': { hint: 'Use another folder for it, or leave the present federation first.' },
-  'site.name-given': { hint: 'Leave out --name, or ask the coordinator for an invitation with your name.' },
-  'site.no-name': { hint: 'Name this site with --name.', exit: 2 },
+  'site.name-given': {
+    hint: 'Leave out --name, or ask the coordinator for an invitation with your name.',
+    window: 'Take the name of the invitation, or ask the coordinator for one with your name.',
+  },
+  'site.no-name': { hint: 'Name this site with --name.', window: 'Give this site a name.', exit: 2 },
   'site.data-withdrawn': { hint: 'Approve the run with another dataset, or leave it declined.' },
-  'site.unknown-run': { hint: 'See the runs with `tributary site status`.' },
+  'site.unknown-run': {
+    hint: 'See the runs with `tributary site status`.',
+    window: 'Choose one of the runs that are listed.',
+  },
   'site.superseded': { hint: 'Nothing has to be done: the federation has gone on.' },
   'site.update-refused': { hint: 'The run goes on without this update. The reason is the hub’s.' },
   'ledger.forked': { hint: 'The hub tells different sites different stories. Stop and ask the coordinator.' },
@@ -300,6 +370,11 @@ export class TributaryError extends Error {
     this.name = 'TributaryError';
     this.code = code;
     this.hint = options.hint ?? ERRORS[code].hint;
+  }
+
+  /** What to do in a window, which has no command line. */
+  get windowHint(): string {
+    return ERRORS[this.code].window ?? this.hint;
   }
 
   get retryable(): boolean {

@@ -74,9 +74,9 @@ export function toBridgeError(thrown: unknown): BridgeError {
       'internal.unexpected',
       'The program answered in a form that it should not.',
     );
-    return { code: error.code, message: error.message, hint: error.hint, details };
+    return { code: error.code, message: error.message, hint: error.windowHint, details };
   }
-  const { code, message, hint } = toTributaryError(thrown);
+  const { code, message, windowHint: hint } = toTributaryError(thrown);
   const isUnforeseen = code === 'internal.unexpected' && thrown instanceof Error;
   return { code, message, hint, ...(isUnforeseen && { details: thrown.stack }) };
 }

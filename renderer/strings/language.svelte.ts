@@ -3,6 +3,7 @@
 import { en } from './en.ts';
 import type { Catalogue } from './en.ts';
 import { zh } from './zh.ts';
+import { remedies } from './zh/remedies.ts';
 
 export const LOCALES = ['en', 'zh-CN'] as const;
 export type Locale = (typeof LOCALES)[number];
@@ -25,6 +26,11 @@ class Language {
   locale: Locale = $state(preferred());
   /** Every string of the window. */
   readonly t: Catalogue = $derived(catalogues[this.locale]);
+
+  /** What to do about an error: in this language where it is known, or as the program says it, which is in English. */
+  remedy({ code, hint }: { readonly code: string; readonly hint: string }): string {
+    return (this.locale === 'zh-CN' ? remedies[code] : undefined) ?? hint;
+  }
 
   /** Null goes back to the system's choice. */
   choose(locale: Locale | null): void {

@@ -38,6 +38,6 @@ export function applicationHandlers(application: SiteApplication): Handlers {
 }
 
 /** An error as a problem to be shown beside others. */
-export function problemOf({ code, message, hint }: TributaryError): Problem {
+export function problemOf({ code, message, windowHint: hint }: TributaryError): Problem {
   return { code, message, hint };
 }
