@@ -12,7 +12,8 @@ export type Variant = Output<'try.models'>['variants'][number];
 class Trial {
   readonly models = new Resource(async () => (await bridge.ask('try.models', {})).variants);
   prompt = $state('');
-  model = $state('');
+  /** The model that was chosen; where it is not there, the first one is looked at. */
+  #chosen = $state('');
   /** Keys of the variants that a person wants to compare; null until one is chosen or taken out. */
   picked: readonly string[] | null = $state.raw(null);
   maxTokens = $state('128');
@@ -31,8 +32,11 @@ class Trial {
   #listening = false;
 
   readonly references = $derived([...new Set((this.models.value ?? []).map(({ model }) => model))]);
+  readonly model = $derived(
+    this.references.includes(this.#chosen) ? this.#chosen : (this.references[0] ?? ''),
+  );
   /** Those of the model that is looked at. */
-  readonly variants = $derived(this.#ofModel());
+  readonly variants = $derived((this.models.value ?? []).filter(({ model }) => model === this.model));
   readonly compared = $derived(
     this.variants.filter((each) => (this.picked ?? usualKeys(this.variants)).includes(variantKey(each))),
   );
@@ -49,8 +53,7 @@ class Trial {
       this.question.temperature(),
       this.question.seed(),
     ];
-    const [model] = this.compared.map((each) => each.model);
-    if (maxTokens === null || temperature === null || seed === null || model === undefined) return;
+    if (maxTokens === null || temperature === null || seed === null) return;
     this.asked = this.prompt.trim();
     this.answers = this.compared.map((variant) => ({
       variant,
@@ -64,7 +67,7 @@ class Trial {
     try {
       const variants = this.compared.map(({ run }) => ({ run }));
       const { task } = await bridge.ask('try.generate', {
-        ...{ prompt: this.asked, variants, model, maxTokens, temperature, seed },
+        ...{ prompt: this.asked, variants, model: this.model, maxTokens, temperature, seed },
       });
       this.task = task;
       await tasks.ended(task);
@@ -104,16 +107,16 @@ class Trial {
     if (this.task !== null) tasks.cancel(this.task);
   }
 
+  /** Looks at another model, of which again the usual variants are compared. */
+  look(model: string): void {
+    this.#chosen = model;
+    this.picked = null;
+  }
+
   toggle(variant: Variant): void {
     const key = variantKey(variant);
     const keys = this.compared.map(variantKey);
     this.picked = keys.includes(key) ? keys.filter((each) => each !== key) : [...keys, key];
-  }
-
-  #ofModel(): Variant[] {
-    const all = this.models.value ?? [];
-    const model = this.references.includes(this.model) ? this.model : this.references[0];
-    return all.filter((each) => each.model === model);
   }
 }
 

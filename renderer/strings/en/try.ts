@@ -39,6 +39,7 @@ export const tryIt = {
   betterLabel: (name: string) => `This one is better: ${name}`,
   dataset: 'Dataset of your votes',
   voted: (rows: string, dataset: string) => `Kept. ${dataset} now holds ${rows} pairs.`,
+  seeVotes: 'See the pairs',
   voteFailed: 'The vote was not kept',
   alike: 'The answers are the same, so there is nothing to choose.',
   emptyTitle: 'Only the base model is here so far',

@@ -40,6 +40,7 @@ export const tryIt: Catalogue['tryIt'] = {
   betterLabel: (name) => `这个更好：${name}`,
   dataset: '投票的数据集',
   voted: (rows, dataset) => `已保存。${dataset} 现有 ${rows} 个偏好对。`,
+  seeVotes: '查看偏好对',
   voteFailed: '投票未能保存',
   alike: '各回答相同，因此无可选择。',
   emptyTitle: '目前只有基础模型',

@@ -1,0 +1,99 @@
+/** @file Without a federation: train alone on the sample, watch the loss, compare, vote, export, delete. */
+
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { en } from '../../renderer/strings/en.ts';
+import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
+import type { TestWindow } from './browser.ts';
+import { start } from './programs.ts';
+import type { Program } from './programs.ts';
+
+/** Far more than a busy machine needs; what hangs shows. */
+const PATIENCE = 180_000;
+
+describe.skipIf(!isBrowserThere)(`training alone in the window${skipped}`, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tributary-e2e-alone-'));
+  let browser: Browser;
+  let program: Program;
+  let window: TestWindow;
+
+  beforeAll(async () => {
+    program = start('site', 'ui', '--dir', join(folder, 'site'));
+    browser = await openBrowser();
+    window = await openWindow(browser, String((await program.line('listening')).url));
+    window.page.setDefaultTimeout(60_000);
+  }, PATIENCE);
+  afterAll(async () => {
+    await browser.close();
+    await program.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }, PATIENCE);
+
+  it(
+    'shows the course of the loss and what became of it',
+    async () => {
+      const { page } = window;
+      await page.getByRole('button', { name: en.welcome.alone }).click();
+      await page.getByLabel(en.run.model, { exact: true }).selectOption('tiny');
+      await page.getByLabel(en.run.steps, { exact: true }).fill('12');
+      await page.getByRole('button', { name: en.run.aloneStart }).click();
+      await page.getByText(en.run.lossAfter).waitFor();
+      await page.getByText(en.common.chartAsTable).click();
+      expect(await page.getByRole('row').count()).toBe(13);
+      await window.shoot('alone');
+      expect(await window.audit()).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  it(
+    'compares the models, keeps a vote in the vault and nothing of it in the open',
+    async () => {
+      const { page } = window;
+      await page.getByRole('link', { name: en.shell.screens.try }).first().click();
+      await page.getByLabel(en.tryIt.prompt, { exact: true }).fill('May I fast before the scan?');
+      await page.getByText(en.tryIt.settings).click();
+      await page.getByLabel(en.tryIt.temperature).fill('1');
+      await page.getByLabel(en.tryIt.maxTokens).fill('24');
+      await page.getByRole('button', { name: en.tryIt.start, exact: true }).click();
+      const better = page.getByRole('button', { name: en.tryIt.better }).last();
+      await better.waitFor();
+      await window.shoot('try-answers');
+      expect(await window.audit()).toEqual([]);
+      await better.click();
+      await page.getByText(en.tryIt.voted('1', 'votes')).waitFor();
+      await page.getByRole('link', { name: en.tryIt.seeVotes }).click();
+      await page.getByText('May I fast before the scan?').waitFor();
+    },
+    PATIENCE,
+  );
+
+  it(
+    'exports the adapter, and deletes it once that is confirmed',
+    async () => {
+      const { page } = window;
+      await page.getByRole('link', { name: en.shell.screens.results }).click();
+      await page.getByRole('heading', { name: 'alone-1' }).waitFor();
+      await window.shoot('results');
+      await page.getByRole('button', { name: en.results.export }).click();
+      const out = join(folder, 'exported');
+      await page.getByLabel(en.results.folder, { exact: true }).fill(out);
+      await window.shoot('results-export');
+      expect(await window.audit()).toEqual([]);
+      await page.getByRole('button', { name: en.results.exportNow, exact: true }).click();
+      await page.getByText(en.results.exported('4')).waitFor();
+      expect(readdirSync(out)).toContain('adapter_model.safetensors');
+      await page.getByRole('button', { name: en.common.close, exact: true }).last().click();
+
+      await page.getByRole('button', { name: en.results.delete }).click();
+      await page.getByRole('button', { name: en.common.delete, exact: true }).click();
+      await page.getByText(en.results.emptyTitle).waitFor();
+      expect(existsSync(join(folder, 'site/alone/alone-1'))).toBe(false);
+      expect(window.troubles).toEqual([]);
+    },
+    PATIENCE,
+  );
+});
