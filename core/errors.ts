@@ -297,8 +297,6 @@ const rows = {
     hint: 'Look for the cause in the site’s log, then approve the run again with `tributary site approve --run`.',
     window: 'Look for the cause in the diagnostics, then approve the run again.',
   },
-  'site.paused': { hint: 'Let the run go on when you want it to.', exit: 3 },
-  'site.declined': { hint: 'Approve the run if it shall go on here after all.', exit: 3 },
   'site.name-taken': { hint: 'Choose another name for this site.' },
   'site.replaced': { hint: 'Make sure that only one copy of this site’s folder is in use.', retryable: true },
 

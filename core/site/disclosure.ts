@@ -8,8 +8,6 @@ const TELLABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'plan.invalid',
   'plan.unsupported',
   'plan.hash-mismatch',
-  'site.paused',
-  'site.declined',
   'policy.no-approval',
   'policy.deviation',
   'policy.objective',

@@ -11,7 +11,7 @@ import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { readExamples } from './examples.ts';
 import { passGate } from './policy.ts';
-import { declineOfStopped, refusalOfStopped } from './stops.ts';
+import { declineOfStopped } from './stops.ts';
 import type { SiteRun } from './store.ts';
 
 /** The plan of a known run; its text was checked when it came. */
@@ -133,8 +133,6 @@ function isOver({ state }: SiteRun): boolean {
  */
 export function checkRound({ store, policies }: SiteContext, start: MessageOf<'round-start'>): void {
   const run = store.run(start.run);
-  const stopped = run && refusalOfStopped(store, run);
-  if (stopped) throw stopped;
   if (run?.state !== 'approved' || run.dataset === null) {
     const withdrawn = run?.state === 'declined' && run.reason;
     const reason = withdrawn || `This site has not approved the run ${start.run}.`;

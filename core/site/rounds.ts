@@ -17,7 +17,7 @@ import { passGate } from './policy.ts';
 import { checkRound, declineRun, planOf } from './proposals.ts';
 import { checkpointFolder, trainRound } from './round-training.ts';
 import { scoreAggregate } from './scoring.ts';
-import { pauseAfterRound } from './stops.ts';
+import { declineOfStopped, pauseAfterRound } from './stops.ts';
 import type { SiteRound, TrainedUpdate } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
@@ -228,7 +228,7 @@ export function createRounds(options: RoundsOptions): Rounds {
 
   return {
     start: (message) => {
-      if (pauseNow(message)) return;
+      if (pauseNow(message) || declineStopped(message.run)) return;
       try {
         checkRound(context, message);
       } catch (thrown) {
@@ -301,6 +301,14 @@ export function createRounds(options: RoundsOptions): Rounds {
     tidy: () => (turn = turn.then(tidy)),
     settled: () => turn,
   };
+
+  /** A person has stopped the run; the hub has not heard it, or has forgotten it. */
+  function declineStopped(id: string): boolean {
+    const run = store.run(id);
+    const answer = run && declineOfStopped(store, run);
+    if (answer !== null) outbox.send(answer);
+    return answer !== null;
+  }
 
   /** The round that was to be finished first is; says so to the hub. */
   function pauseNow(at: Parameters<typeof pauseAfterRound>[1]): boolean {

@@ -3,7 +3,6 @@
 import { TributaryError } from '../errors.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import type { SiteContext } from './context.ts';
-import { reasonForHub } from './disclosure.ts';
 import type { SiteRun, SiteStore, Stop } from './store.ts';
 
 /** What a person may ask; `save` pauses at once, `discard` and `decline` leave the run. */
@@ -56,20 +55,20 @@ export function pauseAfterRound(
   return enter(context, run, 'paused', '');
 }
 
-/** Why a run that a person has stopped does not go on here; null where nobody has. */
-export function refusalOfStopped(store: SiteStore, run: SiteRun): TributaryError | null {
+/** The answer that the hub was, or was to be, given of a run that a person has stopped; null where nobody has. */
+export function declineOfStopped(store: SiteStore, run: SiteRun): Message | null {
   const stop = store.stopped(run.run);
   if (stop === null || stop === 'finishing') return null;
-  return new TributaryError(stop === 'paused' ? 'site.paused' : 'site.declined', run.reason);
+  const { run: id, plan_hash: planHash, reason } = run;
+  return { type: 'decline', run: id, planHash, code: CODES[stop], reason };
 }
 
-/** The answer that the hub was, or was to be, given. */
-export function declineOfStopped(store: SiteStore, run: SiteRun): Message | null {
-  const refusal = refusalOfStopped(store, run);
-  if (refusal === null) return null;
-  const { run: id, plan_hash: planHash } = run;
-  return { type: 'decline', run: id, planHash, code: refusal.code, reason: reasonForHub(refusal) };
-}
+/** What the hub tells apart: a site that may be back at any time, and one that will not. */
+const CODES: Readonly<Record<Exclude<Stop, 'finishing'>, string>> = {
+  paused: 'site.paused',
+  discarded: 'site.declined',
+  declined: 'site.declined',
+};
 
 const REASONS: Readonly<Record<Exclude<Stop, 'finishing'>, string>> = {
   paused: 'The site has paused this run and may go on at any time.',
@@ -89,10 +88,8 @@ function enter(
     if (stop === 'discarded') store.discardRounds(run);
     store.setStopped(run, stop);
     store.setRun(run, 'declined', reason);
-    if (state !== 'declined' || before !== reason) {
-      const code = stop === 'paused' ? 'site.paused' : 'site.declined';
-      store.ledger.append('refusal', { run, code, reason });
-    }
+    if (state !== 'declined' || before !== reason)
+      store.ledger.append('refusal', { run, code: CODES[stop], reason });
   });
   const stopped = store.run(run);
   return stopped && declineOfStopped(store, stopped);

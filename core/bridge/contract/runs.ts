@@ -23,6 +23,36 @@ export const fitShape = z.object({
 });
 export type Fit = z.infer<typeof fitShape>;
 
+/** Lines of a plan that concern a site; `evaluation` and `data` only say that the plan has them. */
+const planField = z.enum([
+  'model',
+  'sha256',
+  'objective',
+  'rank',
+  'strategy',
+  'rounds',
+  'steps',
+  'batchSize',
+  'maxLength',
+  'minSites',
+  'deadline',
+  'codec',
+  'mode',
+  'evaluation',
+  'data',
+]);
+
+const leavingShape = z.discriminatedUnion('what', [
+  /** In each round the trained matrices of the adapter. */
+  z.object({ what: z.literal('updates'), rounds: count, rank: count }),
+  /** With each update the mean loss, the number of `of`, and those metrics that the policy lets leave. */
+  z.object({ what: z.literal('numbers'), of: z.enum(['examples', 'pairs']), metrics: z.array(z.string()) }),
+  /** After each round means over the rows that this site holds out. */
+  z.object({ what: z.literal('scores') }),
+  /** While it trains the phase, the step and its loss. */
+  z.object({ what: z.literal('progress') }),
+]);
+
 const runShape = z.object({
   id: z.string(),
   name: z.string(),
@@ -63,12 +93,10 @@ export const runRequests = {
     z.strictObject({ run: name, dataset: name.optional() }),
     z.object({
       run: runShape,
-      /** Each line of the plan that concerns a site: what it is, its value, and what that means. */
-      lines: z.array(
-        z.object({ field: z.string(), label: z.string(), value: z.string(), meaning: z.string() }),
-      ),
-      /** What leaves this machine if it is approved, in sentences. */
-      leaves: z.array(z.string()),
+      /** Each line of the plan that concerns a site; the window has the words. */
+      lines: z.array(z.object({ field: planField, value: z.string() })),
+      /** What leaves this machine if it is approved. Rows are no kind: they never leave. */
+      leaves: z.array(leavingShape),
       /** Why the policy refuses it; null where it does not. */
       refused: problem.nullable(),
       /** Datasets and whether each can be used; the first usable one is the suggestion. */

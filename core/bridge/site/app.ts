@@ -1,11 +1,10 @@
 /** @file Answers about the window itself: what it belongs to and whether its folder can be used. */
 
 import { platform } from 'node:process';
-import type { TributaryError } from '../../errors.ts';
-import type { Problem } from '../contract/request.ts';
 import type { Handlers } from '../dispatch.ts';
 import { bundledModel } from '../models.ts';
 import type { SiteApplication } from './application.ts';
+import { problemOf } from './problem.ts';
 
 export function applicationHandlers(application: SiteApplication): Handlers {
   const { folder, program, settings } = application;
@@ -35,9 +34,4 @@ export function applicationHandlers(application: SiteApplication): Handlers {
       return {};
     },
   };
-}
-
-/** An error as a problem to be shown beside others. */
-export function problemOf({ code, message, windowHint: hint }: TributaryError): Problem {
-  return { code, message, hint };
 }

@@ -8,6 +8,7 @@ import type { Program } from '../program.ts';
 import type { SettingsFile } from '../settings.ts';
 import type { SiteStatus } from '../../site/status.ts';
 import type { Tasks } from '../tasks.ts';
+import { problemOf } from './problem.ts';
 
 export interface SiteApplication {
   readonly folder: string;
@@ -46,8 +47,17 @@ export function createSiteApplication(options: SiteApplicationOptions): SiteAppl
   let site: Site | null = null;
   let blocked: TributaryError | null = null;
   let invitation: string | null = null;
+  let told: string | null = null;
   let markStopped: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (markStopped = resolve));
+
+  /** What goes wrong in the background is told once, and again after something has succeeded. */
+  function tellTrouble(opened: Site): void {
+    const trouble = opened.agent()?.trouble() ?? null;
+    const isNew = trouble !== null && trouble.message !== told;
+    told = trouble?.message ?? null;
+    if (isNew) emit('problem', problemOf(trouble));
+  }
 
   return {
     ...{ folder, program, settings, tasks, emit },
@@ -63,7 +73,10 @@ export function createSiteApplication(options: SiteApplicationOptions): SiteAppl
         blocked = null;
         const opened = site;
         void opened.stopped.then(markStopped);
-        opened.watch((status) => emit('status', { role: 'site', status: toContract(status) }));
+        opened.watch((status) => {
+          emit('status', { role: 'site', status: toContract(status) });
+          tellTrouble(opened);
+        });
         for (const listener of listeners) listener(opened);
       } catch (thrown) {
         blocked = toTributaryError(thrown);

@@ -3,11 +3,9 @@
 import { fingerprint } from '../../federation/identity.ts';
 import { parseInvitation } from '../../federation/invitation.ts';
 import { METRIC_NAMES } from '../../federation/metrics.ts';
-import { toTributaryError } from '../../errors.ts';
 import { passGate } from '../../site/policy.ts';
-import type { Problem } from '../contract/request.ts';
 import type { Handlers } from '../dispatch.ts';
-import { problemOf } from './app.ts';
+import { refusalOf } from './problem.ts';
 import { toContract } from './application.ts';
 import type { SiteApplication } from './application.ts';
 
@@ -22,7 +20,7 @@ export function federationHandlers(application: SiteApplication): Handlers {
         expires,
         expired: Date.now() / 1000 >= expires,
         site: site ?? null,
-        refused: refusalOf(application, urls),
+        refused: refusalOf(() => passGate(application.site().context.policies(), { kind: 'hub', urls })),
       };
     },
     'federation.join': async ({ invitation, name }) => {
@@ -56,13 +54,4 @@ export function federationHandlers(application: SiteApplication): Handlers {
       };
     },
   };
-}
-
-function refusalOf(application: SiteApplication, urls: readonly string[]): Problem | null {
-  try {
-    passGate(application.site().context.policies(), { kind: 'hub', urls });
-    return null;
-  } catch (thrown) {
-    return problemOf(toTributaryError(thrown));
-  }
 }

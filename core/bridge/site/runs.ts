@@ -1,10 +1,9 @@
 /** @file Answers about runs: which there are, what one would cost and tell, yes or no, and its course. */
 
-import { TributaryError, toTributaryError } from '../../errors.ts';
+import { TributaryError } from '../../errors.ts';
 import { openPlan } from '../../federation/plan.ts';
 import type { Plan } from '../../federation/plan.ts';
 import { awaitsAmendment } from '../../site/amendments.ts';
-import { readExamples } from '../../site/examples.ts';
 import { passGate } from '../../site/policy.ts';
 import type { Probe } from '../../site/probe.ts';
 import type { Site } from '../../site/site.ts';
@@ -14,22 +13,24 @@ import type { Problem } from '../contract/request.ts';
 import type { Fit } from '../contract/runs.ts';
 import type { Handlers } from '../dispatch.ts';
 import type { SettingsFile } from '../settings.ts';
-import { problemOf } from './app.ts';
+import { problemOf, refusalOf } from './problem.ts';
 import type { AloneAnswers } from './alone.ts';
 import type { SiteApplication } from './application.ts';
 import { fitOf } from './fit.ts';
 import { modelHere, modelMissing, startProbe } from './measure.ts';
 import { leavesOf, linesOf } from './plan-in-words.ts';
 import { createSeries, roundsOf, stepsPerRound } from './series.ts';
+import { createUsableDatasets } from './usable-datasets.ts';
+import type { UsableDataset } from './usable-datasets.ts';
 
 type Run = Output<'runs.list'>['runs'][number];
-type Usable = Output<'runs.plan'>['datasets'][number];
 
 /** @param alone the course of a training without a federation, which windows ask for in the same way */
 export function runHandlers(application: SiteApplication, alone: AloneAnswers['course']): Handlers {
   const series = createSeries(application.emit);
   application.onOpen((site) => series.follow(site));
   const { folder, settings } = application;
+  const usable = createUsableDatasets();
   const probes = new Map<string, Probe>();
   const fit = (run: string, plan: Plan, examples: number | null): Fit =>
     fitOf({
@@ -142,20 +143,8 @@ function stateOf({ context: { store } }: Site, { run, state }: SiteRun): Run['st
   return stop === 'paused' || stop === 'discarded' ? stop : state;
 }
 
-/** Every dataset with why the plan cannot use it; those that it can use come first. */
-function usable({ context: { vault, policies } }: Site, plan: Plan): Usable[] {
-  const all = vault.datasets().map(({ name, rows }): Usable => {
-    const refused = refusalOf(() => {
-      const { examples } = readExamples(vault, name, plan);
-      passGate(policies(), { kind: 'dataset', dataset: name, examples: examples.length });
-    });
-    return { name, rows, refused };
-  });
-  return [...all.filter(({ refused }) => refused === null), ...all.filter(({ refused }) => refused !== null)];
-}
-
 /** What a person has to bring before the run can be approved. */
-function missingOf(settings: SettingsFile, plan: Plan, datasets: readonly Usable[]): Problem | null {
+function missingOf(settings: SettingsFile, plan: Plan, datasets: readonly UsableDataset[]): Problem | null {
   if (!datasets.some(({ refused }) => refused === null)) return nothingUsable(datasets.length);
   return modelHere(settings, plan) === null ? problemOf(modelMissing(plan)) : null;
 }
@@ -164,13 +153,4 @@ function nothingUsable(datasets: number): Problem {
   return datasets === 0
     ? { code: 'vault.unknown-dataset', message: 'No data is connected.', hint: 'Connect a dataset first.' }
     : problemOf(new TributaryError('data.wrong-kind', 'No dataset here fits this run.'));
-}
-
-function refusalOf(check: () => void): Problem | null {
-  try {
-    check();
-    return null;
-  } catch (thrown) {
-    return problemOf(toTributaryError(thrown));
-  }
 }

@@ -131,8 +131,6 @@ export const remedies: Readonly<Record<string, string>> = {
   'site.unknown': '请先用邀请加入联邦。',
   'site.revoked': '协调者已结束此站点的成员资格。请索取新的邀请。',
   'site.excluded': '请在诊断中查找原因，然后重新批准该运行。',
-  'site.paused': '需要时可让该运行继续。',
-  'site.declined': '如果该运行还是要在此进行，请批准它。',
   'site.name-taken': '请为此站点选择其他名称。',
   'site.replaced': '请确保此站点的文件夹只有一份在使用。',
   'site.not-joined': '请先用邀请加入联邦。',
