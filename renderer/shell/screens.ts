@@ -2,10 +2,13 @@
 
 import Activity from '@lucide/svelte/icons/activity';
 import Database from '@lucide/svelte/icons/database';
+import FilePen from '@lucide/svelte/icons/file-pen';
 import LockKeyhole from '@lucide/svelte/icons/lock-keyhole';
+import MailPlus from '@lucide/svelte/icons/mail-plus';
 import MessagesSquare from '@lucide/svelte/icons/messages-square';
 import Network from '@lucide/svelte/icons/network';
 import Package from '@lucide/svelte/icons/package';
+import ScrollText from '@lucide/svelte/icons/scroll-text';
 import Settings from '@lucide/svelte/icons/settings-2';
 import Stethoscope from '@lucide/svelte/icons/stethoscope';
 import type { Component } from 'svelte';
@@ -64,7 +67,31 @@ export const SITE_SCREENS: readonly Screen[] = [
 ];
 
 /** What a hub's window shows. */
-export const HUB_SCREENS: readonly Screen[] = [settings, diagnostics];
+export const HUB_SCREENS: readonly Screen[] = [
+  {
+    name: 'overview',
+    title: 'overview',
+    icon: Network,
+    load: () => import('../hub/overview/Overview.svelte'),
+  },
+  {
+    name: 'invitations',
+    title: 'invitations',
+    icon: MailPlus,
+    load: () => import('../hub/invitations/Invitations.svelte'),
+  },
+  { name: 'plans', title: 'plans', icon: FilePen, load: () => import('../hub/plans/Plans.svelte') },
+  { name: 'runs', title: 'runs', icon: Activity, load: () => import('../hub/runs/Runs.svelte') },
+  {
+    name: 'ledger',
+    title: 'ledger',
+    icon: ScrollText,
+    apart: true,
+    load: () => import('../hub/ledger/Ledger.svelte'),
+  },
+  settings,
+  diagnostics,
+];
 
 /** Before a site belongs to a federation; it fills the window. */
 export const WELCOME: Screen = {

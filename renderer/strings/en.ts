@@ -12,6 +12,9 @@ import { results } from './en/results.ts';
 import { diagnostics } from './en/diagnostics.ts';
 import { settings } from './en/settings.ts';
 import { privacy } from './en/privacy.ts';
+import { hub } from './en/hub.ts';
+import { rounds } from './en/rounds.ts';
+import { plan } from './en/plan.ts';
 
 export const en = {
   common,
@@ -26,6 +29,9 @@ export const en = {
   diagnostics,
   settings,
   privacy,
+  hub,
+  rounds,
+  plan,
 };
 
 /** What a catalogue of any language holds. */

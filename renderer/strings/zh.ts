@@ -13,6 +13,9 @@ import { results } from './zh/results.ts';
 import { diagnostics } from './zh/diagnostics.ts';
 import { settings } from './zh/settings.ts';
 import { privacy } from './zh/privacy.ts';
+import { hub } from './zh/hub.ts';
+import { rounds } from './zh/rounds.ts';
+import { plan } from './zh/plan.ts';
 
 export const zh: Catalogue = {
   common,
@@ -27,4 +30,7 @@ export const zh: Catalogue = {
   diagnostics,
   settings,
   privacy,
+  hub,
+  rounds,
+  plan,
 };

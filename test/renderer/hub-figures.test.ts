@@ -1,0 +1,35 @@
+/** @file What the rounds of a run add up to in a hub's window. */
+
+import { expect, test } from 'vitest';
+import { bytesBySite, curves, totals } from '../../renderer/hub/runs/figures.ts';
+
+const round = (number: number, sites: [string, number, number][], metrics: Record<string, number> = {}) => ({
+  ...{ round: number, loss: 1, metrics, score: null, seconds: 2, phases: {} },
+  bytesUp: sites.reduce((sum, [, up]) => sum + up, 0),
+  bytesDown: sites.reduce((sum, [, , down]) => sum + down, 0),
+  cohort: sites.map(([name]) => name),
+  sites: sites.map(([name, bytesUp, bytesDown]) => ({ name, bytesUp, bytesDown })),
+});
+const history = [
+  round(0, [
+    ['north', 10, 20],
+    ['south', 5, 5],
+  ]),
+  round(1, [['south', 50, 1]], { heldOutLoss: 2 }),
+];
+
+test('bytes and seconds of all rounds are summed', () => {
+  expect(totals(history)).toEqual({ up: 65, down: 26, seconds: 4 });
+  expect(totals([])).toEqual({ up: 0, down: 0, seconds: 0 });
+});
+
+test('sites are compared over all rounds, also where one of them missed some', () => {
+  expect(bytesBySite(history)).toEqual([
+    { name: 'south', up: 55, down: 6 },
+    { name: 'north', up: 10, down: 20 },
+  ]);
+});
+
+test('a round without a number leaves a gap in its curve', () => {
+  expect(curves(history, ({ metrics }) => metrics)).toEqual([{ name: 'heldOutLoss', values: [null, 2] }]);
+});
