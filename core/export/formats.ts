@@ -15,12 +15,10 @@ export const FORMAT_TABLE: Readonly<Record<ExportFormat, FormatRow>> = {
   merged: { title: 'Merged model, safetensors', unavailable: null },
   gguf: {
     title: 'Merged model, GGUF',
-    unavailable:
-      'This version writes no GGUF files. llama.cpp converts a merged model that was exported as safetensors.',
+    unavailable: 'This version writes no GGUF files.',
   },
   onnx: {
     title: 'Merged model, ONNX',
-    unavailable:
-      'This version writes no ONNX models. Optimum converts a merged model that was exported as safetensors.',
+    unavailable: 'This version writes no ONNX models.',
   },
 };

@@ -27,9 +27,11 @@ export async function writeMerged(request: ExportRequest, model: OpenModel): Pro
   const { adapter: folder, out, type = 'float32', provenance } = request;
   const adapter = readAdapter(folder, model);
   const { identity: base } = model;
+  const description = withType(model.files(), type);
+  const merged = { type, files: Object.keys(description) };
   const files = {
-    ...withType(model.files(), type),
-    [MODEL_CARD]: modelCard({ base, adapter: adapter.configuration, provenance, merged: type }),
+    ...description,
+    [MODEL_CARD]: modelCard({ base, adapter: adapter.configuration, provenance, merged }),
     [WEIGHTS]: mergedFile({ model, adapter, type }, request),
   };
   try {

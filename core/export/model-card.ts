@@ -2,6 +2,7 @@
 
 import type { AdapterConfiguration } from '../model/adapter.ts';
 import { findInCatalogue } from '../model/catalogue.ts';
+import { TOKENIZER_GGUF } from '../model/model-folder.ts';
 import type { ModelIdentity } from '../model/open.ts';
 
 export const MODEL_CARD = 'README.md';
@@ -22,8 +23,8 @@ export function modelCard(about: {
   readonly base: Pick<ModelIdentity, 'id' | 'sha256'>;
   readonly adapter: AdapterConfiguration;
   readonly provenance?: Provenance;
-  /** Type of the merged weights; null for an adapter by itself. */
-  readonly merged: string | null;
+  /** Of a merged model, the type of its weights and the names of its files; null for an adapter by itself. */
+  readonly merged: { readonly type: string; readonly files: readonly string[] } | null;
 }): string {
   const { base, adapter, provenance, merged } = about;
   const licence = findInCatalogue(base.id)?.licence;
@@ -43,13 +44,13 @@ export function modelCard(about: {
     ...(licence === undefined ? [] : [['Licence of the base model', licence] as const]),
     ['Rank and alpha', `${adapter.rank}, ${adapter.alpha}; scaled by ${scaling}`],
     ['Adapted linears', adapter.targets.join(', ')],
-    ...(merged === null ? [] : [['Weights', `merged, ${merged}`] as const]),
+    ...(merged === null ? [] : [['Weights', `merged, ${merged.type}`] as const]),
     ...(provenance === undefined ? [] : trainingFacts(provenance)),
   ];
   const use =
     merged === null
       ? 'An adapter: load it with PEFT on exactly this base model.'
-      : 'A whole model: load it like any other; the adapter is in its weights.';
+      : `A whole model: load it like any other; the adapter is in its weights.${tokenizerNote(merged.files)}`;
   const rows = facts.map(([what, value]) => `| ${what} | ${value} |`);
   const title = merged === null ? `LoRA adapter for ${base.id}` : `${base.id} with its adapter merged`;
   const warning =
@@ -58,6 +59,13 @@ export function modelCard(about: {
     ...[...head, '', `# ${title}`, '', use, '', '| | |', '| --- | --- |', ...rows, ''],
     ...['Written by Tributary.', warning, ''],
   ].join('\n');
+}
+
+/** A model that came as a GGUF file keeps its tokenizer in that form. */
+function tokenizerNote(files: readonly string[]): string {
+  return files.includes(TOKENIZER_GGUF)
+    ? ` Its tokenizer: \`AutoTokenizer.from_pretrained(folder, gguf_file='${TOKENIZER_GGUF}')\`.`
+    : '';
 }
 
 function trainingFacts({ kind, run, rounds, steps, created }: Provenance): (readonly [string, string])[] {

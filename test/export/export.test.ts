@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../core/engine/engine.ts';
 import { exportAdapter } from '../../core/export/export.ts';
+import { modelCard } from '../../core/export/model-card.ts';
 import { readAdapter, writeAdapter } from '../../core/model/adapter.ts';
 import type { Adapter } from '../../core/model/adapter.ts';
 import { initialAdapter } from '../../core/model/lora.ts';
@@ -102,6 +103,14 @@ describe('a merged model', () => {
     );
     expect(readdirSync(out)).toEqual([]);
   });
+});
+
+it('tells how the tokenizer of a model out of a GGUF file is loaded', () => {
+  const base = { id: 'clinic', sha256: 'a'.repeat(64) };
+  const card = (files: string[]) =>
+    modelCard({ base, adapter: written.configuration, merged: { type: 'float32', files } });
+  expect(card(['config.json', 'tokenizer.gguf'])).toContain("gguf_file='tokenizer.gguf'");
+  expect(card(['config.json', 'tokenizer.json'])).not.toContain('gguf');
 });
 
 describe('an exported adapter', () => {

@@ -39,8 +39,8 @@ export const results = {
     onnx: { title: 'Whole model (ONNX)', about: 'A graph for ONNX Runtime.' },
   },
   notWritten: {
-    gguf: 'Not available: this version writes no GGUF files. llama.cpp converts the whole model in safetensors.',
-    onnx: 'Not available: this version writes no ONNX models. Optimum converts the whole model in safetensors.',
+    gguf: 'Not available: this version writes no GGUF files.',
+    onnx: 'Not available: this version writes no ONNX models.',
   },
   noModel: 'Not available: its base model is not on this machine. Fetch it in the settings.',
   choose: 'Choose a place…',

@@ -40,10 +40,7 @@ export const results: Catalogue['results'] = {
     gguf: { title: '完整模型（GGUF）', about: '供 llama.cpp 使用的单个文件。' },
     onnx: { title: '完整模型（ONNX）', about: '供 ONNX Runtime 使用的图。' },
   },
-  notWritten: {
-    gguf: '不可用：此版本不写 GGUF 文件。llama.cpp 可以转换 safetensors 格式的完整模型。',
-    onnx: '不可用：此版本不写 ONNX 模型。Optimum 可以转换 safetensors 格式的完整模型。',
-  },
+  notWritten: { gguf: '不可用：此版本不写 GGUF 文件。', onnx: '不可用：此版本不写 ONNX 模型。' },
   noModel: '不可用：其基础模型不在本机。请在设置中获取。',
   choose: '选择位置…',
   missingFolder: '请先选择位置',
