@@ -53,6 +53,11 @@ export { createEngineTrainer } from './site/engine-trainer.ts';
 export type { RoundRequest, RoundResult, RoundTrainer } from './site/trainer.ts';
 export { openBlobStore } from './federation/blobs.ts';
 
+// Private rows of a site: files, mappings, encrypted datasets.
+export { inspectFile } from './vault/inspect.ts';
+export { openVault } from './vault/vault.ts';
+export type { Dataset, ImportOptions, Mapping, Vault } from './vault/vault.ts';
+
 // Evaluation.
 export { evaluateFile } from './evaluation/file.ts';
 export { findTasks, listTasks } from './evaluation/tasks/catalogue.ts';

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { parseInvitation } from '../federation/invitation.ts';
-import type { Agent } from './agent.ts';
 import { approveAmendment, awaitsAmendment } from './amendments.ts';
-import type { SiteContext } from './context.ts';
-import { importDataset, importRequest } from './datasets.ts';
+import { DATA_OFFICE } from './data-office.ts';
 import { POLICY_FILE } from './folder.ts';
+import { row } from './office-row.ts';
+import type { Officeholder, Row } from './office-row.ts';
 import { joinFederation } from './join.ts';
 import { passGate, policyShape, readPolicy, writePolicy } from './policy.ts';
 import { nameOfReference } from '../vault/vault.ts';
@@ -19,28 +19,6 @@ import { requireTrained } from './preview.ts';
 import { approveRun, approveStanding } from './proposals.ts';
 import { siteStatus } from './status.ts';
 import { stopRun } from './stops.ts';
-
-/** A site that can be asked. */
-export interface Officeholder {
-  readonly context: SiteContext;
-  /** Null while the site is not running. */
-  readonly agent: Agent | null;
-  readonly software: string;
-  /** Begins to stop a running site. */
-  readonly stop: () => void;
-  /** Of a site that runs without a federation too: starts the agent after a join, ends it before leaving. */
-  readonly changing?: { readonly joined: () => void; readonly leaving: () => Promise<void> };
-}
-
-interface Row<Request extends z.ZodType, Result> {
-  readonly request: Request;
-  readonly answer: (holder: Officeholder, request: z.infer<Request>) => Result | Promise<Result>;
-}
-
-const row = <Request extends z.ZodType, Result>(
-  request: Request,
-  answer: Row<Request, Result>['answer'],
-): Row<Request, Result> => ({ request, answer });
 
 const nothing = z.object({});
 
@@ -72,18 +50,7 @@ export const OFFICE = {
     return { federation: membership.federation };
   }),
 
-  import: row(importRequest, async ({ context }, { file, map, ...request }) => {
-    const mapping = map === undefined ? request.mapping : ({ kind: 'fields', fields: map } as const);
-    const { dataset, mapping: used, sameFile } = await importDataset(context, file, { ...request, mapping });
-    const { name, version, rows, skipped, lineage } = dataset;
-    return { dataset: name, version, rows, skipped, mapping: used, counts: lineage.counts, sameFile };
-  }),
-
-  datasets: row(nothing, ({ context: { vault } }) => ({
-    datasets: vault.datasets().map(({ name, version, rows, skipped, created, lineage }) => {
-      return { name, version, rows, skipped, created, lineage };
-    }),
-  })),
+  ...DATA_OFFICE,
 
   approve: row(
     z.object({ run: z.string().optional(), standing: z.boolean().optional(), dataset: z.string() }),

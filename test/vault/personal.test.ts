@@ -168,7 +168,10 @@ describe('masking', () => {
         expect(maskText(text, [])).toBe(text);
         const framed = `${text} a@example.org ${text}`;
         const [before, after] = maskText(framed, findPersonal(framed)).split(' [EMAIL] ');
-        expect([before, after]).toEqual([maskText(text, findPersonal(text)), maskText(text, findPersonal(text))]);
+        expect([before, after]).toEqual([
+          maskText(text, findPersonal(text)),
+          maskText(text, findPersonal(text)),
+        ]);
       }),
     );
     for (const kind of PERSONAL_KINDS)

@@ -5,21 +5,17 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { DEVICES } from '../../../core/engine/devices.ts';
 import { TributaryError } from '../../../core/errors.ts';
-import { machineRules } from '../../../core/folders.ts';
 import { askSite } from '../../../core/site/ask.ts';
-import type { AskOptions } from '../../../core/site/ask.ts';
 import { requireSite } from '../../../core/site/folder.ts';
 import type { SiteStatus } from '../../../core/site/status.ts';
-import { parseFieldMap } from '../../../core/vault/field-map.ts';
 import { runs, wholeNumber } from '../command.ts';
-import { formatBytes, formatTable } from '../format.ts';
+import { formatBytes } from '../format.ts';
 import { logLevel, port } from '../options.ts';
 import { startSiteProcess } from '../site-process.ts';
 import type { SiteProcess } from '../site-process.ts';
-import { SOFTWARE } from '../version.ts';
 import { askForWindow, showWindow } from '../window-address.ts';
-
-const folder = z.object({ dir: z.string() });
+import { register as registerData } from './site/data.ts';
+import { askingSite as at, folder } from './site/folder.ts';
 
 export function register(program: Command): void {
   const site = program.command('site').description('run the site of an institution');
@@ -42,16 +38,7 @@ export function register(program: Command): void {
     .option('--open', 'open it in the browser of this machine')
     .option('--log-level <level>', 'what site.log records', 'info')
     .action(ui);
-  command(data, 'import', 'import CSV, TSV, JSON, JSON Lines or Parquet as a dataset: all of it or nothing')
-    .argument('<file>')
-    .requiredOption('--as <dataset>', 'name of the new dataset')
-    .option(
-      '--map <fields>',
-      'such as instruction=question,response=answer or prompt=…,chosen=…,rejected=…; guessed without it',
-    )
-    .option('--skip-bad', 'leave broken rows out and count them')
-    .action(importData);
-  command(data, 'list', 'the datasets').action(listData);
+  registerData((name, description) => command(data, name, description));
   command(site, 'policy', 'show what this site allows, or set it')
     .option('--set <file>', 'JSON file with a new policy')
     .action(policy);
@@ -77,10 +64,6 @@ export function register(program: Command): void {
     .action(exportLedger);
   command(site, 'leave', 'leave the federation').action(leave);
   command(site, 'stop', 'stop the running site').action(stop);
-}
-
-function at(dir: string): AskOptions {
-  return { folder: dir, software: SOFTWARE, machinePolicy: machineRules().policy };
 }
 
 const joinOptions = folder.extend({ invitation: z.string(), name: z.string().optional() });
@@ -162,38 +145,6 @@ function describe({ state, run, round, rounds, phase, step, steps, loss, reason 
   }
   return parts.join(', ') + (reason && `: ${reason}`);
 }
-
-const importOptions = folder.extend({
-  file: z.string(),
-  as: z.string(),
-  map: z.string().transform(parseFieldMap).optional(),
-  skipBad: z.boolean().default(false),
-});
-const importData = runs(importOptions, async ({ dir, ...request }, { output }) => {
-  const imported = await askSite(at(dir), 'import', request);
-  const { mapping, sameFile } = imported;
-  const left = imported.skipped > 0 ? `; ${imported.skipped} were left out` : '';
-  output.line(`${imported.rows} rows are imported as ${imported.dataset}${left}.`);
-  const parts = Object.entries(mapping.kind === 'text-template' ? mapping.template : mapping.fields);
-  if (parts.length > 0) {
-    const origins = parts.map(([field, origin]) => `${field} = ${origin}`).join(', ');
-    output.line(`Read as ${mapping.kind}: ${origins}. Where that is wrong, name the fields with --map.`);
-  }
-  if (sameFile.length > 0) output.line(`The same file was imported before: ${sameFile.join(', ')}.`);
-  output.result(imported);
-});
-
-const listData = runs(folder, async ({ dir }, { output }) => {
-  const answer = await askSite(at(dir), 'datasets', {});
-  const rows = answer.datasets.map(({ name, rows, skipped, created }) => [
-    name,
-    rows,
-    skipped,
-    new Date(created * 1000).toISOString().slice(0, 10),
-  ]);
-  for (const line of formatTable(['dataset', 'rows', 'left out', 'imported'], rows)) output.line(line);
-  output.result(answer);
-});
 
 const policy = runs(folder.extend({ set: z.string().optional() }), async ({ dir, set }, { output }) => {
   const request = set === undefined ? {} : { set: await readJson(set) };
