@@ -113,9 +113,13 @@ const ui = runs(uiOptions, async ({ dir, port: wanted, open, logLevel: level }, 
     onNote: (sentence) => output.line(sentence),
     onStatus: (now) => output.event('state', { ...now }),
   });
-  showWindow(await site.address(), open, context);
-  output.line('The site runs until this command is stopped.');
-  await untilStopped(site, interrupted, { evenBlocked: true });
+  try {
+    showWindow(await site.address(), open, context);
+    output.line('The site runs until this command is stopped.');
+    await untilStopped(site, interrupted, { evenBlocked: true });
+  } finally {
+    await site.close();
+  }
   output.result({ stopped: true });
 });
 
