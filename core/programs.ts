@@ -15,7 +15,8 @@ export function programPath(name: string): string {
 
 /** Folder of the built window. @throws TributaryError `internal.not-built` */
 export function windowPages(): string {
-  return dirname(findBuilt(join('renderer', 'index.html'), 'The window has not been built.'));
+  // Its sources have an index.html too.
+  return dirname(findBuilt(join('renderer', 'assets'), 'The window has not been built.'));
 }
 
 function findBuilt(file: string, otherwise: string): string {

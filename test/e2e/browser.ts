@@ -35,6 +35,8 @@ export interface TestWindow {
   readonly troubles: readonly string[];
   /** What axe finds serious or critical, as sentences. */
   audit(): Promise<string[]>;
+  /** Resolves when nothing more is asked or moves: two pictures in a row are alike. */
+  settle(): Promise<void>;
   shoot(name: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -79,6 +81,14 @@ export async function openWindow(
           .filter(({ impact }) => impact === 'serious' || impact === 'critical')
           .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' | ')}`);
       });
+    },
+    settle: async () => {
+      for (let before = Buffer.alloc(0); ;) {
+        const now = await page.screenshot();
+        if (now.equals(before)) return;
+        before = now;
+        await page.waitForTimeout(100);
+      }
     },
     shoot: async (name) => {
       mkdirSync(SCREENSHOTS, { recursive: true });

@@ -11,6 +11,8 @@ export const SAMPLES = join(import.meta.dirname, '../../resources/samples/clinic
 export interface Clinics {
   readonly folder: string;
   readonly hub: string;
+  /** Port on which the hub listens. */
+  readonly port: number;
   invite(): Promise<string>;
   /** Proposes two rounds of two steps with the model tiny; gives the run's name. */
   propose(): Promise<string>;
@@ -18,6 +20,8 @@ export interface Clinics {
   newFolder(name: string): string;
   /** Starts a program that is ended with the federation. */
   start(...words: string[]): Program;
+  /** Ends the hub by SIGKILL, does something without it, and starts it again. */
+  restartHub(without: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -32,7 +36,8 @@ export async function foundClinics(): Promise<Clinics> {
     return program;
   };
   await result('hub', 'init', '--dir', hub, '--name', 'Clinics');
-  await begin('hub', 'start', '--dir', hub).line('listening');
+  let running = begin('hub', 'start', '--dir', hub);
+  const { url } = await running.line('listening');
   const invite = async (): Promise<string> =>
     String((await result('hub', 'invite', '--dir', hub)).invitation);
 
@@ -45,7 +50,7 @@ export async function foundClinics(): Promise<Clinics> {
   begin('site', 'start', '--dir', north, '--threads', '1');
 
   return {
-    ...{ folder, hub, invite, start: begin },
+    ...{ folder, hub, invite, start: begin, port: Number(new URL(String(url)).port) },
     propose: async () => {
       const plan = join(folder, 'plan.json');
       const training = { steps: 2, batchSize: 2, maxLength: 512 };
@@ -61,6 +66,13 @@ export async function foundClinics(): Promise<Clinics> {
         }),
       );
       return String((await result('hub', 'propose', plan, '--dir', hub)).run);
+    },
+    restartHub: async (without) => {
+      running.kill('SIGKILL');
+      await running.stop();
+      await without();
+      running = begin('hub', 'start', '--dir', hub);
+      await running.line('listening');
     },
     newFolder: (name) => join(folder, name),
     close: async () => {

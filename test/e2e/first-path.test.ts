@@ -1,18 +1,29 @@
-/** @file The way of a data owner through the window: join, connect a table, approve, watch two rounds, try, export, leave. */
+/** @file The way of a data owner through the window: join, connect a table, approve, watch two rounds, look around. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { askSite } from '../../core/site/ask.ts';
 import { en } from '../../renderer/strings/en.ts';
+import { zh } from '../../renderer/strings/zh.ts';
 import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
 import type { TestWindow } from './browser.ts';
 import { foundClinics, SAMPLES } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
+import { button, chooseFile, pasteInvitation, readRows, writeTable } from './steps.ts';
 
 /** Far more than a busy machine needs; what hangs shows. */
 const PATIENCE = 180_000;
+const SCREENS = [
+  'data',
+  'run',
+  'federation',
+  'try',
+  'results',
+  'privacy',
+  'settings',
+  'diagnostics',
+] as const;
 
 describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
   let browser: Browser;
@@ -25,7 +36,7 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
     [browser, clinics] = await Promise.all([openBrowser(), foundClinics()]);
     site = clinics.newFolder('river');
     table = join(clinics.folder, 'letters.csv');
-    writeFileSync(table, toTable(join(SAMPLES, 'clinic-river/train.jsonl')));
+    writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
     const { url } = await clinics.start('site', 'ui', '--dir', site).line('listening');
     window = await openWindow(browser, String(url));
     window.page.setDefaultTimeout(60_000);
@@ -35,56 +46,98 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
     await clinics.close();
   }, PATIENCE);
 
+  /** Another window of the same site, in another appearance. */
+  async function another(options: Parameters<typeof openWindow>[2]): Promise<TestWindow> {
+    const { url } = await clinics.start('site', 'ui', '--dir', site).line('listening');
+    return openWindow(browser, String(url), options);
+  }
+
   it(
     'joins by a pasted invitation, connects a table and approves a run with five clicks at most',
     async () => {
       const { page } = window;
       const run = await clinics.propose();
-      await page.getByLabel(en.welcome.invitation, { exact: true }).fill(await clinics.invite());
-      await page.getByLabel(en.welcome.siteName).fill('clinic-river');
+      await pasteInvitation(page, await clinics.invite(), 'clinic-river');
       await window.shoot('welcome');
+      expect(await window.audit()).toEqual([]);
       const before = window.clicks();
-      await page.getByRole('button', { name: en.welcome.join, exact: true }).click();
+      await (await button(page, en.welcome.join)).click();
 
-      await page.getByRole('button', { name: en.data.connect }).click();
-      const path = page.getByLabel(en.files.path);
-      await path.fill(table);
-      await path.press('Enter');
-      await page
-        .getByRole('button', { name: en.data.import, exact: true })
-        .and(page.locator(':enabled'))
-        .waitFor();
+      await chooseFile(page, table);
       await window.shoot('data-connect');
       expect(await window.audit()).toEqual([]);
-      await page.getByRole('button', { name: en.data.import, exact: true }).click();
+      await (await button(page, en.data.import)).click();
 
-      await page
-        .getByRole('button', { name: en.run.approve, exact: true })
-        .and(page.locator(':enabled'))
-        .waitFor();
+      const approve = await button(page, en.run.approve);
       await window.shoot('run-decision');
-      await page.getByRole('button', { name: en.run.approve, exact: true }).click();
+      await approve.click();
       expect(window.clicks() - before).toBeLessThanOrEqual(5);
 
       await page.getByText(en.run.stateSentences.completed).waitFor({ timeout: 120_000 });
       const status = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
       expect(status.runs).toMatchObject([{ id: run, state: 'completed' }]);
-      await window.shoot('run-completed');
-      expect(await window.audit()).toEqual([]);
-      expect(window.troubles).toEqual([]);
+      // Two rounds of two steps: their losses, as the table behind the picture has them.
+      await page.getByText(en.common.chartAsTable).first().click();
+      expect(await page.getByRole('table').first().getByRole('row').count()).toBe(1 + 4);
     },
     PATIENCE,
   );
-});
 
-/** Rows of a sample as a table, as a hospital's system would export it. */
-function toTable(path: string): string {
-  const rows = readFileSync(path, 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { question: string; answer: string });
-  const cell = (text: string): string => `"${text.replaceAll('"', '""')}"`;
-  return ['question,answer', ...rows.map(({ question, answer }) => `${cell(question)},${cell(answer)}`)].join(
-    '\r\n',
+  it.each(['light', 'dark'] as const)(
+    'has nothing on any screen that axe finds serious, in %s',
+    async (theme) => {
+      const own = await another({ theme });
+      for (const screen of SCREENS) {
+        await own.page.goto(own.page.url().replace(/#.*$/, `#/${screen}`));
+        await own.page.getByRole('heading', { level: 1, name: en.shell.screens[screen] }).waitFor();
+        await own.settle();
+        expect(await own.audit(), screen).toEqual([]);
+        await own.shoot(screen);
+      }
+      expect(own.troubles).toEqual([]);
+      await own.close();
+    },
+    PATIENCE,
   );
-}
+
+  it(
+    'speaks Chinese where it is asked to, and remembers it',
+    async () => {
+      const { page } = window;
+      await page.getByRole('button', { name: '中文' }).click();
+      await page.getByRole('link', { name: zh.shell.screens.privacy }).waitFor();
+      await page.reload();
+      await page.getByRole('link', { name: zh.shell.screens.privacy }).waitFor();
+      expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN');
+    },
+    PATIENCE,
+  );
+
+  it(
+    'is used with the keyboard alone',
+    async () => {
+      const own = await another({});
+      const { page } = own;
+      await page.goto(page.url().replace(/#.*$/, '#/data'));
+      await page.getByRole('heading', { level: 1 }).waitFor();
+      await page.locator('nav a').last().focus();
+      await page.keyboard.press('Enter');
+      await page.waitForURL(/#\/diagnostics/);
+      // Every place that takes the focus shows it.
+      const unmarked = `(() => {
+        const { outlineStyle, boxShadow } = getComputedStyle(document.activeElement);
+        const marked = outlineStyle !== 'none' || boxShadow !== 'none' || document.activeElement.tabIndex < 0;
+        return marked ? null : document.activeElement.outerHTML;
+      })()`;
+      for (let press = 0; press < 12; press++) {
+        await page.keyboard.press('Tab');
+        expect(await page.evaluate(unmarked)).toBeNull();
+      }
+      expect(own.clicks()).toBe(0);
+      await own.close();
+    },
+    PATIENCE,
+  );
+
+  it('had nothing go wrong in the page', () => expect(window.troubles).toEqual([]));
+});

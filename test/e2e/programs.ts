@@ -44,7 +44,8 @@ export function start(...words: string[]): Program {
       for (;;) {
         const found = lines.find((line) => line.type === type);
         if (found !== undefined) return found;
-        if (status !== undefined || lines.some((line) => line.type === 'error')) throw new Error(`${words.join(' ')} failed with ${status}: ${errors}`);
+        if (status !== undefined || lines.some((line) => line.type === 'error'))
+          throw new Error(`${words.join(' ')} failed with ${status}: ${errors}`);
         await new Promise<void>((resolve) => (heard = [...heard, resolve]));
       }
     },

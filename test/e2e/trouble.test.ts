@@ -1,0 +1,162 @@
+/** @file What the window says when something is wrong, and that it goes on once it is right. */
+
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { en } from '../../renderer/strings/en.ts';
+import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
+import type { TestWindow } from './browser.ts';
+import { foundClinics } from './clinics.ts';
+import type { Clinics } from './clinics.ts';
+import { result } from './programs.ts';
+import type { Program } from './programs.ts';
+import { button, chooseFile, pasteInvitation } from './steps.ts';
+
+/** Far more than a busy machine needs; what hangs shows. */
+const PATIENCE = 180_000;
+
+describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
+  let browser: Browser;
+  let clinics: Clinics;
+
+  beforeAll(async () => {
+    [browser, clinics] = await Promise.all([openBrowser(), foundClinics()]);
+  }, PATIENCE);
+  afterAll(async () => {
+    await browser.close();
+    await clinics.close();
+  }, PATIENCE);
+
+  async function open(folder: string): Promise<{ window: TestWindow; program: Program }> {
+    const program = clinics.start('site', 'ui', '--dir', folder);
+    const { url } = await program.line('listening');
+    const window = await openWindow(browser, String(url));
+    window.page.setDefaultTimeout(60_000);
+    return { window, program };
+  }
+
+  it(
+    'a database of a newer version blocks the folder until it is put right',
+    async () => {
+      const folder = clinics.newFolder('future');
+      mkdirSync(folder);
+      const database = new Database(join(folder, 'site.sqlite'));
+      database.pragma('user_version = 999');
+      database.close();
+      const { window } = await open(folder);
+      const { page } = window;
+      await page.getByRole('heading', { name: en.shell.blockedTitle }).waitFor();
+      expect(await page.locator('main, body').first().innerText()).toContain('version 999');
+      expect(await window.audit()).toEqual([]);
+      await window.shoot('blocked');
+      const again = new Database(join(folder, 'site.sqlite'));
+      again.pragma('user_version = 0');
+      again.close();
+      await (await button(page, en.common.retry)).click();
+      await page.getByRole('heading', { name: en.welcome.title }).waitFor();
+      await window.close();
+    },
+    PATIENCE,
+  );
+
+  it.skipIf(process.getuid?.() === 0)(
+    'a folder that may not be written says so (skipped for root, who may write anywhere)',
+    async () => {
+      const folder = clinics.newFolder('closed');
+      mkdirSync(folder, { mode: 0o500 });
+      const { window } = await open(folder);
+      await window.page.getByRole('heading', { name: en.shell.blockedTitle }).waitFor();
+      chmodSync(folder, 0o700);
+      await window.close();
+    },
+    PATIENCE,
+  );
+
+  it(
+    'a wrong, an altered and a used invitation are told apart, and nothing is joined',
+    async () => {
+      const { window } = await open(clinics.newFolder('stranger'));
+      const { page } = window;
+      const invitation = page.getByLabel(en.welcome.invitation, { exact: true });
+      await invitation.fill('hello');
+      await page.getByText(en.welcome.notInvitation).waitFor();
+      const line = await clinics.invite();
+      await invitation.fill(line.slice(0, -3));
+      await page.getByText('invitation.garbled').waitFor({ state: 'attached' });
+      await result('site', 'join', line, '--dir', clinics.newFolder('first'), '--name', 'clinic-east');
+      await pasteInvitation(page, line, 'clinic-west');
+      await (await button(page, en.welcome.join)).click();
+      await page.getByText('invitation.used').waitFor({ state: 'attached' });
+      expect(await page.getByLabel(en.welcome.siteName).inputValue()).toBe('clinic-west');
+      await window.close();
+    },
+    PATIENCE,
+  );
+
+  it(
+    'a window whose program was killed says so and goes on when it runs again',
+    async () => {
+      const folder = clinics.newFolder('killed');
+      const { window, program } = await open(folder);
+      const { page } = window;
+      await page.getByRole('heading', { name: en.welcome.title }).waitFor();
+      const port = new URL(page.url()).port;
+      program.kill('SIGKILL');
+      await page.getByText(en.shell.lostTitle).waitFor();
+      await window.shoot('lost');
+      // The new process knows no cookie of the old one; the window asks for a new address.
+      await clinics.start('site', 'ui', '--dir', folder, '--port', port).line('listening');
+      await page.getByText(en.shell.notAllowedTitle).waitFor();
+      await window.close();
+    },
+    PATIENCE,
+  );
+
+  it(
+    'a hub that is away is told in words, and the run goes on after it is back',
+    async () => {
+      const { window } = await open(clinics.newFolder('patient'));
+      const { page } = window;
+      const footer = (text: string) => page.locator('footer').getByText(text, { exact: true });
+      await pasteInvitation(page, await clinics.invite(), 'clinic-patient');
+      await (await button(page, en.welcome.join)).click();
+      await footer(en.shell.state.idle).waitFor();
+      await clinics.restartHub(async () => {
+        await footer(en.shell.state.offline).waitFor();
+        await window.shoot('hub-away');
+      });
+      await footer(en.shell.state.idle).waitFor();
+      await window.close();
+    },
+    PATIENCE,
+  );
+
+  it(
+    'a table with broken rows, an empty file and one that is no table are told in words',
+    async () => {
+      const { window } = await open(clinics.newFolder('tables'));
+      const { page } = window;
+      await (await button(page, en.welcome.alone)).click();
+      await page.getByRole('link', { name: en.shell.screens.data }).click();
+      const empty = join(clinics.folder, 'empty.csv');
+      writeFileSync(empty, '');
+      await (await button(page, en.data.connect)).click();
+      await page.getByLabel(en.files.path).fill(empty);
+      await page.getByLabel(en.files.path).press('Enter');
+      await page.getByText('data.empty').waitFor({ state: 'attached' });
+      await window.shoot('empty-file');
+      await (await button(page, en.common.cancel)).click();
+      const ragged = join(clinics.folder, 'ragged.csv');
+      const lines = Array.from({ length: 20 }, (_, row) => `What is ${row}?,It is ${row}.`);
+      writeFileSync(ragged, ['question,answer', ...lines, 'a line with, too, many, cells', ''].join('\n'));
+      await chooseFile(page, ragged);
+      await (await button(page, en.data.import)).click();
+      await page.getByRole('heading', { name: 'ragged' }).waitFor();
+      expect(await page.locator('main').innerText()).toContain('20');
+      await window.close();
+    },
+    PATIENCE,
+  );
+});
