@@ -16,7 +16,7 @@ export const taskShape = z.object({
   done: z.number(),
   /** Null where it is not known. */
   total: z.number().nullable(),
-  unit: z.enum(['bytes', 'rows', 'steps', 'tokens', 'files', 'answers', 'tensors']),
+  unit: z.enum(['bytes', 'rows', 'steps', 'tokens', 'answers', 'tensors']),
   secondsLeft: z.number().nullable(),
   state: z.enum(['running', 'done', 'failed', 'cancelled']),
   /** Of a task that is done; the request that starts it says what. */
