@@ -83,7 +83,7 @@ export async function openWindow(
       });
     },
     settle: async () => {
-      for (let before = Buffer.alloc(0); ;) {
+      for (let before: Buffer = Buffer.alloc(0); ;) {
         const now = await page.screenshot();
         if (now.equals(before)) return;
         before = now;
