@@ -74,11 +74,11 @@ test('an error for a person keeps its code and hint and carries no details', asy
 test('a task is told from its beginning to its end, and a cancelled one says so', async () => {
   const told: Task[] = [];
   const tasks = createTasks((_, body) => void told.push(body as Task));
-  const good = tasks.start({ kind: 'export', subject: 'x', unit: 'files' }, ({ progress }) => {
+  const good = tasks.start({ kind: 'export', subject: 'x', unit: 'tensors' }, ({ progress }) => {
     progress({ done: 1, total: 2 });
     return Promise.resolve({ files: ['a'] });
   });
-  const bad = tasks.start({ kind: 'export', subject: 'y', unit: 'files' }, () =>
+  const bad = tasks.start({ kind: 'export', subject: 'y', unit: 'tensors' }, () =>
     Promise.reject(new TributaryError('disk.full', 'No space.')),
   );
   const endless = tasks.start(
