@@ -5,6 +5,8 @@ import type { TestSpecification } from 'vitest/node';
 /** Files that take longest, begun first: otherwise one of them runs alone at the end. */
 const LONGEST = [
   'test/chaos/chaos.test.ts',
+  'test/e2e/first-path.test.ts',
+  'test/e2e/trouble.test.ts',
   'test/simulation/faults.test.ts',
   'test/engine/golden.test.ts',
   'test/engine/webgpu.test.ts',
@@ -26,8 +28,10 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    maxWorkers: 2,
+    // For hangs alone: a machine that is busy with other work may take many times as long as a free one.
+    testTimeout: 120_000,
+    // More than two cores' worth: much of what the longest tests do is waiting for other processes.
+    maxWorkers: 3,
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
   },
