@@ -9,6 +9,7 @@ import type { WindowServer } from '../../core/bridge/server.ts';
 import { openSiteWindow } from '../../core/bridge/site/window.ts';
 import type { SiteWindow, SiteWindowOptions } from '../../core/bridge/site/window.ts';
 import { acquireFolderLock } from '../../core/control.ts';
+import { TributaryError } from '../../core/errors.ts';
 import type { Plan } from '../../core/federation/plan.ts';
 import { openTiny } from '../../core/model/tiny.ts';
 import { removeFolder } from '../helpers/folders.ts';
@@ -47,7 +48,11 @@ async function open(changes: Partial<SiteWindowOptions> = {}): Promise<TestWindo
   opened = await openSiteWindow({
     folder,
     program: PROGRAM,
-    start: () => start(folder, trainer, { resident: true, machinePolicy: changes.machine?.policy }),
+    start: () =>
+      start(folder, trainer, {
+        ...{ resident: true, retrySeconds: 0.01 },
+        machinePolicy: changes.machine?.policy,
+      }),
     ...changes,
   });
   server = await serveWindow({ dispatcher: opened.dispatcher, pages: root });
@@ -151,6 +156,19 @@ it('declines with a reason that the hub reads, and may be approved after all', a
   await until(() => expect(event()).toMatchObject({ site: 'river', reason: 'Not before May.' }));
   await window.ask('runs.approve', { run, dataset: 'letters' });
   await until(async () => expect(await stateOf(window)).toBe('completed'));
+}, 120_000);
+
+it('tells of a training that failed, once, and goes on', async () => {
+  const { window, run } = await proposed();
+  trainer.failure = new TributaryError('engine.crashed', 'The training process ended unexpectedly.');
+  await window.ask('runs.approve', { run, dataset: 'letters' });
+  const problem = await window.event('problem');
+  expect(problem).toMatchObject({
+    code: 'engine.crashed',
+    hint: expect.not.stringContaining('--') as string,
+  });
+  await until(async () => expect(await stateOf(window)).toBe('completed'));
+  expect(window.heard('problem')).toHaveLength(1);
 }, 120_000);
 
 it('measures three steps in a process of its own before anything is decided', async () => {

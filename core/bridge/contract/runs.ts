@@ -11,15 +11,11 @@ export const fitShape = z.object({
   memoryTotal: count,
   diskNeeded: count,
   diskFree: count,
-  /** What is computed twice so that it fits: `none`, `layers`, … */
-  recompute: z.string().nullable(),
   /** Green, yellow, red: fits; fits barely or by computing twice; does not fit. */
   verdict: z.enum(['fits', 'tight', 'does-not-fit', 'unknown']),
   /** Seconds of a round's training here: from rounds so far, or from a probe; null where neither is known. */
   secondsRound: z.number().nullable(),
   secondsFrom: z.enum(['rounds', 'probe']).nullable(),
-  /** The verdict as a sentence with numbers. */
-  sentence: z.string(),
 });
 export type Fit = z.infer<typeof fitShape>;
 

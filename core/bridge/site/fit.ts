@@ -39,7 +39,6 @@ export function fitOf({ plan, examples, folder, secondsPerStep, probe }: FitQues
     ...judge(probe?.memory ?? estimated ?? null),
     diskNeeded: ADAPTERS_KEPT * (adapterBytes ?? 0),
     diskFree: bavail * bsize,
-    recompute: null,
     ...timeOf(steps, secondsPerStep, probe),
   };
 }
@@ -63,19 +62,13 @@ function bytesOfAdapter(configuration: ModelConfiguration, adapter: Plan['adapte
 /** Another program may give its memory back, so what is not free now is not out of reach. */
 function judge(
   memoryNeeded: number | null,
-): Pick<Fit, 'memoryNeeded' | 'memoryFree' | 'memoryTotal' | 'verdict' | 'sentence'> {
+): Pick<Fit, 'memoryNeeded' | 'memoryFree' | 'memoryTotal' | 'verdict'> {
   const [memoryFree, memoryTotal] = [freemem(), totalmem()];
-  const given = { memoryNeeded, memoryFree, memoryTotal };
-  if (memoryNeeded === null)
-    return { ...given, verdict: 'unknown', sentence: 'The model is not in the catalogue; measure a round.' };
-  const numbers = `${gigabytes(memoryNeeded)} of memory are needed, ${gigabytes(memoryFree)} are free.`;
-  if (memoryNeeded <= memoryFree) return { ...given, verdict: 'fits', sentence: numbers };
-  if (memoryNeeded <= memoryTotal)
-    return { ...given, verdict: 'tight', sentence: `${numbers} Close other programs before it trains.` };
-  const sentence = `${numbers} This machine has ${gigabytes(memoryTotal)} in all.`;
-  return { ...given, verdict: 'does-not-fit', sentence };
+  return { memoryNeeded, memoryFree, memoryTotal, verdict: verdictOf(memoryNeeded, memoryFree, memoryTotal) };
 }
 
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
+function verdictOf(needed: number | null, free: number, total: number): Fit['verdict'] {
+  if (needed === null) return 'unknown';
+  if (needed <= free) return 'fits';
+  return needed <= total ? 'tight' : 'does-not-fit';
 }
