@@ -34,6 +34,7 @@ export class Connection {
     const inspection = await bridge.ask('data.inspect', { path: this.path });
     this.inspection = inspection;
     this.name = inspection.suggestedName;
+    this.person = inspection.person ?? '';
     this.map(inspection.guess?.mapping ?? null);
   });
 
@@ -66,6 +67,7 @@ export class Connection {
       personal,
       split: { validation: Number(this.validation) / 100, test: Number(this.test) / 100 },
       person: this.person === '' ? null : this.person,
+      document: this.inspection?.document ?? null,
     };
     const { task } = await bridge.ask('data.import', request);
     this.task = task;
