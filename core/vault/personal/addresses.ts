@@ -22,6 +22,8 @@ const PATTERNS = [
   // The second half of a British postcode never holds C, I, K, M, O or V.
   /(?<![\w])[A-Z]{1,2}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}(?!\w)/dg,
   /(?<![\w])P\.? ?O\.? Box \d{1,6}(?!\w)/dgi,
+];
+const CHINESE = [
   // 北京市海淀区中关村大街12号3单元502室
   /(?:\p{Script=Han}{2,8}(?:省|自治区))?(?:\p{Script=Han}{2,8}[市州])?(?:\p{Script=Han}{1,8}[区县])?\p{Script=Han}{1,12}(?:路|街|巷|弄|胡同|大道|里)\d{1,5}(?:号|弄)(?:院|楼)?(?:\d{1,4}(?:号楼|栋|幢|座|单元|层|楼|室|号))*/dgu,
   /\p{Script=Han}{2,8}(?:小区|花园|公寓|新村|家园|苑)\d{1,4}(?:号楼|栋|幢|座|单元|室)(?:\d{1,4}(?:单元|层|楼|室|号))*/dgu,
@@ -30,6 +32,9 @@ const LABELLED =
   /(?:(?<![\w-])(?:home |mailing |postal |street |billing )?address|住址|家庭住址|地址|现住址|户籍地)\s*[:：]\s*(?<value>(?=[^\n;；。]{0,80}\d)[^\n;；。]{6,120})/dgi;
 
 export const findAddresses: Detector = function* (text): Generator<Place> {
-  yield* placesOf(text, LABELLED, (value) => !/@|https?:|www\./.test(value));
-  for (const pattern of PATTERNS) yield* placesOf(text, pattern);
+  // What every pattern needs is looked for first, which is sooner done.
+  if (!/\d/.test(text)) return;
+  if (/[:：]/.test(text)) yield* placesOf(text, LABELLED, (value) => !/@|https?:|www\./.test(value));
+  if (/[A-Z]|box/.test(text)) for (const pattern of PATTERNS) yield* placesOf(text, pattern);
+  if (/[号弄室栋幢座元]/.test(text)) for (const pattern of CHINESE) yield* placesOf(text, pattern);
 };

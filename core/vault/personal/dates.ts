@@ -21,8 +21,10 @@ const NUMBERS = [
 ];
 
 export const findDates: Detector = function* (text): Generator<Place> {
-  for (const pattern of NUMBERS) yield* placesOf(text, pattern, isDate);
-  for (const pattern of WORDS) yield* placesOf(text, pattern, hasDay);
+  if (/\d[-/.]\d/.test(text)) for (const pattern of NUMBERS) yield* placesOf(text, pattern, isDate);
+  // Without a year, an ordinal or 月 none of them can match; this is found out sooner.
+  if (/(?:19|20)\d{2}|\d(?:st|nd|rd|th)|月/i.test(text))
+    for (const pattern of WORDS) yield* placesOf(text, pattern, hasDay);
 };
 
 function isDate(found: string): boolean {

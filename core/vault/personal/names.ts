@@ -16,6 +16,7 @@ const TITLED = new RegExp(
     `(?<value>(?:${PARTICLE} )?${NAME})`,
   'dgu',
 );
+const TITLE = /Mr|Ms|Mx|Dr|Prof|Rev|Miss|Doctor|Nurse|Sir|Dame/;
 /** Labels after which one word is enough; names of drugs, files and the like are others'. */
 const LABELLED = new RegExp(
   '(?<![\\p{L}\\p{N}])(?<!(?:[Dd]rug|[Bb]rand|[Gg]eneric|[Ff]ile|[Pp]roduct|[Tt]rade|[Cc]ompany|[Uu]ser|[Tt]est|[Cc]ommon|[Ss]cientific|[Gg]ene|[Hh]ospital|[Dd]isease|[Cc]olumn|[Ff]ield) )' +
@@ -52,8 +53,10 @@ const CHINESE = [
 ].map((pattern) => new RegExp(pattern, 'dgu'));
 
 export const findNames: Detector = function* (text): Generator<Place> {
-  for (const pattern of [TITLED, LABELLED, SPEAKER]) yield* placesOf(text, pattern, isName);
-  for (const pattern of CHINESE) yield* placesOf(text, pattern);
+  // What every pattern needs is looked for first, which is sooner done.
+  if (/[:=]/.test(text)) for (const pattern of [LABELLED, SPEAKER]) yield* placesOf(text, pattern, isName);
+  if (TITLE.test(text)) yield* placesOf(text, TITLED, isName);
+  if (/\p{Script=Han}/u.test(text)) for (const pattern of CHINESE) yield* placesOf(text, pattern);
 };
 
 function isName(found: string): boolean {

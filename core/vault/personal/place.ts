@@ -22,6 +22,11 @@ export function* placesOf(
   }
 }
 
+/** Whether a text has so many digits, which is sooner found out than that no pattern with as many matches. */
+export function hasDigits(text: string, least: number): boolean {
+  return text.replace(/\D+/g, '').length >= least;
+}
+
 /** The digits of a text. */
 export function digitsOf(text: string): number[] {
   return Array.from(text.replace(/\D/g, ''), Number);

@@ -1,6 +1,6 @@
 /** @file Numbers by which an institution knows a person: of records, admissions, insurance; NHS numbers. */
 
-import { digitsOf, placesOf } from './place.ts';
+import { digitsOf, hasDigits, placesOf } from './place.ts';
 import type { Detector, Place } from './place.ts';
 
 const LABELS = [
@@ -23,6 +23,7 @@ const LABELLED = new RegExp(
 const NHS = /(?<![\w.+-])\d{3} ?\d{3} ?\d{4}(?![\w-]|\.\d)/dg;
 
 export const findRecordNumbers: Detector = function* (text): Generator<Place> {
+  if (!hasDigits(text, 1)) return;
   yield* placesOf(text, LABELLED);
   yield* placesOf(text, NHS, isNhsNumber);
 };
