@@ -121,16 +121,20 @@ const around = (names: readonly (readonly [string, number])[]): Crash[] =>
     return process.env.TRIBUTARY_LONG_TESTS ? sides : [sides[index % 2]];
   });
 
+/** A file was written of which the database knows nothing: in the first round, or, for the long tests, in both. */
+const passages = (point: string): Crash[] =>
+  process.env.TRIBUTARY_LONG_TESTS ? [`${point} 1`, `${point} 2`] : [`${point} 1`];
+
 const hubOfRun = [
   ['propose', 1],
   ['answer', 2],
   ['start-run', 1],
   ['offer', 2],
   ['commit-update', 1],
-  ['commit-update', 4],
+  ...(process.env.TRIBUTARY_LONG_TESTS ? ([['commit-update', 4]] as const) : []),
   ['begin-closing', 1],
   ['close-round', 1],
-  ['close-round', 2],
+  ...(process.env.TRIBUTARY_LONG_TESTS ? ([['close-round', 2]] as const) : []),
   ['open-round', 1],
   ['countersign', 1],
 ] as const;
@@ -149,7 +153,7 @@ const siteOfRun = [
 ] as const;
 
 describe('a hub that is killed', () => {
-  it.each([...around(hubOfRun), 'aggregate-written 1', 'aggregate-written 2'])(
+  it.each([...around(hubOfRun), ...passages('aggregate-written')])(
     'at %s goes on to the same adapter',
     async (crash) => expect(await play({ hub: [crash] })).toEqual(undisturbed),
     PATIENCE,
@@ -229,7 +233,7 @@ describe('a hub that is killed', () => {
 });
 
 describe('a site that is killed', () => {
-  it.each([...around(siteOfRun), 'update-written 1', 'update-written 2'])(
+  it.each([...around(siteOfRun), ...passages('update-written')])(
     'at %s goes on to the same adapter',
     async (crash) => expect(await play({ south: [crash] })).toEqual(undisturbed),
     PATIENCE,
