@@ -1,6 +1,7 @@
 /**
  * @file `npm test`: the build, types, lint, format and all tests, each check counted as one test. `npm run test:long`
- * kills processes on both sides of every transition and plays 2 000 seeds of faults, which takes the better part of an hour.
+ * kills processes on both sides of every transition, plays 2 000 seeds of faults and demonstrates DPO too, which takes
+ * the better part of an hour.
  */
 
 import { spawn } from 'node:child_process';

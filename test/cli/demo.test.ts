@@ -72,8 +72,8 @@ interface PreferenceScores {
   readonly likelihoodAccuracy: number;
 }
 
-it(
-  'with dpo ends with the same contract, and with accuracies and margins',
+it.runIf(process.env.TRIBUTARY_LONG_TESTS)(
+  'with dpo ends with the same contract, and with accuracies and margins (npm run test:long)',
   { timeout: 180_000 },
   async () => {
     const dir = join(folder, 'demo');

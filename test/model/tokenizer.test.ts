@@ -241,12 +241,13 @@ describe('pre-tokenisation', () => {
 });
 
 describe('tokenizer.json', () => {
-  it('gives the ids of Hugging Face’s library, but for the two blanks where it follows JavaScript', () => {
+  // The Rust library takes all numbers for digits, the one for JavaScript those from 0 to 9.
+  it('gives the ids of Hugging Face’s library, but for blanks and digits where it follows JavaScript', () => {
     const own = tokenizerFromJson(json, config, 'tokenizer.json');
     const library = new LibraryTokenizer(json, config);
     fc.assert(
       fc.property(
-        awkward.map((text) => text.replace(/[\u0085\ufeff]/g, '')),
+        awkward.map((text) => text.replace(/[\u0085\ufeff]|(?!\d)\p{N}/gu, '')),
         (text) => {
           const expected = library.encode(text, { add_special_tokens: false }).ids;
           expect(own.encode(text, { special: true }).ids).toEqual(expected);
