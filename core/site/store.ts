@@ -170,6 +170,8 @@ export interface SiteStore {
   round(run: string, round: number): SiteRound | null;
   /** The last round that was begun here. */
   lastRound(run: string): SiteRound | null;
+  /** Those that were begun, in their order. */
+  rounds(run: string): SiteRound[];
   /** Forgets rounds of which no update was acknowledged. */
   discardRounds(run: string): void;
   /** Begins a round; one that is known with another base begins anew. */
@@ -304,6 +306,8 @@ export function openSiteStore(
 
     round: (id, number) => get(roundRow, 'SELECT * FROM round WHERE run = ? AND round = ?', id, number),
     lastRound: (id) => get(roundRow, 'SELECT * FROM round WHERE run = ? ORDER BY round DESC LIMIT 1', id),
+    rounds: (id) =>
+      z.array(roundRow).parse(database.prepare('SELECT * FROM round WHERE run = ? ORDER BY round').all(id)),
     discardRounds: (id) => run("DELETE FROM round WHERE run = ? AND phase IN ('training', 'sending')", id),
     beginRound: (round) =>
       run(

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { openHubWindow } from '../../core/bridge/hub/window.ts';
+import type { HubWindow } from '../../core/bridge/hub/window.ts';
 import { TributaryError } from '../../core/errors.ts';
 import { machineRules } from '../../core/folders.ts';
 import { requireHub } from '../../core/hub/folder.ts';
@@ -11,7 +12,6 @@ import type { Hub, HubOptions } from '../../core/hub/hub.ts';
 import { windowPages } from '../../core/programs.ts';
 import { SOFTWARE, VERSION } from './version.ts';
 import { createWindowAddress } from './window-address.ts';
-import type { WindowAddress } from './window-address.ts';
 
 export interface HubProcessOptions extends Pick<
   HubOptions,
@@ -29,7 +29,7 @@ export interface HubProcess {
   readonly address: () => Promise<string>;
 }
 
-/** Throws as `startHub` does, and `settings.damaged`. */
+/** Throws as `startHub` does; asking for the window throws `settings.damaged` too. */
 export async function startHubProcess({
   logLevel,
   windowPort,
@@ -38,30 +38,30 @@ export async function startHubProcess({
   const { folder } = options;
   requireHub(folder);
   const destination = pino.destination({ dest: join(folder, 'hub.log'), sync: true, mode: 0o600 });
-  let window: WindowAddress | undefined;
+  const started: { hub?: Hub } = {};
+  let opened: HubWindow | undefined;
+  // A hub that nobody looks at does not look at itself every second either.
+  const window = createWindowAddress({
+    dispatcher: () => {
+      const { hub } = started;
+      if (hub === undefined) throw new TributaryError('folder.not-running', 'The hub is still starting.');
+      opened ??= openHubWindow({
+        ...{ folder, hub, machine: machineRules() },
+        program: { software: SOFTWARE, version: VERSION, surface: 'browser', secrets: 'file' },
+      });
+      return opened.dispatcher;
+    },
+    ...{ pages: windowPages, port: windowPort },
+  });
   const hub = await startHub({
     ...options,
     log: pino({ level: logLevel }, destination),
-    commands: { window: async () => ({ url: await addressOf(window) }) },
+    commands: { window: async () => ({ url: await window.address() }) },
   });
-  try {
-    const { dispatcher, close } = openHubWindow({
-      ...{ folder, hub, machine: machineRules() },
-      program: { software: SOFTWARE, version: VERSION, surface: 'browser', secrets: 'file' },
-    });
-    window = createWindowAddress({ dispatcher, pages: windowPages, port: windowPort });
-    void hub.stopped.then(async () => {
-      await window?.close();
-      await close();
-    });
-  } catch (error) {
-    await hub.stop();
-    throw error;
-  }
-  return { hub, address: () => addressOf(window) };
-}
-
-function addressOf(window: WindowAddress | undefined): Promise<string> {
-  if (window === undefined) throw new TributaryError('folder.not-running', 'The hub is still starting.');
-  return window.address();
+  started.hub = hub;
+  void hub.stopped.then(async () => {
+    await window.close();
+    await opened?.close();
+  });
+  return { hub, address: window.address };
 }

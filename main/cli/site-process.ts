@@ -3,9 +3,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import type { Dispatcher } from '../../core/bridge/dispatch.ts';
 import type { SiteApplication } from '../../core/bridge/site/application.ts';
 import { createSettingsTrainer } from '../../core/bridge/site/trainer.ts';
 import { openSiteWindow } from '../../core/bridge/site/window.ts';
+import { TributaryError } from '../../core/errors.ts';
 import { machineRules } from '../../core/folders.ts';
 import { windowPages } from '../../core/programs.ts';
 import type { EngineTrainerOptions } from '../../core/site/engine-trainer.ts';
@@ -43,7 +45,15 @@ export async function startSiteProcess(options: SiteProcessOptions): Promise<Sit
   const destination = pino.destination({ dest: join(folder, 'site.log'), sync: true, mode: 0o600 });
   const log = pino({ level: options.logLevel }, destination);
   const machine = machineRules();
-  const { application, dispatcher } = await openSiteWindow({
+  const started: { dispatcher?: Dispatcher } = {};
+  const window = createWindowAddress({
+    dispatcher: () => {
+      if (started.dispatcher !== undefined) return started.dispatcher;
+      throw new TributaryError('folder.not-running', 'The site is still starting.');
+    },
+    ...{ pages: windowPages, port: options.port },
+  });
+  const opened = await openSiteWindow({
     folder,
     program: { software: SOFTWARE, version: VERSION, surface: 'browser', secrets: 'file' },
     machine,
@@ -67,7 +77,8 @@ export async function startSiteProcess(options: SiteProcessOptions): Promise<Sit
       });
     },
   });
-  const window = createWindowAddress({ dispatcher, pages: windowPages, port: options.port });
+  started.dispatcher = opened.dispatcher;
+  const { application } = opened;
   return {
     application,
     address: window.address,

@@ -1,12 +1,14 @@
 /** @file The window of a folder: served from when somebody first asks for it, found where a process serves it already. */
 
 import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { serveWindow } from '../../core/bridge/server.ts';
 import type { WindowServer } from '../../core/bridge/server.ts';
 import type { Dispatcher } from '../../core/bridge/dispatch.ts';
 import { askControl } from '../../core/control.ts';
 import { TributaryError } from '../../core/errors.ts';
+import { writeFileAtomically } from '../../core/files.ts';
 import type { CommandContext } from './command.ts';
 
 export interface WindowAddress {
@@ -15,8 +17,9 @@ export interface WindowAddress {
   readonly close: () => Promise<void>;
 }
 
+/** @param dispatcher asked for when the first window is */
 export function createWindowAddress(options: {
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: () => Dispatcher;
   readonly pages: () => string;
   readonly port?: number;
 }): WindowAddress {
@@ -24,7 +27,7 @@ export function createWindowAddress(options: {
   return {
     address: async () => {
       const { dispatcher, pages, port } = options;
-      serving ??= serveWindow({ dispatcher, pages: pages(), port });
+      serving ??= serveWindow({ dispatcher: dispatcher(), pages: pages(), port });
       return (await serving).address();
     },
     close: async () => (await serving)?.close(),
@@ -43,21 +46,38 @@ export async function askForWindow(folder: string): Promise<string | null> {
   }
 }
 
-/** Says where the window is, and opens it where that was asked for. */
-export function showWindow(url: string, open: boolean, { output }: Pick<CommandContext, 'output'>): void {
+/** Says where the window of a folder is, and opens it where that was asked for. */
+export async function showWindow(
+  url: string,
+  { folder, open }: { readonly folder: string; readonly open: boolean },
+  { output }: Pick<CommandContext, 'output'>,
+): Promise<void> {
   output.event('listening', { url });
   output.line('The window of this folder, for this machine alone and once:');
   output.line(`  ${url}`);
-  if (open) openBrowser(url);
+  if (open) startBrowser(await redirectTo(url, folder));
 }
 
-function openBrowser(url: string): void {
+/**
+ * Writes a page that leads to an address, which only this account may read, and gives its path: the words of a command
+ * are seen by everybody on the machine, and the address lets in whoever is first.
+ */
+export async function redirectTo(url: string, folder: string): Promise<string> {
+  const path = resolve(folder, 'window.html');
+  const page = `<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url=${url}"><title>Tributary</title><a href="${url}">Tributary</a>
+`;
+  await writeFileAtomically(path, page, 0o600);
+  return path;
+}
+
+function startBrowser(page: string): void {
   const [program, ...words] =
     process.platform === 'darwin'
-      ? ['open', url]
+      ? ['open', page]
       : process.platform === 'win32'
-        ? ['cmd', '/c', 'start', '""', url]
-        : ['xdg-open', url];
+        ? ['cmd', '/c', 'start', '""', page]
+        : ['xdg-open', page];
   // A machine without a browser has said the address all the same.
   spawn(program, words, { stdio: 'ignore', detached: true })
     .on('error', () => undefined)

@@ -50,7 +50,7 @@ async function modelProblems({ model }: PlanRequest): Promise<Pick<PlanProblem, 
     await findModel(model);
     return [];
   } catch (thrown) {
-    const { message, hint } = toTributaryError(thrown);
-    return [{ field: 'model', message: `${message} ${hint}` }];
+    const { message, windowHint } = toTributaryError(thrown);
+    return [{ field: 'model', message: `${message} ${windowHint}` }];
   }
 }

@@ -7,6 +7,7 @@ import { machine } from '../../machine.ts';
 import type { HubStatus } from '../contract/hub.ts';
 import type { Problem } from '../contract/request.ts';
 import type { Handlers } from '../dispatch.ts';
+import { problemOf } from '../problem.ts';
 import type { HubApplication } from './application.ts';
 
 /** Sites come, go and train without an event; so often it is looked whether anything is different. */
@@ -66,7 +67,6 @@ export async function addressProblem({ hub }: HubApplication): Promise<Problem |
     await invitationUrls(hub.context);
     return null;
   } catch (thrown) {
-    const { code, message, hint } = toTributaryError(thrown);
-    return { code, message, hint };
+    return problemOf(toTributaryError(thrown));
   }
 }

@@ -3,15 +3,12 @@
 import { exportLedger } from '../../federation/ledger.ts';
 import type { MachineRules } from '../../folders.ts';
 import type { Hub } from '../../hub/hub.ts';
+import { commonHandlers } from '../common-answers.ts';
 import { createDispatcher } from '../dispatch.ts';
 import type { Dispatcher, Handlers } from '../dispatch.ts';
-import { fileHandlers } from '../files.ts';
 import { ledgerHandlers } from '../ledger.ts';
-import { modelHandlers } from '../models.ts';
 import type { Program } from '../program.ts';
-import { settingsHandlers } from '../settings-answers.ts';
 import { openSettings } from '../settings.ts';
-import { taskHandlers } from '../tasks-answers.ts';
 import { createTasks } from '../tasks.ts';
 import { applicationHandlers } from './app.ts';
 import type { HubApplication } from './application.ts';
@@ -46,10 +43,7 @@ export function openHubWindow({ folder, program, hub, machine }: HubWindowOption
   const { store } = hub.context;
   answers = {
     ...applicationHandlers(application),
-    ...settingsHandlers(application),
-    ...taskHandlers(tasks),
-    ...fileHandlers(),
-    ...modelHandlers(application),
+    ...commonHandlers(application),
     ...statusHandlers(application),
     ...memberHandlers(application),
     ...planHandlers(application),

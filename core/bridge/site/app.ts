@@ -4,7 +4,7 @@ import { platform } from 'node:process';
 import type { Handlers } from '../dispatch.ts';
 import { bundledModel } from '../models.ts';
 import type { SiteApplication } from './application.ts';
-import { problemOf } from './problem.ts';
+import { problemOf } from '../problem.ts';
 
 export function applicationHandlers(application: SiteApplication): Handlers {
   const { folder, program, settings } = application;
@@ -23,7 +23,7 @@ export function applicationHandlers(application: SiteApplication): Handlers {
         federation: membership?.federation ?? null,
         settings: settings.get(),
         model: bundledModel(),
-        invitation: application.takeInvitation(),
+        invitation: null,
         secrets: program.secrets,
         problems: blocked === null ? [] : [problemOf(blocked)],
       };

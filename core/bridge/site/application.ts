@@ -8,7 +8,7 @@ import type { Program } from '../program.ts';
 import type { SettingsFile } from '../settings.ts';
 import type { SiteStatus } from '../../site/status.ts';
 import type { Tasks } from '../tasks.ts';
-import { problemOf } from './problem.ts';
+import { problemOf } from '../problem.ts';
 
 export interface SiteApplication {
   readonly folder: string;
@@ -24,10 +24,6 @@ export interface SiteApplication {
   open(): Promise<void>;
   /** Told of the site whenever it has been started. */
   readonly onOpen: (listener: (site: Site) => void) => void;
-  /** An invitation that a link has brought; given once. */
-  takeInvitation(): string | null;
-  /** Keeps an invitation that a link has brought, and tells the windows. */
-  bringInvitation(invitation: string): void;
   /** Resolves when the site has stopped, by `close` or because it was told to. */
   readonly stopped: Promise<void>;
   readonly close: () => Promise<void>;
@@ -46,7 +42,6 @@ export function createSiteApplication(options: SiteApplicationOptions): SiteAppl
   const listeners: ((site: Site) => void)[] = [];
   let site: Site | null = null;
   let blocked: TributaryError | null = null;
-  let invitation: string | null = null;
   let told: string | null = null;
   let markStopped: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (markStopped = resolve));
@@ -83,15 +78,6 @@ export function createSiteApplication(options: SiteApplicationOptions): SiteAppl
       }
     },
     onOpen: (listener) => void listeners.push(listener),
-    takeInvitation: () => {
-      const taken = invitation;
-      invitation = null;
-      return taken;
-    },
-    bringInvitation: (brought) => {
-      invitation = brought;
-      emit('invitation', { invitation: brought });
-    },
     stopped,
     close: async () => {
       await tasks.close();

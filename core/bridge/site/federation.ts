@@ -5,7 +5,7 @@ import { parseInvitation } from '../../federation/invitation.ts';
 import { METRIC_NAMES } from '../../federation/metrics.ts';
 import { passGate } from '../../site/policy.ts';
 import type { Handlers } from '../dispatch.ts';
-import { refusalOf } from './problem.ts';
+import { refusalOf } from '../problem.ts';
 import { toContract } from './application.ts';
 import type { SiteApplication } from './application.ts';
 

@@ -9,7 +9,7 @@ import { DEFAULT_POLICY, policyShape, readPolicy } from '../../site/policy.ts';
 import type { Policy } from '../../site/policy.ts';
 import type { Problem } from '../contract/request.ts';
 import type { Handlers } from '../dispatch.ts';
-import { problemOf } from './problem.ts';
+import { problemOf } from '../problem.ts';
 import type { SiteApplication } from './application.ts';
 
 export function privacyHandlers(application: SiteApplication, machinePolicy?: string): Handlers {

@@ -13,7 +13,7 @@ import type { Problem } from '../contract/request.ts';
 import type { Fit } from '../contract/runs.ts';
 import type { Handlers } from '../dispatch.ts';
 import type { SettingsFile } from '../settings.ts';
-import { problemOf, refusalOf } from './problem.ts';
+import { problemOf, refusalOf } from '../problem.ts';
 import type { AloneAnswers } from './alone.ts';
 import type { SiteApplication } from './application.ts';
 import { fitOf } from './fit.ts';

@@ -3,7 +3,7 @@
 import { openPlan } from '../../federation/plan.ts';
 import { stepsOfSite } from '../../federation/local-steps.ts';
 import type { Site } from '../../site/site.ts';
-import type { SiteRun } from '../../site/store.ts';
+import type { SiteRound, SiteRun } from '../../site/store.ts';
 import type { Output } from '../contract.ts';
 import type { Dispatcher } from '../dispatch.ts';
 
@@ -41,8 +41,9 @@ export function createSeries(emit: Dispatcher['emit']): Series {
           if (list.length > KEPT_STEPS) thin(list);
           emit('series', { kind: 'step', run, ...point });
         }
-        const told = roundsOf(site, run).at(-1);
-        if (told === undefined || rounds.get(run) === JSON.stringify(told)) return;
+        const last = site.context.store.lastRound(run);
+        const told = last && describe(last);
+        if (told === null || rounds.get(run) === JSON.stringify(told)) return;
         rounds.set(run, JSON.stringify(told));
         emit('series', { kind: 'round', run, ...told });
       });
@@ -64,17 +65,12 @@ function thin(list: Step[]): void {
 }
 
 /** What this site said of each round that it has begun. */
-export function roundsOf({ context: { store } }: Site, id: string): Round[] {
-  const run = store.run(id);
-  if (run === null) return [];
-  const { rounds } = openPlan(run.plan, run.plan_hash).federation;
-  const found: Round[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const record = store.round(id, round);
-    if (record === null) continue;
-    found.push({ round, loss: record.loss, metrics: record.metrics ?? {}, state: record.phase });
-  }
-  return found;
+export function roundsOf({ context: { store } }: Site, run: string): Round[] {
+  return store.rounds(run).map(describe);
+}
+
+function describe({ round, loss, metrics, phase }: SiteRound): Round {
+  return { round, loss, metrics: metrics ?? {}, state: phase };
 }
 
 /** Steps a round of this site, as far as its rows are known. */

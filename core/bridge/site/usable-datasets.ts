@@ -8,7 +8,7 @@ import { passGate } from '../../site/policy.ts';
 import type { Site } from '../../site/site.ts';
 import type { Dataset, Vault } from '../../vault/vault.ts';
 import type { Output } from '../contract.ts';
-import { refusalOf } from './problem.ts';
+import { refusalOf } from '../problem.ts';
 
 export type UsableDataset = Output<'runs.plan'>['datasets'][number];
 

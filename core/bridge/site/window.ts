@@ -2,16 +2,13 @@
 
 import type { MachineRules } from '../../folders.ts';
 import type { Site } from '../../site/site.ts';
+import { commonHandlers } from '../common-answers.ts';
 import { createDispatcher } from '../dispatch.ts';
 import type { Dispatcher, Handlers } from '../dispatch.ts';
-import { fileHandlers } from '../files.ts';
 import { ledgerHandlers } from '../ledger.ts';
-import { modelHandlers } from '../models.ts';
 import type { Program } from '../program.ts';
-import { settingsHandlers } from '../settings-answers.ts';
 import { openSettings } from '../settings.ts';
 import type { SettingsFile } from '../settings.ts';
-import { taskHandlers } from '../tasks-answers.ts';
 import { createTasks } from '../tasks.ts';
 import { aloneAnswers } from './alone.ts';
 import { applicationHandlers } from './app.ts';
@@ -58,10 +55,7 @@ export async function openSiteWindow({
   const alone = aloneAnswers(application);
   answers = {
     ...applicationHandlers(application),
-    ...settingsHandlers(application),
-    ...taskHandlers(tasks),
-    ...fileHandlers(),
-    ...modelHandlers(application),
+    ...commonHandlers(application),
     ...federationHandlers(application),
     ...dataHandlers(application),
     ...runHandlers(application, alone.course),

@@ -104,7 +104,7 @@ const ui = runs(uiOptions, async ({ dir, port: wanted, open, logLevel: level }, 
   const interrupted = interruption();
   const known = await askForWindow(dir);
   if (known !== null) {
-    showWindow(known, open, context);
+    await showWindow(known, { folder: dir, open }, context);
     output.result({ url: known });
     return;
   }
@@ -114,7 +114,7 @@ const ui = runs(uiOptions, async ({ dir, port: wanted, open, logLevel: level }, 
     onStatus: (now) => output.event('state', { ...now }),
   });
   try {
-    showWindow(await site.address(), open, context);
+    await showWindow(await site.address(), { folder: dir, open }, context);
     output.line('The site runs until this command is stopped.');
     await untilStopped(site, interrupted, { evenBlocked: true });
   } finally {

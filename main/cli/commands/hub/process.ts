@@ -84,7 +84,7 @@ const ui = runs(uiOptions, async ({ dir, port: windowPort, open, logLevel }, con
   requireHub(dir);
   const known = await askForWindow(dir);
   if (known !== null) {
-    showWindow(known, open, context);
+    await showWindow(known, { folder: dir, open }, context);
     output.result({ url: known });
     return;
   }
@@ -95,9 +95,13 @@ const ui = runs(uiOptions, async ({ dir, port: windowPort, open, logLevel }, con
       if (type !== 'listening') output.event(type, fields);
     },
   });
-  showWindow(await address(), open, context);
-  output.line('The hub runs until this command is stopped.');
-  await untilStopped(hub, interrupted);
+  try {
+    await showWindow(await address(), { folder: dir, open }, context);
+    output.line('The hub runs until this command is stopped.');
+    await untilStopped(hub, interrupted);
+  } finally {
+    await hub.stop();
+  }
   output.result({ stopped: true });
 });
 

@@ -1,8 +1,8 @@
 /** @file An error as something to be shown beside other things. */
 
-import { toTributaryError } from '../../errors.ts';
-import type { TributaryError } from '../../errors.ts';
-import type { Problem } from '../contract/request.ts';
+import { toTributaryError } from '../errors.ts';
+import type { TributaryError } from '../errors.ts';
+import type { Problem } from './contract/request.ts';
 
 export function problemOf({ code, message, windowHint: hint }: TributaryError): Problem {
   return { code, message, hint };
