@@ -138,6 +138,10 @@ const rows = {
   'transfer.too-large': { hint: 'Raise the limit on blobs, or lower the rank of the adapter in the plan.' },
 
   'bridge.unknown-request': { hint: 'Close the window and open it again: it belongs to another version.' },
+  'bridge.address-in-use': {
+    hint: 'Leave out --port to take a free one, or stop the program that listens there.',
+    window: 'Choose another port for the window, or stop the program that listens there.',
+  },
   'bridge.bad-input': { hint: 'Close the window and open it again; if it happens again, report it.' },
   'bridge.unknown-task': { hint: 'Nothing has to be done: it has ended.' },
 

@@ -14,6 +14,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { z } from 'zod';
+import { TributaryError } from '../errors.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { findPage } from './pages.ts';
 import { SECURITY_HEADERS } from './security.ts';
@@ -52,7 +53,7 @@ export interface WindowServer {
 
 const questionShape = z.object({ id: z.int().min(0), name: z.unknown(), input: z.unknown() });
 
-/** Opens the server. Throws the system's error where the port is taken. */
+/** Opens the server. Throws `bridge.address-in-use` where another program listens, else what the system throws. */
 export async function serveWindow(options: WindowServerOptions): Promise<WindowServer> {
   const { dispatcher, pages, now = Date.now } = options;
   /** Hashes only: what was printed and what the browser keeps is nowhere else. */
@@ -163,9 +164,16 @@ export async function serveWindow(options: WindowServerOptions): Promise<WindowS
 
 function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    const refuse = (error: NodeJS.ErrnoException): void => {
+      if (error.code !== 'EADDRINUSE') reject(error);
+      else
+        reject(
+          new TributaryError('bridge.address-in-use', `Another program listens on port ${port} already.`),
+        );
+    };
+    server.once('error', refuse);
     server.listen(port, '127.0.0.1', () => {
-      server.off('error', reject);
+      server.off('error', refuse);
       resolve();
     });
   });

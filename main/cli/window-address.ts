@@ -28,7 +28,13 @@ export function createWindowAddress(options: {
     address: async () => {
       const { dispatcher, pages, port } = options;
       serving ??= serveWindow({ dispatcher: dispatcher(), pages: pages(), port });
-      return (await serving).address();
+      try {
+        return (await serving).address();
+      } catch (thrown) {
+        // Whoever asks next tries anew, and there is nothing to be closed.
+        serving = null;
+        throw thrown;
+      }
     },
     close: async () => (await serving)?.close(),
   };
@@ -55,12 +61,15 @@ export async function showWindow(
   output.event('listening', { url });
   output.line('The window of this folder, for this machine alone and once:');
   output.line(`  ${url}`);
-  if (open) startBrowser(await redirectTo(url, folder));
+  if (!open) return;
+  output.line('If the browser does not show it, paste the address there.');
+  startBrowser(await redirectTo(url, folder));
 }
 
 /**
  * Writes a page that leads to an address, which only this account may read, and gives its path: the words of a command
- * are seen by everybody on the machine, and the address lets in whoever is first.
+ * are seen by everybody on the machine, and the address lets in whoever is first. A browser that is shut off from hidden
+ * folders cannot read it; the address that was printed works there.
  */
 export async function redirectTo(url: string, folder: string): Promise<string> {
   const path = resolve(folder, 'window.html');
@@ -76,7 +85,7 @@ function startBrowser(page: string): void {
     process.platform === 'darwin'
       ? ['open', page]
       : process.platform === 'win32'
-        ? ['cmd', '/c', 'start', '""', page]
+        ? ['explorer', page]
         : ['xdg-open', page];
   // A machine without a browser has said the address all the same.
   spawn(program, words, { stdio: 'ignore', detached: true })

@@ -15,15 +15,12 @@ class Application {
   error: Failure | null = $state.raw(null);
   /** Something that no request was the cause of, until it is put away. */
   problem: Failure | null = $state.raw(null);
-  /** An invitation that a link has brought, until it is used. */
-  invitation: string | null = $state(null);
   /** A person looks around without having joined. */
   lookingAround = $state(false);
 
   start(): void {
     tasks.listen();
     bridge.on('problem', (problem) => (this.problem = toFailure(problem)));
-    bridge.on('invitation', ({ invitation }) => (this.invitation = invitation));
     bridge.on('changed', ({ what }) => {
       if (what === 'settings' || what === 'stage') void this.refresh();
     });
@@ -40,7 +37,6 @@ class Application {
     try {
       const info = await bridge.ask('app.state', {});
       appearance.apply(info.settings);
-      this.invitation ??= info.invitation;
       this.info = info;
       this.error = null;
       if (info.stage !== 'blocked') await tasks.catchUp();

@@ -1,11 +1,14 @@
 /** @file How a window's address is handed to the browser. */
 
-import { mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { delimiter, join } from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createDispatcher } from '../../core/bridge/dispatch.ts';
-import { createWindowAddress, redirectTo } from '../../main/cli/window-address.ts';
+import { createWindowAddress, redirectTo, showWindow } from '../../main/cli/window-address.ts';
+import { openOutput } from '../../main/cli/output.ts';
 import { removeFolder } from '../helpers/folders.ts';
 
 let folder: string;
@@ -34,5 +37,42 @@ it('is served only once somebody asks for it, and each time under another token'
   expect(asked).toBe(1);
   expect(new Set(addresses.map((address) => new URL(address).origin)).size).toBe(1);
   expect(new Set(addresses).size).toBe(2);
+  await window.close();
+});
+
+it.skipIf(process.platform === 'win32')('starts the browser with that page alone', async () => {
+  const url = 'http://127.0.0.1:4711/#token=a-secret';
+  const silent = { write: () => undefined };
+  const told = join(folder, 'words');
+  const browser = join(folder, process.platform === 'darwin' ? 'open' : 'xdg-open');
+  writeFileSync(browser, `#!/bin/sh\necho "$@" > "${told}.part" && mv "${told}.part" "${told}"\n`, {
+    mode: 0o700,
+  });
+  vi.stubEnv('PATH', folder + delimiter + process.env.PATH);
+  try {
+    await showWindow(
+      url,
+      { folder, open: true },
+      { output: openOutput(false, { out: silent, error: silent }) },
+    );
+    await vi.waitUntil(() => existsSync(told), { timeout: 20_000 });
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  expect(readFileSync(told, 'utf8').trim()).toBe(join(folder, 'window.html'));
+});
+
+it('says that a port is taken, closes all the same, and is served once the port is free', async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  const { port } = other.address() as AddressInfo;
+  const window = createWindowAddress({
+    dispatcher: () => createDispatcher(() => ({})),
+    ...{ pages: () => folder, port },
+  });
+  await expect(window.address()).rejects.toMatchObject({ code: 'bridge.address-in-use' });
+  await expect(window.close()).resolves.toBeUndefined();
+  await new Promise((resolve) => other.close(resolve));
+  expect(new URL(await window.address()).port).toBe(String(port));
   await window.close();
 });

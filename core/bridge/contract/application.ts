@@ -77,8 +77,6 @@ export const applicationRequests = {
       settings: settingsShape,
       /** The model that comes with the program. */
       model: z.object({ id: z.string(), present: z.boolean(), bytes: count }),
-      /** Invitation that a link has brought, to be shown at the welcome; given once. */
-      invitation: z.string().nullable(),
       /** How the keys and the vault's key are kept: the system's keychain, or a file that the account alone may read. */
       secrets: z.enum(['keychain', 'file']),
       problems: z.array(problem),

@@ -55,6 +55,4 @@ export const eventShapes = {
   problem,
   /** Settings, datasets, results or the stage changed in another window: read them again. */
   changed: z.object({ what: z.enum(['settings', 'datasets', 'results', 'runs', 'stage', 'invitations']) }),
-  /** A link `tributary://join/…` was opened. */
-  invitation: z.object({ invitation: z.string() }),
 };

@@ -18,7 +18,6 @@ export function applicationHandlers({ folder, program, settings, hub }: HubAppli
       federation: hub.context.store.setting('federation'),
       settings: settings.get(),
       model: bundledModel(),
-      invitation: null,
       secrets: program.secrets,
       problems: [],
     }),

@@ -23,7 +23,6 @@ export function applicationHandlers(application: SiteApplication): Handlers {
         federation: membership?.federation ?? null,
         settings: settings.get(),
         model: bundledModel(),
-        invitation: null,
         secrets: program.secrets,
         problems: blocked === null ? [] : [problemOf(blocked)],
       };

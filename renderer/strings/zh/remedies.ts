@@ -68,6 +68,7 @@ export const remedies: Readonly<Record<string, string>> = {
   'blob.damaged': '磁盘上的文件与其名称不符。请检查磁盘并删除该文件。',
 
   'bridge.unknown-request': '请关闭窗口并重新打开：它属于另一个版本。',
+  'bridge.address-in-use': '请为窗口选择其他端口，或停止占用该端口的程序。',
   'bridge.bad-input': '请关闭窗口并重新打开；如再次发生，请报告。',
   'bridge.unknown-task': '无需任何操作：它已结束。',
   'settings.fixed': '请询问管理此计算机的人员。',
