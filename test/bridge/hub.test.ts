@@ -158,9 +158,14 @@ test('leads a run from the proposal to its adapter', async () => {
   expect(ended.history[0].sites.map(({ name }) => name)).toEqual(['north', 'south']);
 
   const folder = join(temporaryFolder(), 'adapter');
-  expect(await client.ask('hub.export', { run, folder, round: 1 })).toEqual({ folder, round: 1 });
+  expect(await client.ask('hub.export', { run, folder, round: 2 })).toEqual({ folder, round: 2 });
   expect(existsSync(join(folder, 'adapter_model.safetensors'))).toBe(true);
   expect(await client.ask('hub.export', { run, folder })).toEqual({ folder, round: 2 });
+  // A run that has ended keeps its adapter alone; the aggregates before it go shortly after.
+  await until(async () => {
+    const earlier = client.ask('hub.export', { run, folder, round: 1 });
+    await expect(earlier).rejects.toMatchObject({ code: 'run.round-gone' });
+  });
   await expect(
     client.ask('hub.control', { run, action: { kind: 'stop', reason: '' } }),
   ).rejects.toMatchObject({ code: 'run.not-open' });
