@@ -12,16 +12,8 @@ import { linears } from '../model/lora.ts';
 import { elementCount } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import type { Device } from './devices.ts';
+import type { Precision } from './precisions.ts';
 import { bytesOf, PreparedFile, type Preparation, type PreparedEntry } from './prepared-file.ts';
-
-/**
- * How the frozen weights lie in memory and are multiplied by:
- * - `f32`: float32;
- * - `int4`: the file's four-bit and eight-bit blocks as they are, unpacked for each product;
- * - `int8`: the linears in eight bits, once for each direction, multiplied as whole numbers; the rest float32.
- */
-export const PRECISIONS = ['f32', 'int4', 'int8'] as const;
-export type Precision = (typeof PRECISIONS)[number];
 
 /**
  * Feeds for graphs over one model. Four-bit values cannot be fed by ONNX Runtime's binding, and codes for products in

@@ -2,7 +2,7 @@
 
 import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
-import type { Precision } from './base-weights.ts';
+import type { Precision } from './precisions.ts';
 import type { EngineBatch } from './batch.ts';
 import { keptPrompt, type KeptPrompt } from './decoding.ts';
 import type { Device } from './devices.ts';

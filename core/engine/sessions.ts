@@ -9,7 +9,8 @@ import { loraScale, targetedLinears, type LoraConfiguration } from '../model/lor
 import { rotaryTables } from '../model/rope.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
-import { BaseWeights, type Precision } from './base-weights.ts';
+import { BaseWeights } from './base-weights.ts';
+import { type Precision } from './precisions.ts';
 import { DecodingWeights } from './decoding-weights.ts';
 import type { Device } from './devices.ts';
 import { DropoutFeeds } from './dropout.ts';

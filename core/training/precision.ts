@@ -2,7 +2,7 @@
 
 import { totalmem } from 'node:os';
 
-import type { Precision } from '../engine/base-weights.ts';
+import type { Precision } from '../engine/precisions.ts';
 import type { OpenModel } from '../model/open.ts';
 
 export type RequestedPrecision = Precision | 'auto';

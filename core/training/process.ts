@@ -76,6 +76,7 @@ const handlers: Handlers = {
   scoreAnswers: (request, observer) => open().scoreAnswers(request, observer),
   answerPrompts: (request, observer) => open().answerPrompts(request, observer),
   generate: (request, observer) => open().generate(request, observer),
+  costs: () => open().costs(),
   memory: () => process.resourceUsage().maxRSS * 1024,
 };
 

@@ -4,7 +4,8 @@ import type { LoraConfiguration } from '../model/lora.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { ModelIdentity } from '../model/open.ts';
 import type { Device } from '../engine/engine.ts';
-import type { Precision } from '../engine/base-weights.ts';
+import type { Costs } from '../engine/profile.ts';
+import type { Precision } from '../engine/precisions.ts';
 import type { Notice } from './observer.ts';
 import type {
   AnswersRequest,
@@ -79,6 +80,8 @@ export interface Calls {
     report: { done: number; total: number };
   };
   generate: { question: GenerateRequest; answer: GenerateResult; report: { delta: string } };
+  /** What took how long, of a model that was opened with a folder for records; closes all sessions. */
+  costs: { question: null; answer: Costs; report: never };
   /** Largest resident memory so far, in bytes. */
   memory: { question: null; answer: number; report: never };
 }

@@ -25,6 +25,8 @@ export interface TrainerOptions {
   readonly recompute?: Recompute;
   /** Bytes that a step may take of the training process; default no limit. */
   readonly memoryLimit?: number;
+  /** An empty folder for ONNX Runtime's records of every node that runs; see the call `costs`. */
+  readonly profile?: string;
   /** What is trained: an adapter by default, or all weights of the model, which then are float32. */
   readonly trains?: 'adapter' | 'weights';
 }

@@ -2,9 +2,10 @@
 
 import { join } from 'node:path';
 
-import type { Precision } from '../engine/base-weights.ts';
+import type { Precision } from '../engine/precisions.ts';
 import { chooseDevice, type Device } from '../engine/devices.ts';
 import { Engine } from '../engine/engine.ts';
+import { readCosts, type Costs } from '../engine/profile.ts';
 import type { Parameters } from '../engine/parameters.ts';
 import { TributaryError } from '../errors.ts';
 import { dataFolder } from '../folders.ts';
@@ -54,6 +55,8 @@ export class Trainer {
   readonly #engine: Engine;
   /** All weights, where they are what is trained. */
   readonly #weights: Parameters | null;
+  /** Folder of ONNX Runtime's records. */
+  readonly #profile: string | undefined;
   #adapter: TrainedAdapter | null = null;
   /** Keeps what it has computed, also from one adapter to the next. */
   #reference: Reference | null = null;
@@ -63,11 +66,16 @@ export class Trainer {
   private constructor(
     model: OpenModel,
     engine: Engine,
-    { weights, deviceReason }: { weights: Parameters | null; deviceReason: string },
+    {
+      weights,
+      deviceReason,
+      profile,
+    }: { weights: Parameters | null; deviceReason: string; profile: string | undefined },
   ) {
     this.#model = model;
     this.#engine = engine;
     this.#weights = weights;
+    this.#profile = profile;
     this.identity = model.identity;
     this.deviceReason = deviceReason;
   }
@@ -78,15 +86,19 @@ export class Trainer {
     try {
       const { device, reason: deviceReason } = await chooseDevice(options.device);
       const cache = join(dataFolder(), 'cache', model.identity.sha256);
+      const { profile } = options;
+      const shared = { ...options, device, cache, profile: profile && join(profile, 'record') };
       if (options.trains === 'weights') {
         if (!['auto', 'f32'].includes(options.precision)) throw fullPrecision(options.precision);
         const { store, parameters } = fullWeights(model.weights);
-        const engine = new Engine(store, { ...options, precision: 'f32', device, cache });
-        return new Trainer(model, engine, { weights: parameters, deviceReason });
+        const engine = new Engine(store, { ...shared, precision: 'f32' });
+        return new Trainer(model, engine, { weights: parameters, deviceReason, profile });
       }
-      const precision = choosePrecision(options.precision, model);
-      const engine = new Engine(model.weights, { ...options, precision, device, cache });
-      return new Trainer(model, engine, { weights: null, deviceReason });
+      const engine = new Engine(model.weights, {
+        ...shared,
+        precision: choosePrecision(options.precision, model),
+      });
+      return new Trainer(model, engine, { weights: null, deviceReason, profile });
     } catch (error) {
       model.close();
       throw error;
@@ -273,6 +285,13 @@ export class Trainer {
     observer: Observer<{ delta: string }> = {},
   ): Promise<GenerateResult> {
     return generate(this.#parts(), request, observer);
+  }
+
+  /** What took how long in all sessions so far, which it closes. */
+  async costs(): Promise<Costs> {
+    if (this.#profile === undefined) throw new Error('the model was opened without a folder for records');
+    await this.#engine.reopen(this.device);
+    return readCosts(this.#profile);
   }
 
   /** Frees sessions, weights and the model's file. */

@@ -2,39 +2,27 @@
 
 import { Command, CommanderError } from 'commander';
 import { TributaryError } from '../../core/errors.ts';
-import { register as registerAudit } from './commands/audit.ts';
-import { register as registerBench } from './commands/bench.ts';
-import { register as registerDemo } from './commands/demo.ts';
-import { register as registerDoctor } from './commands/doctor.ts';
-import { register as registerEvaluate } from './commands/evaluate.ts';
-import { register as registerExport } from './commands/export.ts';
-import { register as registerGenerate } from './commands/generate.ts';
-import { register as registerHub } from './commands/hub.ts';
-import { register as registerModels } from './commands/models.ts';
-import { register as registerSimulate } from './commands/simulate.ts';
-import { register as registerSite } from './commands/site.ts';
-import { register as registerTokenize } from './commands/tokenize.ts';
-import { register as registerTrain } from './commands/train.ts';
 import { report } from './command.ts';
+import { registerNamed } from './loading.ts';
 import { openOutput } from './output.ts';
 import { VERSION } from './version.ts';
 
 /** Every file under `commands/` registers its own. */
-const registrations = [
-  registerDemo,
-  registerTrain,
-  registerGenerate,
-  registerEvaluate,
-  registerExport,
-  registerHub,
-  registerSimulate,
-  registerSite,
-  registerModels,
-  registerTokenize,
-  registerAudit,
-  registerBench,
-  registerDoctor,
-];
+const files = {
+  demo: () => import('./commands/demo.ts'),
+  train: () => import('./commands/train.ts'),
+  generate: () => import('./commands/generate.ts'),
+  evaluate: () => import('./commands/evaluate.ts'),
+  export: () => import('./commands/export.ts'),
+  hub: () => import('./commands/hub.ts'),
+  simulate: () => import('./commands/simulate.ts'),
+  site: () => import('./commands/site.ts'),
+  models: () => import('./commands/models.ts'),
+  tokenize: () => import('./commands/tokenize.ts'),
+  audit: () => import('./commands/audit.ts'),
+  bench: () => import('./commands/bench.ts'),
+  doctor: () => import('./commands/doctor.ts'),
+};
 
 /** Runs one command line; `words` come without the program's own name. Sets the exit status. */
 export async function runCommandLine(words: readonly string[]): Promise<void> {
@@ -46,7 +34,7 @@ export async function runCommandLine(words: readonly string[]): Promise<void> {
     .showSuggestionAfterError()
     // The frame prints errors itself, in the one form all errors have.
     .configureOutput({ outputError: () => undefined });
-  for (const register of registrations) register(program);
+  await registerNamed(program, files, words);
   try {
     await program.parseAsync(words, { from: 'user' });
   } catch (thrown) {

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { z } from 'zod';
+import type { Costs } from '../../core/engine/profile.ts';
 import { makeWritableFolder } from '../../core/files.ts';
 import type { LoraConfiguration } from '../../core/model/lora.ts';
 import type { CheckpointOptions } from '../../core/training/checkpoints.ts';
@@ -105,10 +106,12 @@ export async function trainAndReport(
     readonly checkpoints?: CheckpointOptions;
     /** Trains all weights instead of an adapter. */
     readonly full?: boolean;
+    /** An empty folder for records; what took how long is then part of the result. */
+    readonly profile?: string;
   },
   { output, progress, interruption }: CommandContext,
-): Promise<Record<string, unknown>> {
-  const { input, data, out, checkpoints, full = false } = work;
+): Promise<Record<string, unknown> & { readonly costs?: Costs }> {
+  const { input, data, out, checkpoints, full = false, profile } = work;
   const trains = full ? ('weights' as const) : ('adapter' as const);
   const interrupted = interruption();
   if (out !== undefined) await makeWritableFolder(out);
@@ -117,7 +120,7 @@ export async function trainAndReport(
   const { trainer, opened, trained } = await trainWithRestarts(
     {
       start: async (trainer) => {
-        const opened = await trainer.call('open', { ...engineOf(input), trains });
+        const opened = await trainer.call('open', { ...engineOf(input), trains, profile });
         if (secondsToFirstStep === 0) announce(output, work, opened);
         if (!full) await putAdapter(trainer, work);
         return opened;
@@ -166,6 +169,7 @@ export async function trainAndReport(
       precision: opened.precision,
       device: opened.device,
       secondsToFirstStep,
+      ...(profile !== undefined && { costs: await trainer.call('costs', null) }),
       ...(out !== undefined && (full ? { folder: out } : { adapter: out })),
     };
   } finally {

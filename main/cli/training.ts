@@ -2,7 +2,7 @@
 
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
-import { PRECISIONS } from '../../core/engine/base-weights.ts';
+import { PRECISIONS } from '../../core/engine/precisions.ts';
 import { DEVICES } from '../../core/engine/devices.ts';
 import { RECOMPUTES } from '../../core/engine/graphs/recompute.ts';
 import type { TrainerProcess } from '../../core/training/client.ts';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Precision } from '../../core/engine/base-weights.ts';
+import type { Precision } from '../../core/engine/precisions.ts';
 import { paddedBatch, type EngineBatch } from '../../core/engine/batch.ts';
 import { Engine } from '../../core/engine/engine.ts';
 import { emptyParameters } from '../../core/engine/parameters.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Precision } from '../../core/engine/base-weights.ts';
+import type { Precision } from '../../core/engine/precisions.ts';
 import { paddedBatch } from '../../core/engine/batch.ts';
 import { Engine } from '../../core/engine/engine.ts';
 import { emptyParameters, type Parameters } from '../../core/engine/parameters.ts';

@@ -8,7 +8,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { Precision } from '../../core/engine/base-weights.ts';
+import type { Precision } from '../../core/engine/precisions.ts';
 import { paddedBatch } from '../../core/engine/batch.ts';
 import type { Device } from '../../core/engine/devices.ts';
 import { Engine } from '../../core/engine/engine.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Precision } from '../../../core/engine/base-weights.ts';
+import type { Precision } from '../../../core/engine/precisions.ts';
 import { paddedBatch, type EngineBatch } from '../../../core/engine/batch.ts';
 import { Engine } from '../../../core/engine/engine.ts';
 import { readAdapter } from '../../../core/model/adapter.ts';

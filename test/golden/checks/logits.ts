@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { Precision } from '../../../core/engine/base-weights.ts';
+import type { Precision } from '../../../core/engine/precisions.ts';
 import { paddedBatch } from '../../../core/engine/batch.ts';
 import type { Engine } from '../../../core/engine/engine.ts';
 import { likeliest } from '../../../core/engine/sampling.ts';

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { Precision } from '../../../core/engine/base-weights.ts';
+import type { Precision } from '../../../core/engine/precisions.ts';
 import type { EngineBatch } from '../../../core/engine/batch.ts';
 import { emptyParameters } from '../../../core/engine/parameters.ts';
 import type { Parameters } from '../../../core/engine/parameters.ts';
