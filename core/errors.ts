@@ -276,6 +276,25 @@ const rows = {
     hint: 'Check the network and the address. A site that is running keeps trying by itself.',
     retryable: true,
   },
+  'hub.certificate': {
+    hint: 'Name the institution’s root certificates with --certificates, or let the policy of this site do without (uncheckedCertificates): the hub proves its own key in any case.',
+    window:
+      'Choose the institution’s root certificates in the settings, or allow hubs without a checked certificate in the policy: the hub proves its own key in any case.',
+  },
+  'proxy.unreachable': {
+    hint: 'Check the network, and the address of the proxy. A site that is running keeps trying by itself.',
+    retryable: true,
+  },
+  'proxy.credentials': {
+    hint: 'Correct the user name and the password of the proxy; they are not tried again for ten minutes.',
+  },
+  'proxy.refused': { hint: 'Ask whoever looks after the network to let this machine reach that address.' },
+  'proxy.certificate': {
+    hint: 'Name the institution’s root certificates, as whoever looks after the network has them.',
+  },
+  'proxy.script': { hint: 'Check the address of the proxy script, or name the proxy itself.' },
+  'proxy.unsupported': { hint: 'Name a proxy for http or https; SOCKS is not supported.' },
+  'network.certificates': { hint: 'Name a PEM file with the institution’s root certificates.' },
   'hub.exists': { hint: 'Choose another folder, or use the hub that is there.' },
   'hub.address-in-use': {
     hint: 'Stop that program, or choose another --port.',

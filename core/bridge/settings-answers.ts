@@ -10,8 +10,17 @@ export function settingsHandlers({
   readonly settings: SettingsFile;
   readonly emit: Dispatcher['emit'];
 }): Handlers {
-  const answer = () => ({ settings: settings.get(), fixed: [...settings.fixed] });
+  const answer = () => ({
+    settings: settings.get(),
+    fixed: [...settings.fixed],
+    hasProxyPassword: settings.proxyPassword() !== null,
+  });
   return {
+    'settings.proxyPassword': async ({ password }) => {
+      await settings.setProxyPassword(password);
+      emit('changed', { what: 'settings' });
+      return answer();
+    },
     'settings.get': answer,
     'settings.set': async ({ settings: changes }) => {
       await settings.set(changes);

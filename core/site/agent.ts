@@ -22,7 +22,7 @@ import type { Connected } from './connect.ts';
 import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { adapterAtSite } from './outcome.ts';
-import { passGate } from './policy.ts';
+import { mayBeUnchecked, passGate } from './policy.ts';
 import { answerProposal, answerRun, planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
 import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
@@ -54,6 +54,8 @@ export interface Agent {
     readonly connected: boolean;
     readonly url: string | null;
     readonly reason: TributaryError | null;
+    /** Why the certificate of the hub is not believed, where the policy does without it. */
+    readonly unchecked: string | null;
   };
   activity(): Activity | null;
   /** What went wrong last, until something succeeds. */
@@ -149,6 +151,9 @@ export function startAgent(options: AgentOptions): Agent {
     checkWelcome(connected);
     control = connected;
     reason = null;
+    const { url, unchecked = null } = connected;
+    if (unchecked !== null)
+      log.warn({ url, certificate: unchecked }, 'the certificate of the hub is not believed');
     connected.channel.listen(receive);
     void connected.channel.closed.then(() => {
       if (control === connected) control = null;
@@ -304,6 +309,8 @@ export function startAgent(options: AgentOptions): Agent {
           hubX25519: membership.x25519,
           signal,
           meter,
+          network: context.network,
+          mayBeUnchecked: () => mayBeUnchecked(context.policies()),
         }),
       onConnected,
       onLost: (lost) => {
@@ -319,7 +326,12 @@ export function startAgent(options: AgentOptions): Agent {
   const loops = [keep('control', onControl), keep('bulk', onBulk)];
 
   return {
-    connection: () => ({ connected: control !== null, url: control?.url ?? null, reason }),
+    connection: () => ({
+      connected: control !== null,
+      url: control?.url ?? null,
+      reason,
+      unchecked: control?.unchecked ?? null,
+    }),
     activity: () => activity,
     trouble: () => trouble,
     notice: (run) => notices.get(run) ?? null,

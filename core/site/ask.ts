@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { acquireFolderLock, askControl } from '../control.ts';
 import { TributaryError } from '../errors.ts';
 import type { Keyring } from '../vault/keyring.ts';
+import type { NetworkSettings } from './network/settings.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
 import { answerOffice } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
@@ -23,6 +24,8 @@ export interface AskOptions {
   readonly machinePolicy?: string;
   /** Where the vault's key is kept, while no site runs; a file of the folder without it. */
   readonly keyring?: Keyring;
+  /** What lies between this machine and hubs, while no site runs. */
+  readonly network?: () => NetworkSettings;
   /** For crash tests, while no site runs. */
   readonly crashPoint?: SiteCrashPoint;
 }
@@ -53,7 +56,7 @@ async function askRunning(options: AskOptions, command: OfficeCommand, request: 
 }
 
 async function askDirectly(options: AskOptions, command: OfficeCommand, request: object): Promise<unknown> {
-  const { folder, software, machinePolicy, keyring, crashPoint } = options;
+  const { folder, software, machinePolicy, keyring, network, crashPoint } = options;
   const lock = acquireFolderLock(folder);
   try {
     const context = await openSiteFolder({
@@ -61,6 +64,7 @@ async function askDirectly(options: AskOptions, command: OfficeCommand, request:
       log: pino({ level: 'silent' }),
       machinePolicy,
       keyring,
+      network,
       crashPoint,
     });
     try {

@@ -1,8 +1,5 @@
 /** @file Opening one sealed socket from a site to its hub. */
 
-import { connect as connectPlain, isIP } from 'node:net';
-import type { NetConnectOpts, Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import { TributaryError } from '../errors.ts';
 import { makeChannel } from '../federation/channel.ts';
@@ -12,7 +9,9 @@ import { offerHandshake } from '../federation/handshake.ts';
 import type { Introduction } from '../federation/handshake.ts';
 import { PROTOCOL_VERSIONS } from '../federation/messages.ts';
 import type { MessageOf, SocketRole } from '../federation/messages.ts';
-import type { Meter } from './traffic.ts';
+import { createNetwork } from './network/network.ts';
+import type { Network } from './network/network.ts';
+import type { CountedStream, Meter } from './traffic.ts';
 
 export interface ConnectOptions extends Introduction {
   /** Addresses of the hub, tried in order: `ws://…` or `wss://…`. */
@@ -25,6 +24,10 @@ export interface ConnectOptions extends Introduction {
   readonly timeoutSeconds?: number;
   /** Counts what leaves. */
   readonly meter?: Meter;
+  /** What lies between; without it the environment's proxy, if any. */
+  readonly network?: Network;
+  /** Whether a hub is good enough whose certificate nobody believes. */
+  readonly mayBeUnchecked?: () => boolean;
 }
 
 export interface Connected {
@@ -33,11 +36,13 @@ export interface Connected {
   readonly url: string;
   /** Whether its bytes are counted already. */
   readonly isMetered?: boolean;
+  /** Why the certificate of the hub is not believed, where the policy does without it. */
+  readonly unchecked?: string | null;
 }
 
 /**
- * Connects, proves who it is and is welcomed. Throws `hub.unreachable` naming the addresses, `hub.wrong-key`,
- * `wire.version`, or the hub's own refusal such as `site.revoked`.
+ * Connects, proves who it is and is welcomed. Throws `hub.unreachable` naming the addresses, what lies between
+ * (`proxy.*`, `hub.certificate`), `hub.wrong-key`, `wire.version`, or the hub's own refusal such as `site.revoked`.
  */
 export async function connectToHub(options: ConnectOptions): Promise<Connected> {
   const failures: TributaryError[] = [];
@@ -58,61 +63,69 @@ export async function connectToHub(options: ConnectOptions): Promise<Connected> 
 }
 
 async function connectTo(url: string, options: ConnectOptions): Promise<Connected> {
-  let stream: Socket | undefined;
-  const socket = new WebSocket(`${url.replace(/\/+$/, '')}/${options.role}`, {
-    perMessageDeflate: false,
-    maxPayload: MAX_SEALED_BYTES,
-    followRedirects: false,
-    // Masks keep scripts from writing chosen bytes into the caches of proxies (RFC 6455, section 10.3). Here all bytes
-    // are sealed, so nobody chooses them; a mask of zeros spares both sides a pass over every byte.
-    generateMask: (mask) => void mask.fill(0),
-    // Always called with options; the type also has net's short forms.
-    createConnection: ((connection: NetConnectOpts) =>
-      (stream = openStream(url, connection, options.meter))) as typeof connectPlain,
-  });
-  const giveUp = (): void => socket.terminate();
+  const { role, meter, mayBeUnchecked, network = createNetwork() } = options;
+  const ending = new AbortController();
+  const giveUp = (): void => ending.abort();
   const timer = setTimeout(giveUp, (options.timeoutSeconds ?? 15) * 1000);
   options.signal?.addEventListener('abort', giveUp);
   try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('open', resolve);
-      socket.once('error', (cause) => {
-        reject(
-          new TributaryError('hub.unreachable', `No hub answers at ${url} (${cause.message}).`, { cause }),
-        );
-      });
+    const { signal } = ending;
+    const { stream, wire, unchecked } = await network.dial(url, { signal, meter, mayBeUnchecked });
+    const socket = new WebSocket(`${url.replace(/\/+$/, '')}/${role}`, {
+      perMessageDeflate: false,
+      maxPayload: MAX_SEALED_BYTES,
+      followRedirects: false,
+      // Masks keep scripts from writing chosen bytes into the caches of proxies (RFC 6455, section 10.3). Here all bytes
+      // are sealed, so nobody chooses them; a mask of zeros spares both sides a pass over every byte.
+      generateMask: (mask) => void mask.fill(0),
+      createConnection: () => stream,
     });
-    socket.on('error', giveUp);
-    const transport = await offerHandshake(socket, options.role, options);
-    const channel = makeChannel({ socket, transport, role: options.role, remote: 'hub' });
-    options.meter?.attach(channel, stream);
-    channel.send({
-      type: 'hello',
-      versions: [...PROTOCOL_VERSIONS],
-      software: options.software,
-      role: options.role,
-    });
-    const welcome = await channel.receive();
-    if (welcome.type !== 'welcome' || !PROTOCOL_VERSIONS.includes(welcome.version)) {
-      throw new TributaryError('wire.version', `The hub at ${url} answered hello with ${welcome.type}.`);
+    const tearDown = (): void => socket.terminate();
+    signal.addEventListener('abort', tearDown);
+    try {
+      const { channel, welcome } = await shakeHands(socket, url, options, wire);
+      return { channel, welcome, url, isMetered: meter !== undefined, unchecked };
+    } catch (thrown) {
+      socket.close();
+      throw thrown;
+    } finally {
+      signal.removeEventListener('abort', tearDown);
     }
-    channel.startHeartbeat(welcome.heartbeatSeconds);
-    return { channel, welcome, url, isMetered: options.meter !== undefined };
-  } catch (thrown) {
-    socket.close();
-    throw thrown;
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', giveUp);
   }
 }
 
-/** The stream under a WebSocket, which the meter sees before its first byte. */
-function openStream(url: string, options: NetConnectOpts, meter: Meter | undefined): Socket {
-  const host = 'host' in options ? (options.host ?? '') : '';
-  const stream = url.startsWith('wss:')
-    ? connectTls({ ...options, path: undefined, servername: isIP(host) > 0 ? '' : host })
-    : connectPlain({ ...options, path: undefined } as NetConnectOpts);
-  meter?.watch(stream);
-  return stream;
+/** From the opening of a WebSocket to the hub's welcome. */
+async function shakeHands(
+  socket: WebSocket,
+  url: string,
+  options: ConnectOptions,
+  wire: CountedStream,
+): Promise<Pick<Connected, 'channel' | 'welcome'>> {
+  await new Promise<void>((resolve, reject) => {
+    socket.once('open', resolve);
+    socket.once('error', (cause) => {
+      reject(
+        new TributaryError('hub.unreachable', `No hub answers at ${url} (${cause.message}).`, { cause }),
+      );
+    });
+  });
+  socket.on('error', () => socket.terminate());
+  const transport = await offerHandshake(socket, options.role, options);
+  const channel = makeChannel({ socket, transport, role: options.role, remote: 'hub' });
+  options.meter?.attach(channel, wire);
+  channel.send({
+    type: 'hello',
+    versions: [...PROTOCOL_VERSIONS],
+    software: options.software,
+    role: options.role,
+  });
+  const welcome = await channel.receive();
+  if (welcome.type !== 'welcome' || !PROTOCOL_VERSIONS.includes(welcome.version)) {
+    throw new TributaryError('wire.version', `The hub at ${url} answered hello with ${welcome.type}.`);
+  }
+  channel.startHeartbeat(welcome.heartbeatSeconds);
+  return { channel, welcome };
 }

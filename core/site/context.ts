@@ -5,6 +5,7 @@ import type { BlobStore } from '../federation/blobs.ts';
 import type { Identity } from '../federation/identity.ts';
 import type { Message } from '../federation/messages.ts';
 import type { Vault } from '../vault/vault.ts';
+import type { Network } from './network/network.ts';
 import type { Policy } from './policy.ts';
 import type { SiteStore } from './store.ts';
 
@@ -17,6 +18,8 @@ export interface SiteContext {
   readonly log: Logger;
   /** The policies in force now, read anew each time: a change counts from the next request on. */
   readonly policies: () => readonly Policy[];
+  /** What lies between this machine and hubs. */
+  readonly network: Network;
 }
 
 /** The way to the hub. What cannot be sent now is dropped: the hub asks again when the site is back. */

@@ -12,6 +12,8 @@ import type { Keyring } from '../vault/keyring.ts';
 import { openVault } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
 import { settleDatasets } from './data-ledger.ts';
+import { createNetwork } from './network/network.ts';
+import type { NetworkSettings } from './network/settings.ts';
 import { readPolicy } from './policy.ts';
 import { DATABASE_FILE, openSiteStore } from './store.ts';
 import type { SiteCrashPoint } from './store.ts';
@@ -25,6 +27,8 @@ export interface SiteFolderOptions {
   readonly machinePolicy?: string;
   /** Where the vault's key is kept; a file of the folder without it. */
   readonly keyring?: Keyring;
+  /** What lies between this machine and hubs, as it is set now; the environment says it where this is absent. */
+  readonly network?: () => NetworkSettings;
   /** Told of every persisted transition; for crash tests. */
   readonly crashPoint?: SiteCrashPoint;
 }
@@ -35,6 +39,7 @@ export async function openSiteFolder({
   log,
   machinePolicy,
   keyring = fileKeyring(folder),
+  network,
   crashPoint,
 }: SiteFolderOptions): Promise<SiteContext> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -46,7 +51,8 @@ export async function openSiteFolder({
     const path = join(folder, 'vault.sqlite');
     const vault = openVault(path, { key: await vaultKey(keyring, path) });
     settleDatasets({ vault, store });
-    return { folder, identity, store, vault, blobs, log, policies: () => policyFiles.map(readPolicy) };
+    const policies = () => policyFiles.map(readPolicy);
+    return { folder, identity, store, vault, blobs, log, policies, network: createNetwork(network) };
   } catch (error) {
     store.close();
     throw error;

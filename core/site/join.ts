@@ -2,14 +2,14 @@
 
 import { TributaryError } from '../errors.ts';
 import { fingerprint } from '../federation/identity.ts';
-import type { Identity } from '../federation/identity.ts';
 import { parseInvitation, requireUnexpired } from '../federation/invitation.ts';
 import type { Invitation } from '../federation/invitation.ts';
 import { siteNameShape } from '../federation/shapes.ts';
 import { findMember, verifyRoster } from '../federation/roster.ts';
 import { connectToHub } from './connect.ts';
 import type { Connected, ConnectOptions } from './connect.ts';
-import type { SiteStore } from './store.ts';
+import type { SiteContext } from './context.ts';
+import { mayBeUnchecked } from './policy.ts';
 import { createMeter } from './traffic.ts';
 import type { Meter } from './traffic.ts';
 
@@ -21,8 +21,7 @@ export type Joined = {
 };
 
 export interface JoinOptions {
-  readonly identity: Identity;
-  readonly store: SiteStore;
+  readonly context: Pick<SiteContext, 'identity' | 'store' | 'network' | 'policies'>;
   /** The pasted line. */
   readonly invitation: string;
   /** What the site is to be called, where the invitation does not say it. */
@@ -35,7 +34,7 @@ export interface JoinOptions {
  * whose answer was lost may be repeated. Throws `invitation.*`, `hub.*`, `roster.*`, `site.*`.
  */
 export async function joinFederation(options: JoinOptions): Promise<Joined> {
-  const { identity, store } = options;
+  const { identity, store } = options.context;
   const invitation = parseInvitation(options.invitation);
   const hub = { ed25519: invitation.hubEd25519, x25519: invitation.hubX25519 };
   const present = store.membership();
@@ -76,8 +75,12 @@ async function enter(
   site: string,
 ): Promise<Connected> {
   const { id, secret, urls, hubX25519 } = invitation;
-  const { identity, software, meter } = options;
-  const base: ConnectOptions = { urls, role: 'control', software, identity, hubX25519, meter };
+  const { software, meter } = options;
+  const { identity, network, policies } = options.context;
+  const base: ConnectOptions = {
+    ...{ urls, role: 'control', software, identity, hubX25519, meter, network },
+    mayBeUnchecked: () => mayBeUnchecked(policies()),
+  };
   try {
     requireUnexpired(invitation, Date.now() / 1000);
     return await connectToHub({ ...base, join: { id, secret, site } });

@@ -10,6 +10,7 @@ import { parseInvitation } from '../federation/invitation.ts';
 import { approveAmendment, awaitsAmendment } from './amendments.ts';
 import { DATA_OFFICE } from './data-office.ts';
 import { POLICY_FILE } from './folder.ts';
+import { networkShape } from './network/settings.ts';
 import { row } from './office-row.ts';
 import type { Officeholder, Row } from './office-row.ts';
 import { joinFederation } from './join.ts';
@@ -26,14 +27,22 @@ export const OFFICE = {
   status: row(nothing, ({ context, agent }) => siteStatus(context, agent)),
 
   join: row(
-    z.object({ invitation: z.string(), name: z.string().optional() }),
-    async ({ context: { identity, store, policies }, agent, software, changing }, { invitation, name }) => {
+    z.object({
+      invitation: z.string(),
+      name: z.string().optional(),
+      /** What lies in between, where it is not as the site's settings say. */
+      network: networkShape.partial().optional(),
+    }),
+    async ({ context, agent, software, changing }, { invitation, name, network: changes = {} }) => {
       if (agent !== null) {
-        const membership = store.membership();
+        const membership = context.store.membership();
         throw new TributaryError('site.other-federation', `This site runs in ${membership?.federation}.`);
       }
-      passGate(policies(), { kind: 'hub', urls: parseInvitation(invitation).urls });
-      const joined = await joinFederation({ identity, store, invitation, name, software });
+      passGate(context.policies(), { kind: 'hub', urls: parseInvitation(invitation).urls });
+      const joined = await joinFederation({
+        ...{ invitation, name, software },
+        context: { ...context, network: context.network.with(changes) },
+      });
       changing?.joined();
       return joined;
     },

@@ -39,6 +39,12 @@ export const policyShape = z.strictObject({
     .nullable()
     .default(null)
     .describe('addresses of the hubs that may be joined, such as wss://hub.example.org, or null for any'),
+  uncheckedCertificates: z
+    .boolean()
+    .default(false)
+    .describe(
+      'whether a hub is good enough whose TLS certificate no known authority vouches for; it proves its own key in any case',
+    ),
   maxRounds: z.int().min(1).default(1000).describe('rounds of a run at most'),
   maxSteps: z.int().min(1).default(10_000).describe('optimiser steps of a round at most'),
   minSites: z.int().min(1).default(2).describe('sites that a round must at least average over'),
@@ -152,6 +158,11 @@ function checkMessage(policy: Policy, message: Message): void {
       `${policy.maxUpdateBytes}`,
     );
   }
+}
+
+/** Whether every policy does without a hub's certificate. */
+export function mayBeUnchecked(policies: readonly Policy[]): boolean {
+  return policies.every(({ uncheckedCertificates }) => uncheckedCertificates);
 }
 
 /** Those of an update's metrics that every policy lets leave. */

@@ -13,6 +13,7 @@ import { startAgent } from './agent.ts';
 import type { Agent, AgentOptions } from './agent.ts';
 import type { SiteContext } from './context.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
+import type { NetworkSettings } from './network/settings.ts';
 import { answerOffice, OFFICE } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
 import type { Officeholder } from './office-row.ts';
@@ -44,6 +45,8 @@ export interface SiteOptions {
   readonly commands?: (site: Site) => ControlHandlers;
   /** Where the vault's key is kept; a file of the folder without it. */
   readonly keyring?: Keyring;
+  /** What lies between this machine and hubs, as it is set now. */
+  readonly network?: () => NetworkSettings;
   /** For crash tests: what it is told of may be the last this process does. */
   readonly crashPoint?: SiteCrashPoint;
 }
@@ -80,8 +83,8 @@ export async function startSite(options: SiteOptions): Promise<Site> {
 async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   const { folder, trainer, software, machinePolicy, saveAdapter, backoff, retrySeconds, connect } = options;
   const log = options.log ?? pino({ level: 'silent' });
-  const { keyring, crashPoint } = options;
-  const context = await openSiteFolder({ folder, log, machinePolicy, keyring, crashPoint });
+  const { keyring, network, crashPoint } = options;
+  const context = await openSiteFolder({ folder, log, machinePolicy, keyring, network, crashPoint });
   const watchers = new Set<(status: SiteStatus) => void>();
   if (options.onStatus !== undefined) watchers.add(options.onStatus);
   let agent = null as Agent | null;

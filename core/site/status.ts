@@ -29,6 +29,8 @@ export type SiteStatus = {
   readonly site: string | null;
   /** Address of the hub while connected. */
   readonly hub: string | null;
+  /** Why the certificate of that address is not believed, where the policy does without it; null when it is. */
+  readonly uncheckedCertificate: string | null;
   readonly run: string | null;
   /** From 0. */
   readonly round: number | null;
@@ -63,6 +65,7 @@ export function siteStatus({ store }: SiteContext, agent: Agent | null): SiteSta
     federation: membership?.federation ?? null,
     site: membership?.site ?? null,
     hub: agent?.connection().url ?? null,
+    uncheckedCertificate: agent?.connection().unchecked ?? null,
     run: activity?.run ?? open?.run ?? runs.at(0)?.run ?? null,
     round: activity?.round ?? null,
     rounds: activity?.rounds ?? null,

@@ -1,6 +1,6 @@
 /**
  * @file Counts what leaves this machine for the hub: every byte that the system's sockets were given, of every
- * connection, also of those that failed. With TLS these are the bytes inside it.
+ * connection, also of those that failed; with TLS and a proxy also what these take.
  */
 
 import type { Channel } from '../federation/channel.ts';

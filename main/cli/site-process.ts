@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Dispatcher } from '../../core/bridge/dispatch.ts';
 import type { SiteApplication } from '../../core/bridge/site/application.ts';
+import { networkOf } from '../../core/bridge/site/network.ts';
 import { createSettingsTrainer } from '../../core/bridge/site/trainer.ts';
 import { openSiteWindow } from '../../core/bridge/site/window.ts';
 import { TributaryError } from '../../core/errors.ts';
 import { machineRules } from '../../core/folders.ts';
 import { windowPages } from '../../core/programs.ts';
 import type { EngineTrainerOptions } from '../../core/site/engine-trainer.ts';
+import type { NetworkSettings } from '../../core/site/network/settings.ts';
 import { adapterWriter } from '../../core/site/saved-adapters.ts';
 import { startSite } from '../../core/site/site.ts';
 import type { SiteStatus } from '../../core/site/status.ts';
@@ -21,6 +23,8 @@ export interface SiteProcessOptions {
   readonly folder: string;
   /** What was said of the engine, which goes before the settings of the window. */
   readonly engine: EngineTrainerOptions;
+  /** What was said of the network, which goes before the settings too. */
+  readonly network?: Partial<NetworkSettings>;
   readonly logLevel: string;
   /** Runs without a federation too, for a window in which a person joins one. */
   readonly resident: boolean;
@@ -72,6 +76,7 @@ export async function startSiteProcess(options: SiteProcessOptions): Promise<Sit
       return startSite({
         ...{ folder, software: SOFTWARE, resident, trainer, log, onStatus },
         machinePolicy: machine.policy,
+        network: () => ({ ...networkOf(settings), ...options.network }),
         saveAdapter: adapterWriter(folder, () => engine.model ?? settings.get().modelPath ?? undefined),
         commands: () => ({ window: async () => ({ url: await window.address() }) }),
       });

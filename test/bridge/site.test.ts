@@ -1,6 +1,6 @@
 /** @file A site's window over its WebSocket, against a real hub: from the welcome to two rounds, stopping, leaving. */
 
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -212,6 +212,17 @@ it('keeps what was chosen, and what the owner of the machine has set for all', a
   expect(await window.ask('settings.get', {})).toMatchObject({
     settings: { theme: 'dark', updateFeed: 'https://updates.example.org' },
     fixed: ['updates', 'updateFeed'],
+  });
+  const password = 'only the proxy learns it';
+  const kept = await window.ask('settings.proxyPassword', { password });
+  expect(kept.hasProxyPassword).toBe(true);
+  const told = [kept, await window.ask('app.state', {}), await window.ask('diagnostics.read', {})];
+  expect(JSON.stringify(told)).not.toContain(password);
+  expect(statSync(join(folder, 'proxy.password')).mode & 0o777).toBe(0o600);
+  expect((await window.ask('settings.proxyPassword', { password: null })).hasProxyPassword).toBe(false);
+  const credentials = { proxyAddress: 'http://anna:secret@proxy.example.org:3128' };
+  await expect(window.ask('settings.set', { settings: credentials })).rejects.toMatchObject({
+    code: 'bridge.bad-input',
   });
   await expect(window.ask('settings.set', { settings: { updates: true } })).rejects.toMatchObject({
     code: 'settings.fixed',

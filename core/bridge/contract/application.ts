@@ -20,6 +20,18 @@ export const settingsShape = z.strictObject({
   keepAwake: z.boolean(),
   /** Tell of a run's end outside the window. */
   notify: z.boolean(),
+  /** How hubs are reached: as the environment says, straight, through one proxy, or as a proxy script decides. */
+  proxy: z.enum(['environment', 'none', 'address', 'script']),
+  /** Without credentials. */
+  proxyAddress: z
+    .url({ protocol: /^https?$/ })
+    .refine((text) => new URL(text).username === '', 'holds credentials')
+    .nullable(),
+  /** File or address of a proxy script (PAC). */
+  proxyScript: path.nullable(),
+  proxyUser: z.string().min(1).max(200).nullable(),
+  /** PEM file with the institution's root certificates. */
+  certificates: path.nullable(),
   /** Look for updates of the program; off unless a person or the machine's owner turns it on. */
   updates: z.boolean(),
   /** Address of the institution's own feed of updates. */
@@ -31,6 +43,8 @@ const settingsAnswer = z.object({
   settings: settingsShape,
   /** Fields that the owner of the machine has set; they cannot be changed here. */
   fixed: z.array(z.string()),
+  /** Whether a password for the proxy is kept; itself it is told to nobody. */
+  hasProxyPassword: z.boolean(),
 });
 
 const modelShape = z.object({
@@ -88,6 +102,12 @@ export const applicationRequests = {
   'settings.get': request(nothing, settingsAnswer),
   /** Changes the named fields. Fails with `settings.fixed` for one that the machine's owner has set. */
   'settings.set': request(z.strictObject({ settings: settingsShape.partial() }), settingsAnswer),
+
+  /** Keeps the password of the proxy; null forgets it. */
+  'settings.proxyPassword': request(
+    z.strictObject({ password: z.string().min(1).max(1000).nullable() }),
+    settingsAnswer,
+  ),
 
   'models.list': request(nothing, z.object({ models: z.array(modelShape) })),
   /** A task of the kind `model`, counted in bytes; its result: `{path}`. */

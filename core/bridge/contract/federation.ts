@@ -38,6 +38,8 @@ export const siteStatusShape = z.object({
   site: z.string().nullable(),
   /** Address of the hub while connected. */
   hub: z.string().nullable(),
+  /** Why the certificate of that address is not believed, where the policy does without it. */
+  uncheckedCertificate: z.string().nullable(),
   /** The run that it works on or that waits for it. */
   run: z.string().nullable(),
   /** From 0. */

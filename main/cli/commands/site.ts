@@ -10,6 +10,7 @@ import { requireSite } from '../../../core/site/folder.ts';
 import type { SiteStatus } from '../../../core/site/status.ts';
 import { runs, wholeNumber } from '../command.ts';
 import { formatBytes } from '../format.ts';
+import { addNetworkOptions, networkChanges, networkOptions } from '../network-options.ts';
 import { logLevel, port } from '../options.ts';
 import { startSiteProcess } from '../site-process.ts';
 import type { SiteProcess } from '../site-process.ts';
@@ -23,17 +24,19 @@ export function register(program: Command): void {
   const command = (parent: Command, name: string, description: string): Command =>
     parent.command(name).description(description).requiredOption('--dir <folder>', 'folder of the site');
 
-  command(site, 'join', 'join a federation')
+  addNetworkOptions(command(site, 'join', 'join a federation'))
     .argument('<invitation>', 'the line tributary1.… from the coordinator')
     .option('--name <name>', 'name of this site, where the invitation leaves it open')
     .action(joinFederation);
-  command(site, 'start', 'take part in runs until SIGTERM')
+  addNetworkOptions(command(site, 'start', 'take part in runs until SIGTERM'))
     .option('--model <path>', 'where a model lies that is not in the catalogue')
     .option('--device <name>', `where to compute: auto, ${DEVICES.join(', ')}; auto without it`)
     .option('--threads <number>', 'threads of the engine; all cores without it')
     .option('--log-level <level>', 'what site.log records', 'info')
     .action(start);
-  command(site, 'ui', 'take part in runs and open the window of this site, on this machine alone')
+  addNetworkOptions(
+    command(site, 'ui', 'take part in runs and open the window of this site, on this machine alone'),
+  )
     .option('--port <number>', 'port of the window; 0 takes a free one', '0')
     .option('--open', 'open it in the browser of this machine')
     .option('--log-level <level>', 'what site.log records', 'info')
@@ -66,9 +69,11 @@ export function register(program: Command): void {
   command(site, 'stop', 'stop the running site').action(stop);
 }
 
-const joinOptions = folder.extend({ invitation: z.string(), name: z.string().optional() });
-const joinFederation = runs(joinOptions, async ({ dir, invitation, name }, { output }) => {
-  const joined = await askSite(at(dir), 'join', { invitation, name });
+const joinOptions = folder
+  .extend({ invitation: z.string(), name: z.string().optional() })
+  .extend(networkOptions.shape);
+const joinFederation = runs(joinOptions, async ({ dir, invitation, name, ...network }, { output }) => {
+  const joined = await askSite(at(dir), 'join', { invitation, name, network: networkChanges(network) });
   output.line(
     `${joined.site} is a member of ${joined.federation}. Compare the hub's fingerprint by telephone:`,
   );
@@ -76,17 +81,19 @@ const joinFederation = runs(joinOptions, async ({ dir, invitation, name }, { out
   output.result({ ...joined });
 });
 
-const startOptions = folder.extend({
+const startOptions = folder.extend(networkOptions.shape).extend({
   model: z.string().optional(),
   device: z.enum(['auto', ...DEVICES]).optional(),
   threads: wholeNumber(1).optional(),
   logLevel,
 });
-const start = runs(startOptions, async ({ dir, logLevel: level, ...engine }, { output, interruption }) => {
+const start = runs(startOptions, async ({ dir, logLevel: level, ...said }, { output, interruption }) => {
+  const { model, device, threads, ...network } = said;
   const interrupted = interruption();
   requireSite(dir);
   const site = await startSiteProcess({
-    ...{ folder: dir, engine, logLevel: level, resident: false },
+    ...{ folder: dir, engine: { model, device, threads }, logLevel: level, resident: false },
+    network: networkChanges(network),
     onNote: (sentence) => output.line(sentence),
     onStatus: (now) => {
       output.event('state', { ...now });
@@ -98,8 +105,10 @@ const start = runs(startOptions, async ({ dir, logLevel: level, ...engine }, { o
   output.result({ stopped: true });
 });
 
-const uiOptions = folder.extend({ port, open: z.boolean().default(false), logLevel });
-const ui = runs(uiOptions, async ({ dir, port: wanted, open, logLevel: level }, context) => {
+const uiOptions = folder
+  .extend(networkOptions.shape)
+  .extend({ port, open: z.boolean().default(false), logLevel });
+const ui = runs(uiOptions, async ({ dir, port: wanted, open, logLevel: level, ...network }, context) => {
   const { output, interruption } = context;
   const interrupted = interruption();
   const known = await askForWindow(dir);
@@ -110,6 +119,7 @@ const ui = runs(uiOptions, async ({ dir, port: wanted, open, logLevel: level }, 
   }
   const site = await startSiteProcess({
     ...{ folder: dir, engine: {}, logLevel: level, resident: true, port: wanted },
+    network: networkChanges(network),
     onNote: (sentence) => output.line(sentence),
     onStatus: (now) => output.event('state', { ...now }),
   });
@@ -204,6 +214,11 @@ const resume = runs(folder.extend({ run: z.string() }), async ({ dir, run }, { o
 const status = runs(folder, async ({ dir }, { output }) => {
   const now = await askSite(at(dir), 'status', {});
   output.line(describe(now));
+  if (now.uncheckedCertificate !== null) {
+    output.line(
+      `The certificate of ${now.hub} is not believed (${now.uncheckedCertificate}); the hub has proven its own key.`,
+    );
+  }
   output.line(`${formatBytes(now.leftThisMachine.bytes)} have left this machine.`);
   for (const { id, state, reason } of now.runs) output.line(`  ${id}: ${state}${reason && `, ${reason}`}`);
   output.result({ ...now });

@@ -23,6 +23,8 @@ export const federation = {
   federation: 'Federation',
   site: 'This site',
   hub: 'Address of the hub',
+  unchecked: (reason: string) =>
+    `No known authority vouches for the certificate of this address (${reason}). The policy allows it; the hub has proven its own key.`,
   fingerprint: 'Fingerprint of the hub',
   fingerprintHint: 'Compare it with what the coordinator reads out. If it differs, approve nothing.',
   copyFingerprint: 'Copy the fingerprint',

@@ -39,6 +39,7 @@ export const privacy = {
     models: 'Models',
     datasets: 'Datasets',
     hubs: 'Hubs',
+    uncheckedCertificates: 'Hubs without a checked certificate',
     maxRounds: 'Rounds at most',
     maxSteps: 'Steps of a round at most',
     minSites: 'Sites at least',
@@ -52,6 +53,8 @@ export const privacy = {
     models: 'SHA-256 of the models that may be trained.',
     datasets: 'Names of the datasets that runs may use.',
     hubs: 'Addresses of the hubs that may be joined.',
+    uncheckedCertificates:
+      'Whether TLS may be vouched for by nobody. The hub proves its own key in any case.',
     maxRounds: 'Of one run.',
     maxSteps: 'Optimiser steps.',
     minSites: 'That a round must average over.',

@@ -24,6 +24,8 @@ export const federation: Catalogue['federation'] = {
   federation: '联邦',
   site: '本站点',
   hub: '中心的地址',
+  unchecked: (reason) =>
+    `没有已知机构为此地址的证书担保（${reason}）。策略允许这样做；中心已证明自己的密钥。`,
   fingerprint: '中心的指纹',
   fingerprintHint: '请与协调员读出的内容核对。如有不同，请勿批准任何内容。',
   copyFingerprint: '复制指纹',
