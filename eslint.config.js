@@ -18,7 +18,7 @@ const mayImport = {
   vault: [],
   federation: ['model'],
   evaluation: ['training', 'engine', 'model'],
-  export: ['model'],
+  export: ['model', 'graph'],
   hub: ['federation', 'model'],
   site: ['federation', 'training', 'vault', 'engine', 'model'],
   simulation: ['hub', 'site', 'evaluation', 'federation', 'training', 'model', 'graph'],

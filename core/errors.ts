@@ -97,7 +97,10 @@ const rows = {
   'results.unknown': { hint: 'It was deleted, or belongs to another folder. Read the list again.' },
   'results.no-model': { hint: 'Fetch the model, or name its path in the settings of the window.' },
 
-  'export.unavailable': { hint: 'Export it as `merged` or `peft`, which other tools read.' },
+  'export.unavailable': {
+    hint: 'Export it as `merged`, which llama.cpp’s own converter reads.',
+    window: 'Export the whole model as safetensors, which llama.cpp’s own converter reads.',
+  },
   'export.not-empty': { hint: 'Choose a folder that does not exist yet, or an empty one.' },
   'export.no-base': {
     hint: 'Name the model it was trained on with --model.',

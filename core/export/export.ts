@@ -3,13 +3,18 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toTributaryError, TributaryError } from '../errors.ts';
-import { readAdapterBase } from '../model/adapter.ts';
+import { writeFilesAtomically } from '../files.ts';
+import type { FileContent } from '../files.ts';
+import { readAdapter, readAdapterBase } from '../model/adapter.ts';
 import { openModel } from '../model/open.ts';
 import { FORMAT_TABLE } from './formats.ts';
-import type { ExportFormat } from './formats.ts';
-import { writeMerged } from './merged.ts';
-import type { MergedType } from './merged.ts';
+import type { ExportFormat, WeightType } from './formats.ts';
+import { ggufFiles } from './gguf.ts';
+import type { Merge } from './merge.ts';
+import { mergedFolder } from './merged.ts';
+import { modelCard, MODEL_CARD } from './model-card.ts';
 import type { Provenance } from './model-card.ts';
+import { onnxFiles } from './onnx.ts';
 import { writePeft } from './peft.ts';
 
 export interface ExportRequest {
@@ -23,8 +28,8 @@ export interface ExportRequest {
   readonly format: ExportFormat;
   /** Folder to write; it must not exist or be empty. */
   readonly out: string;
-  /** Type of merged weights; float32 unless it is said. */
-  readonly type?: MergedType;
+  /** Type of merged weights; the format's first one unless it is said. */
+  readonly type?: WeightType;
   /** What the model card tells of the training. */
   readonly provenance?: Provenance;
   readonly signal?: AbortSignal;
@@ -32,16 +37,28 @@ export interface ExportRequest {
   readonly onProgress?: (at: { readonly done: number; readonly total: number }) => void;
 }
 
+/** The files of a merged model besides its card. */
+const MERGED: Readonly<Record<Exclude<ExportFormat, 'peft'>, (merge: Merge) => Record<string, FileContent>>> =
+  {
+    merged: mergedFolder,
+    gguf: ggufFiles,
+    onnx: onnxFiles,
+  };
+
 /**
  * Writes the files, all of them or none, and returns their paths.
- * @throws TributaryError `export.unavailable`, `export.not-empty`, `export.no-base`, `disk.full`, `file.*`, what
- * `readAdapter` and `openModel` throw, and the signal's reason when it aborts
+ * @throws TributaryError `export.unavailable`, `export.not-empty`, `export.no-base`, `usage.invalid` for a type that the
+ * format has not, `disk.full`, `file.*`, what `readAdapter` and `openModel` throw, and the signal's reason when it aborts
  */
 export async function exportAdapter(request: ExportRequest): Promise<string[]> {
   const { adapter, model: reference, format, out } = request;
-  const { title, unavailable } = FORMAT_TABLE[format];
-  if (unavailable !== null) {
-    throw new TributaryError('export.unavailable', `${title}: ${unavailable}`);
+  const { types } = FORMAT_TABLE[format];
+  const type = request.type ?? types[0];
+  if (!types.includes(type)) {
+    throw new TributaryError(
+      'usage.invalid',
+      `The format ${format} is written as ${types.join(' or ')}, not as ${type}.`,
+    );
   }
   request.signal?.throwIfAborted();
   if (format === 'peft' && reference === undefined) {
@@ -54,11 +71,35 @@ export async function exportAdapter(request: ExportRequest): Promise<string[]> {
   const model = await openModel(reference);
   try {
     await makeEmptyFolder(out);
-    const written = format === 'peft' ? writePeft({ ...request, base: model }) : writeMerged(request, model);
+    const written =
+      format === 'peft'
+        ? writePeft({ ...request, base: model })
+        : writeMerged(format, { model, adapter: readAdapter(adapter, model), type, request });
     return inFolder(out, await written);
   } finally {
     model.close();
   }
+}
+
+async function writeMerged(format: keyof typeof MERGED, merge: Merge): Promise<string[]> {
+  const { request, type } = merge;
+  const content = MERGED[format](merge);
+  const merged = { type, format, files: Object.keys(content) };
+  const base = merge.model.identity;
+  const card = modelCard({
+    base,
+    adapter: merge.adapter.configuration,
+    provenance: request.provenance,
+    merged,
+  });
+  const files = { ...content, [MODEL_CARD]: card };
+  try {
+    await writeFilesAtomically(request.out, files, 0o644);
+  } catch (thrown) {
+    request.signal?.throwIfAborted();
+    throw toTributaryError(thrown);
+  }
+  return Object.keys(files).sort();
 }
 
 function noBase(adapter: string): TributaryError {

@@ -4,6 +4,7 @@ import type { AdapterConfiguration } from '../model/adapter.ts';
 import { findInCatalogue } from '../model/catalogue.ts';
 import { TOKENIZER_GGUF } from '../model/model-folder.ts';
 import type { ModelIdentity } from '../model/open.ts';
+import type { ExportFormat } from './formats.ts';
 
 export const MODEL_CARD = 'README.md';
 
@@ -23,14 +24,18 @@ export function modelCard(about: {
   readonly base: Pick<ModelIdentity, 'id' | 'sha256'>;
   readonly adapter: AdapterConfiguration;
   readonly provenance?: Provenance;
-  /** Of a merged model, the type of its weights and the names of its files; null for an adapter by itself. */
-  readonly merged: { readonly type: string; readonly files: readonly string[] } | null;
+  /** Of a merged model its form, the type of its weights and the names of its files; null for an adapter by itself. */
+  readonly merged: {
+    readonly format: Exclude<ExportFormat, 'peft'>;
+    readonly type: string;
+    readonly files: readonly string[];
+  } | null;
 }): string {
   const { base, adapter, provenance, merged } = about;
   const licence = findInCatalogue(base.id)?.licence;
   const head = [
     '---',
-    `library_name: ${merged === null ? 'peft' : 'transformers'}`,
+    ...libraryOf(merged?.format ?? 'peft'),
     `base_model: ${JSON.stringify(base.id)}`,
     ...(licence === undefined ? [] : [`license: ${licence.toLowerCase()}`]),
     'pipeline_tag: text-generation',
@@ -50,7 +55,7 @@ export function modelCard(about: {
   const use =
     merged === null
       ? 'An adapter: load it with PEFT on exactly this base model.'
-      : `A whole model: load it like any other; the adapter is in its weights.${tokenizerNote(merged.files)}`;
+      : `A whole model, ${USES[merged.format]}; the adapter is in its weights.${tokenizerNote(merged)}`;
   const rows = facts.map(([what, value]) => `| ${what} | ${value} |`);
   const title = merged === null ? `LoRA adapter for ${base.id}` : `${base.id} with its adapter merged`;
   const warning =
@@ -61,8 +66,20 @@ export function modelCard(about: {
   ].join('\n');
 }
 
+const USES = {
+  merged: 'loaded like any other',
+  gguf: 'one file for llama.cpp and what is built on it, tokenizer and chat template included',
+  onnx: 'a graph for ONNX Runtime with the inputs and outputs of Hugging Face’s Optimum (text generation with past)',
+} as const;
+
+/** The library that a model hub names; GGUF files have none. */
+function libraryOf(format: ExportFormat): string[] {
+  const library = { peft: 'peft', merged: 'transformers', gguf: null, onnx: 'transformers.js' }[format];
+  return library === null ? [] : [`library_name: ${library}`];
+}
+
 /** A model that came as a GGUF file keeps its tokenizer in that form. */
-function tokenizerNote(files: readonly string[]): string {
+function tokenizerNote({ files }: { readonly files: readonly string[] }): string {
   return files.includes(TOKENIZER_GGUF)
     ? ` Its tokenizer: \`AutoTokenizer.from_pretrained(folder, gguf_file='${TOKENIZER_GGUF}')\`.`
     : '';

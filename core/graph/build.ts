@@ -193,6 +193,10 @@ export function causalAttention(
   return query.graph.apply('CausalAttention', [query, keys, values, mask], { rows });
 }
 
+export function attentionMask(tokens: Value, ids: Value, window: number | null): Value {
+  return tokens.graph.apply('AttentionMask', [tokens, ids], { window });
+}
+
 export function causalAttentionGradient(
   dy: Value,
   inputs: readonly Value[],

@@ -3,6 +3,7 @@
 import type { Shape } from './dimension.ts';
 import type { DataType, Graph, Node, Value } from './graph.ts';
 import {
+  int,
   ONNX_DATA_TYPES,
   type EmittedNode,
   type Emitter,
@@ -11,7 +12,7 @@ import {
 } from './operators/rule.ts';
 import { operators } from './operators/table.ts';
 import { ProtobufWriter } from './protobuf.ts';
-import { shapeInput } from './shapes.ts';
+import { LEFT_OVER, shapeInput } from './shapes.ts';
 
 const IR_VERSION = 10;
 /** Opset 21 is the first with four-bit integers and block-wise DequantizeLinear. */
@@ -28,18 +29,25 @@ export interface ExternalData {
 
 export interface OnnxModel {
   readonly bytes: Uint8Array;
-  /**
-   * Shapes with named sizes, each an int64 input besides those of the graph; see `shapeValues`. Putting them
-   * together inside the graph would take nodes that a GPU cannot compute.
-   */
+  /** Shapes with named sizes that have to be fed, each an int64 input besides those of the graph; see `shapeValues`. */
   readonly shapes: readonly Shape[];
 }
+
+/**
+ * How a graph gets its shapes with named sizes. They are `fed` to our own sessions, for putting them together inside the
+ * graph takes nodes that a GPU cannot compute; for other programs, which do not know of them, they are `computed`.
+ */
+export type NamedShapes = 'fed' | 'computed';
 
 /**
  * A graph as an ONNX model. Inputs named in `external` become initializers with external data; all others are fed
  * at every run. Nodes that no output needs are left out.
  */
-export function toOnnx(graph: Graph, external?: ExternalData): OnnxModel {
+export function toOnnx(
+  graph: Graph,
+  external?: ExternalData,
+  { shapes: named = 'fed' }: { readonly shapes?: NamedShapes } = {},
+): OnnxModel {
   const used = neededNodes(graph);
   const shapes = new Map<string, Shape>();
   const model = new ProtobufWriter();
@@ -47,7 +55,8 @@ export function toOnnx(graph: Graph, external?: ExternalData): OnnxModel {
   model.message(7, (proto) => {
     proto.string(2, 'tributary');
     const constants = new ConstantWriter(proto);
-    for (const node of used) emitNode(node, { proto, constants, shapes });
+    const computed = named === 'computed' ? new ShapeWriter(graph, proto, constants) : null;
+    for (const node of used) emitNode(node, { proto, constants, shapes, computed });
     // ONNX Runtime begins with the last node that no other one reads: of gradients, those of the last layer have to
     // come last, or what they need would lie in memory until the end.
     for (const { name, value } of graph.outputs) {
@@ -96,6 +105,8 @@ interface Destination {
   readonly constants: ConstantWriter;
   /** Shapes that have to be fed, by the name of their input. */
   readonly shapes: Map<string, Shape>;
+  /** Where they are computed instead. */
+  readonly computed: ShapeWriter | null;
 }
 
 function emitNode(node: Node, to: Destination): void {
@@ -107,6 +118,7 @@ function emitNode(node: Node, to: Destination): void {
       return name;
     },
     shape: (shape) => {
+      if (to.computed) return to.computed.write(shape);
       const name = shapeInput(shape);
       to.shapes.set(name, shape);
       return name;
@@ -155,6 +167,61 @@ class ConstantWriter {
       writer.int(2, ONNX_DATA_TYPES[tensor.dataType]).string(8, name);
       writer.bytes(9, rawData(tensor.dataType, tensor.elements));
     });
+  }
+}
+
+/** Writes nodes that put shapes together from the sizes of the inputs, each once. */
+class ShapeWriter {
+  readonly #graph: Graph;
+  readonly #proto: ProtobufWriter;
+  readonly #constants: ConstantWriter;
+  readonly #written = new Set<string>();
+
+  constructor(graph: Graph, proto: ProtobufWriter, constants: ConstantWriter) {
+    this.#graph = graph;
+    this.#proto = proto;
+    this.#constants = constants;
+  }
+
+  /** Concat(Gather(Shape(input), axis) or a number, …): the name of the result. */
+  write(shape: Shape): string {
+    const name = shapeInput(shape);
+    if (!this.#written.has(name)) {
+      const parts = shape.map((size) =>
+        typeof size === 'number' ? this.#numbers([size]) : this.#size(size),
+      );
+      if (shape.filter((_, at) => parts[at] === null).length > 1)
+        throw new Error(`the shape [${shape.join()}] is not known`);
+      const inputs = parts.map((part) => part ?? this.#numbers([LEFT_OVER]));
+      this.#node({ type: 'Concat', inputs, output: name, attributes: { axis: int(0) } });
+    }
+    return name;
+  }
+
+  /** A named size as a vector of one; null where no input has an axis of it. */
+  #size(size: string): string | null {
+    for (const input of this.#graph.inputs) {
+      const axis = input.shape.indexOf(size);
+      if (axis < 0) continue;
+      const whole = `/shapes/of/${input.name}`;
+      const output = `/shapes/size/${size}`;
+      this.#node({ type: 'Shape', inputs: [input.name], output: whole });
+      this.#node({ type: 'Gather', inputs: [whole, this.#numbers([axis])], output });
+      return output;
+    }
+    return null;
+  }
+
+  #numbers(elements: readonly number[]): string {
+    const { name } = this.#graph.constant('int64', [elements.length], elements);
+    this.#constants.write(name, { dataType: 'int64', shape: [elements.length], elements });
+    return name;
+  }
+
+  #node(node: EmittedNode): void {
+    if (this.#written.has(node.output)) return;
+    this.#written.add(node.output);
+    this.#proto.message(1, (writer) => writeNode(writer, node.output, node));
   }
 }
 

@@ -4,7 +4,7 @@ import type { Shape } from './dimension.ts';
 import type { Graph } from './graph.ts';
 
 /** In the target of an ONNX Reshape: whatever the other sizes leave. */
-const LEFT_OVER = -1;
+export const LEFT_OVER = -1;
 
 /** Name of the int64 input that holds a shape. */
 export function shapeInput(shape: Shape): string {

@@ -7,6 +7,7 @@ import type { StoredMatrix } from './blocks.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { configurationFromGguf } from './gguf-configuration.ts';
 import type { Gguf, GgufTensor } from './gguf.ts';
+import { inverseFrequencies } from './rope.ts';
 import { elementCount } from './tensor.ts';
 import type { WeightFormat, WeightStore } from './weights.ts';
 
@@ -66,7 +67,7 @@ const layerNames: Readonly<Record<string, string>> = {
 };
 
 /** Llama 3's table of frequency factors: part of the configuration, not a weight. */
-const ROPE_FACTORS = 'rope_freqs.weight';
+export const ROPE_FACTORS = 'rope_freqs.weight';
 
 /** `blk.0.attn_q.weight` → `model.layers.0.self_attn.q_proj.weight`; null for a name that is not known. */
 export function huggingFaceName(name: string): string | null {
@@ -75,6 +76,42 @@ export function huggingFaceName(name: string): string | null {
   const names = layer === undefined ? outerNames : layerNames;
   if (!Object.hasOwn(names, module)) return null;
   return `${layer === undefined ? '' : `model.layers.${Number(layer)}.`}${names[module]}.${part}`;
+}
+
+/** `model.layers.0.self_attn.q_proj.weight` → `blk.0.attn_q.weight`: the inverse of {@link huggingFaceName}. */
+export function ggufName(name: string): string {
+  const match = /^(?:model\.layers\.(?<layer>\d{1,4})\.)?(?<module>[\w.]+)\.(?<part>weight|bias)$/.exec(name);
+  const { layer, module, part } = match?.groups ?? {};
+  const names = layer === undefined ? outerNames : layerNames;
+  const short = Object.keys(names).find((key) => names[key] === module);
+  if (short === undefined) throw new Error(`${name} has no name in GGUF files`);
+  return `${layer === undefined ? '' : `blk.${layer}.`}${short}.${part}`;
+}
+
+/** Values of a tensor in the row order of GGUF files; the same array where it is Hugging Face's. */
+export function inGgufOrder(
+  name: string,
+  { values, shape }: { readonly values: Float32Array; readonly shape: readonly number[] },
+  configuration: ModelConfiguration,
+): Float32Array {
+  const heads = permutedHeads(name, configuration);
+  if (heads === null) return values;
+  const [rows] = shape;
+  const columns = values.length / rows;
+  const rowOrder = unpermuted(name, name, { rows, heads });
+  const ordered = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    const from = rowOrder(row) * columns;
+    ordered.set(values.subarray(from, from + columns), row * columns);
+  }
+  return ordered;
+}
+
+/** The values of `rope_freqs.weight`: by how much each frequency of a head falls; null without scaling. */
+export function ropeFactors(configuration: ModelConfiguration): Float32Array | null {
+  if (configuration.ropeScaling === null) return null;
+  const plain = inverseFrequencies({ ...configuration, ropeScaling: null });
+  return Float32Array.from(inverseFrequencies(configuration), (scaled, index) => plain[index] / scaled);
 }
 
 interface Entry {

@@ -20,6 +20,8 @@ export interface Gguf {
   readonly path: string;
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Where each entry of the metadata lies in the file, its key included, in bytes. */
+  readonly entries: ReadonlyMap<string, { readonly start: number; readonly end: number }>;
   /** Where the metadata ends and the table of tensors begins, in bytes. */
   readonly metadataEnd: number;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
@@ -93,6 +95,21 @@ export function openGguf(path: string): Gguf {
   }
 }
 
+/** The header of a GGUF file that lies in memory, such as a tokenizer on its own. @throws as {@link openGguf} */
+export function ggufInMemory(path: string, bytes: Uint8Array): Gguf {
+  const file: Pick<Gguf, 'size' | 'read' | 'close'> = {
+    size: bytes.length,
+    read: (offset, length) => {
+      if (offset + length > bytes.length) {
+        throw new TributaryError('model.cut-short', `${path} ends after ${bytes.length} bytes.`);
+      }
+      return Buffer.from(bytes.subarray(offset, offset + length));
+    },
+    close: () => undefined,
+  };
+  return { path, ...readHeader(path, file), ...file };
+}
+
 function readHeader(path: string, file: Pick<Gguf, 'size' | 'read'>) {
   const damaged = (what: string) => new TributaryError('model.damaged', `${path}: ${what}.`);
   if (file.size < 4 || file.read(0, 4).toString('latin1') !== MAGIC) {
@@ -110,10 +127,13 @@ function readHeader(path: string, file: Pick<Gguf, 'size' | 'read'>) {
   const tensorCount = cursor.count(24);
   const metadataCount = cursor.count(13);
   const metadata = new Map<string, GgufValue>();
+  const entries = new Map<string, { start: number; end: number }>();
   for (let index = 0; index < metadataCount; index++) {
+    const start = cursor.position();
     const key = cursor.string();
     if (metadata.has(key)) throw damaged(`the metadata key ${key} appears twice`);
     metadata.set(key, readValue(cursor, cursor.uint32(), 0));
+    entries.set(key, { start, end: cursor.position() });
   }
   const metadataEnd = cursor.position();
   const alignment = metadata.get('general.alignment') ?? 32;
@@ -130,7 +150,7 @@ function readHeader(path: string, file: Pick<Gguf, 'size' | 'read'>) {
   const start = Math.ceil(cursor.position() / alignment) * alignment;
   const tensors = new Map<string, GgufTensor>();
   for (const [name, tensor] of relative) tensors.set(name, { ...tensor, offset: start + tensor.offset });
-  return { version, metadata, metadataEnd, tensors };
+  return { version, metadata, entries, metadataEnd, tensors };
 }
 
 function readTensor(cursor: Cursor, damaged: (what: string) => Error): GgufTensor {

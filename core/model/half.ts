@@ -22,3 +22,23 @@ export function halfTable(): Float32Array {
   halves = table;
   return table;
 }
+
+/** The bits of the half float nearest to a value, ties to even. */
+export function halfBits(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const magnitude = Math.abs(value);
+  if (Number.isNaN(value)) return 0x7e00;
+  // Half a step beyond the largest one.
+  if (magnitude >= 65520) return sign | 0x7c00;
+  let exponent = -14;
+  while (magnitude >= 2 ** (exponent + 1)) exponent++;
+  const steps = roundHalfEven(magnitude / 2 ** (exponent - 10));
+  // A fraction that rounds up to 2 carries into the exponent by itself.
+  return sign | (magnitude < 2 ** -14 ? steps : ((exponent + 15) << 10) + (steps - 1024));
+}
+
+function roundHalfEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}

@@ -1,65 +1,27 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Engine } from '../../core/engine/engine.ts';
 import { exportAdapter } from '../../core/export/export.ts';
 import { modelCard } from '../../core/export/model-card.ts';
-import { readAdapter, writeAdapter } from '../../core/model/adapter.ts';
+import { readAdapter } from '../../core/model/adapter.ts';
 import type { Adapter } from '../../core/model/adapter.ts';
-import { initialAdapter } from '../../core/model/lora.ts';
 import { openModel } from '../../core/model/open.ts';
 import { openSafetensors } from '../../core/model/safetensors.ts';
-import { Random } from '../../core/random.ts';
 import { captureOutput, run } from '../cli/capture.ts';
 import { codeOfAsync } from '../helpers/errors.ts';
 import { temporaryFolder } from '../model/fixtures.ts';
+import { largestDifference, nextScores, writeRandomAdapter } from './scores.ts';
 
 const root = temporaryFolder();
 const adapterFolder = join(root, 'adapter');
-const targets = ['q_proj', 'v_proj', 'down_proj'];
-const configuration = { rank: 4, alpha: 12, targets };
 let written: Adapter;
 
 beforeAll(async () => {
-  const tiny = await openModel('tiny');
-  const tensors = new Map(initialAdapter(tiny.configuration, configuration, 3));
-  // B starts at zero, where an adapter changes nothing.
-  for (const [name, { data }] of tensors) {
-    const random = new Random('export', name);
-    if (name.includes('lora_B')) for (let i = 0; i < data.length; i++) data[i] = random.uniform() - 0.5;
-  }
-  await writeAdapter(adapterFolder, { configuration, tensors }, tiny);
-  written = readAdapter(adapterFolder, tiny);
+  written = await writeRandomAdapter(adapterFolder);
 });
 
-/** Scores of the first token that follows a prompt, in float32. */
-async function scores(reference: string, adapter: Adapter | null): Promise<Float32Array> {
-  const model = await openModel(reference);
-  const engine = new Engine(model.weights, { precision: 'f32', device: 'cpu', cache: join(root, 'cache') });
-  try {
-    let found = new Float32Array();
-    const continued = engine.generate({
-      prompt: [...model.tokenizer.encode('A fever of 39 degrees', { special: false }).ids],
-      adapter: adapter && { configuration: adapter.configuration, parameters: adapter.tensors },
-      exact: true,
-      choose: (logits) => {
-        found = Float32Array.from(logits);
-        return 0;
-      },
-    });
-    await continued.next();
-    await continued.return();
-    return found;
-  } finally {
-    await engine.release();
-    model.close();
-  }
-}
-
-function largestDifference(one: Float32Array, other: Float32Array): number {
-  expect(one.length).toBe(other.length);
-  return one.reduce((largest, value, index) => Math.max(largest, Math.abs(value - other[index])), 0);
-}
+const scores = (reference: string, adapter: Adapter | null) =>
+  nextScores(reference, { adapter, cache: root });
 
 describe('a merged model', () => {
   it('scores tokens as the adapter does on its base, also after it was opened anew', async () => {
@@ -108,7 +70,11 @@ describe('a merged model', () => {
 it('tells how the tokenizer of a model out of a GGUF file is loaded', () => {
   const base = { id: 'clinic', sha256: 'a'.repeat(64) };
   const card = (files: string[]) =>
-    modelCard({ base, adapter: written.configuration, merged: { type: 'float32', files } });
+    modelCard({
+      base,
+      adapter: written.configuration,
+      merged: { format: 'merged', type: 'float32', files },
+    });
   expect(card(['config.json', 'tokenizer.gguf'])).toContain("gguf_file='tokenizer.gguf'");
   expect(card(['config.json', 'tokenizer.json'])).not.toContain('gguf');
 });
@@ -147,11 +113,11 @@ describe('an export', () => {
     expect(await codeOfAsync(() => exportAdapter({ ...request, format: 'peft' }))).toBe('export.not-empty');
   });
 
-  it.each(['gguf', 'onnx'] as const)('says why it cannot write %s', async (format) => {
-    const out = join(root, `none-${format}`);
-    expect(
-      await codeOfAsync(() => exportAdapter({ adapter: adapterFolder, model: 'tiny', format, out })),
-    ).toBe('export.unavailable');
+  it('has the types of its format and no other', async () => {
+    const out = join(root, 'none');
+    const request = { adapter: adapterFolder, model: 'tiny', format: 'onnx', out, type: 'q8_0' } as const;
+    expect(await codeOfAsync(() => exportAdapter(request))).toBe('usage.invalid');
+    expect(existsSync(out)).toBe(false);
   });
 
   it('needs the model where the folder does not name it', async () => {

@@ -90,10 +90,8 @@ export const resultRequests = {
       results: z.array(resultShape),
       /** Folder in which exports are proposed to be made. */
       folder: z.string(),
-      /** Formats that this version writes, and those that it does not, each with the reason. */
-      formats: z.array(
-        z.object({ format: formatShape, title: z.string(), available: z.boolean(), reason: z.string() }),
-      ),
+      /** Formats that an adapter can be exported in. */
+      formats: z.array(formatShape),
     }),
   ),
   /** A task of the kind `export`; result: `{files: [path]}`. The folder must not exist, or be empty. */

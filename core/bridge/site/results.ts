@@ -2,7 +2,7 @@
 
 import { homedir } from 'node:os';
 import { exportAdapter } from '../../export/export.ts';
-import { EXPORT_FORMATS, FORMAT_TABLE } from '../../export/formats.ts';
+import { EXPORT_FORMATS } from '../../export/formats.ts';
 import { deleteSiteAdapter, siteAdapter, siteAdapters } from '../../site/adapters.ts';
 import type { SiteAdapter } from '../../site/adapters.ts';
 import type { Output } from '../contract.ts';
@@ -23,10 +23,7 @@ export function resultHandlers(application: SiteApplication): Handlers {
     'results.list': () => ({
       results: siteAdapters(context()).map((adapter) => describe(adapter, modelOf(adapter) !== undefined)),
       folder: homedir(),
-      formats: EXPORT_FORMATS.map((format) => {
-        const { title, unavailable } = FORMAT_TABLE[format];
-        return { format, title, available: unavailable === null, reason: unavailable ?? '' };
-      }),
+      formats: [...EXPORT_FORMATS],
     }),
     'results.export': ({ run, format, folder: out }) => {
       const adapter = siteAdapter(context(), run);

@@ -94,6 +94,12 @@ export interface Attributes {
    * side, [batch, groups, repeats + 2, length, size].
    */
   CausalAttentionGradient: { rows: number };
+  /**
+   * Inputs: which places hold a token, 1 or 0 (int64) [batch, total], and the ids of the last of them [batch, length].
+   * What is added to the scores, [batch, 1, 1, length, total]: nothing where a token is attended to, to the last
+   * `window` tokens where that is not null.
+   */
+  AttentionMask: { window: number | null };
   /** Inputs: gate, up. gate · σ(gate) · up (Shazeer, 2020). */
   SwiGlu: None;
   /** Inputs: values (uint4 or int8) [rows, columns], scale [rows, columns/block]. */

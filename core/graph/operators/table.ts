@@ -7,6 +7,7 @@ import { elementwise } from './elementwise.ts';
 import { integer } from './integer.ts';
 import { layout } from './layout.ts';
 import { linear } from './linear.ts';
+import { mask } from './mask.ts';
 import { reduction } from './reduction.ts';
 import type { Rules } from './rule.ts';
 import { transformer } from './transformer.ts';
@@ -20,6 +21,7 @@ export const operators: Rules<Operator> = {
   ...reduction,
   ...transformer,
   ...attention,
+  ...mask,
   ...vocabulary,
   ...decoding,
 };

@@ -99,6 +99,12 @@ function prefixToken(tokenizer: TokenizerJson): string | undefined {
 
 /** Our own implementation where the file describes plain byte-level BPE; null otherwise. */
 function byteLevel(tokenizer: TokenizerJson, sequence: SequenceTokens): Tokenizer | null {
+  const parts = byteLevelParts(tokenizer);
+  return parts && createByteLevelTokenizer({ ...parts, ...sequence });
+}
+
+/** What plain byte-level BPE consists of, where the file describes that; null otherwise. */
+export function byteLevelParts(tokenizer: TokenizerJson) {
   const { model, normalizer } = tokenizer;
   const vocabulary = vocabularySchema.safeParse(model.vocab);
   const split = splitOf(tokenizer);
@@ -108,15 +114,14 @@ function byteLevel(tokenizer: TokenizerJson, sequence: SequenceTokens): Tokenize
   if (tokenizer.decoder?.type !== 'ByteLevel') return null;
   if (normalizer !== null && normalizer !== undefined && normalizer.type !== 'NFC') return null;
   if (tokenizer.added_tokens.some((token) => token.single_word || token.lstrip || token.rstrip)) return null;
-  return createByteLevelTokenizer({
+  return {
     tokens: tokensById(tokenizer, vocabulary.data),
     merges: mergePairs(model.merges),
     added: addedTokens(tokenizer),
     split,
     wholePieces: model.ignore_merges === true,
     compose: !!normalizer,
-    ...sequence,
-  });
+  };
 }
 
 /** The patterns of the pre-tokenizer; null for a step that is not one of byte-level BPE's. */

@@ -100,3 +100,22 @@ export function forEachPiece(split: Split, text: string, visit: (start: number, 
   };
   if (text !== '') descend(text, 0, 0);
 }
+
+/** The pattern that `tokenizer.json` files of Llama 3 and Qwen2 hold; they differ in how many digits stay together. */
+function published(digits: string): string {
+  const words = `[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*`;
+  return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|${words}|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+}
+
+/** The name in GGUF files of what a `tokenizer.json` describes; null where none is known to cut all texts alike. */
+export function nameOfSplit(split: Split): string | null {
+  const sources = (patterns: readonly (RegExp | null)[]) =>
+    patterns.map((pattern) => pattern?.source).join('\n');
+  const known: readonly (readonly [string, readonly (RegExp | null)[]])[] = [
+    ['gpt-2', [gpt2]],
+    ['smollm', digits],
+    ['llama-bpe', [translatePattern(published('\\p{N}{1,3}'))]],
+    ['qwen2', [translatePattern(published('\\p{N}'))]],
+  ];
+  return known.find(([, patterns]) => sources(patterns) === sources(split))?.[0] ?? null;
+}

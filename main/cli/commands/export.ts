@@ -3,17 +3,20 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { exportAdapter } from '../../../core/export/export.ts';
-import { EXPORT_FORMATS } from '../../../core/export/formats.ts';
-import { MERGED_TYPES } from '../../../core/export/merged.ts';
+import { EXPORT_FORMATS, FORMAT_TABLE, WEIGHT_TYPES } from '../../../core/export/formats.ts';
 import { runs } from '../command.ts';
 
 const options = z.object({
   adapter: z.string(),
   model: z.string().optional(),
   format: z.enum(EXPORT_FORMATS),
-  type: z.enum(MERGED_TYPES),
+  type: z.enum(WEIGHT_TYPES).optional(),
   out: z.string(),
 });
+
+const types = (['merged', 'gguf', 'onnx'] as const)
+  .map((format) => `${FORMAT_TABLE[format].types.join(', ')} for ${format}`)
+  .join('; ');
 
 export function register(program: Command): void {
   program
@@ -25,7 +28,7 @@ export function register(program: Command): void {
       'id in the catalogue, `tiny`, GGUF file or Hugging Face folder; peft can do without where the adapter names it',
     )
     .requiredOption('--format <name>', EXPORT_FORMATS.join(', '))
-    .option('--type <name>', `of merged weights: ${MERGED_TYPES.join(' or ')}`, 'float32')
+    .option('--type <name>', `of merged weights, the first by default: ${types}`)
     .requiredOption('--out <folder>', 'folder to write; it must not exist or be empty')
     .action(
       runs(options, async (input, { output, progress, interruption }) => {

@@ -6,7 +6,7 @@ export type Result = Output<'results.list'>['results'][number];
 export type Format = Output<'results.list'>['formats'][number];
 
 /** A name for a new folder of every system: what other systems do not take becomes a dash. */
-export function folderName({ name }: Pick<Result, 'name'>, format: Format['format']): string {
+export function folderName({ name }: Pick<Result, 'name'>, format: Format): string {
   const plain = name
     .replace(/[^\p{L}\p{N}._-]+/gu, '-')
     .replace(/^[.-]+|[.-]+$/g, '')

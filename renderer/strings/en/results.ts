@@ -35,12 +35,15 @@ export const results = {
       title: 'Whole model (safetensors)',
       about: 'The base model with the adapter in its weights. It takes 4 bytes a parameter.',
     },
-    gguf: { title: 'Whole model (GGUF)', about: 'One file for llama.cpp.' },
-    onnx: { title: 'Whole model (ONNX)', about: 'A graph for ONNX Runtime.' },
-  },
-  notWritten: {
-    gguf: 'Not available: this version writes no GGUF files.',
-    onnx: 'Not available: this version writes no ONNX models.',
+    gguf: {
+      title: 'Whole model (GGUF)',
+      about:
+        'One file for llama.cpp and programs built on it. One byte a parameter: the weights are rounded to eight bits.',
+    },
+    onnx: {
+      title: 'Whole model (ONNX)',
+      about: 'A graph for ONNX Runtime. It takes 4 bytes a parameter.',
+    },
   },
   noModel: 'Not available: its base model is not on this machine. Fetch it in the settings.',
   choose: 'Choose a place…',

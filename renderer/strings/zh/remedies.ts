@@ -39,7 +39,7 @@ export const remedies: Readonly<Record<string, string>> = {
   'adapter.other-base': '请在训练它所用的模型上加载此适配器。',
   'results.unknown': '它已被删除，或属于另一个文件夹。请重新读取列表。',
   'results.no-model': '请获取该模型，或在设置中填写其路径。',
-  'export.unavailable': '请导出为“merged”或“peft”，其他工具可以读取。',
+  'export.unavailable': '请导出为完整模型（safetensors），llama.cpp 自带的转换程序可以读取。',
   'export.not-empty': '请选择尚不存在的文件夹，或空文件夹。',
   'export.no-base': '请在设置中获取训练它所用的模型。',
 
