@@ -249,6 +249,9 @@ const rows = {
     hint: 'See the names with `tributary hub runs`.',
     window: 'Choose one of the runs that are listed.',
   },
+  'rehearsal.unknown': {
+    hint: 'Rehearse the plan again: a hub that is started anew has forgotten what was measured before.',
+  },
   'run.not-open': { hint: 'Nothing has to be done: the run has gone on or has ended.' },
   'run.not-paused': { hint: 'Nothing has to be done: the run goes on.' },
   'run.round-gone': {
@@ -345,6 +348,10 @@ const rows = {
   'policy.examples': { hint: 'Import more rows, or lower minExamples in the site’s policy.', exit: 3 },
   'policy.message': { hint: 'Nothing was sent. The site’s policy says what may leave.', exit: 3 },
   'policy.update-size': { hint: 'Raise maxUpdateBytes in the site’s policy, or decline the run.', exit: 3 },
+  'policy.rehearsal': {
+    hint: 'Allow rehearsals in the site’s policy, or let the coordinator propose the run without one.',
+    exit: 3,
+  },
   'policy.no-approval': {
     hint: 'Approve the run with `tributary site approve`.',
     window: 'Approve the run if it shall train here.',

@@ -54,6 +54,8 @@ function sentenceOf({ kind, body }: Pick<LedgerEntry, 'kind' | 'body'>): string 
       return `The membership of ${say('site')} was ended.`;
     case 'plan':
       return `The plan of ${say('run')} was recorded.`;
+    case 'rehearsal':
+      return `${say('rehearsal')} was ${say('state') || 'asked for'}${say('site') && ` by ${say('site')}`}.`;
     case 'approval':
       return say('run') === '*'
         ? `Every plan within the policy was approved with ${say('dataset')}.`

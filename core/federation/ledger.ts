@@ -18,6 +18,7 @@ export const LEDGER_KINDS = [
   'join',
   'revoke',
   'plan',
+  'rehearsal',
   'approval',
   'refusal',
   'round-start',

@@ -51,6 +51,21 @@ const metricsShape = z
   .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), z.number())
   .refine((metrics) => Object.keys(metrics).length <= 64, 'more than 64 metrics');
 
+/** What a site has measured of a plan's steps. */
+const rehearsalFiguresShape = z.strictObject({
+  /** Rows it would train on, and optimiser steps of a round. */
+  examples: z.int().min(1),
+  steps: z.int().min(1).max(1_000_000),
+  secondsPerStep: z.number().positive(),
+  tokensPerSecond: z.number().min(0),
+  /** Peak of the training process, and what it may take there, in bytes. */
+  memory: countShape,
+  memoryLimit: countShape,
+  precision: z.string().max(20),
+  device: z.string().max(20),
+});
+export type RehearsalFigures = z.infer<typeof rehearsalFiguresShape>;
+
 interface MessageRow {
   /** Number on the wire; never reused. */
   readonly code: number;
@@ -257,6 +272,29 @@ const table = {
     from: 'site',
     on: 'control',
     body: z.strictObject({ run: runShape, round: roundShape, code: codeShape, reason: sentenceShape }),
+  },
+
+  // A plan that is no run yet: whether it would go well here. A site that does not know the message leaves it be.
+  rehearse: {
+    code: 37,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({ rehearsal: runShape, plan: planTextShape, planHash: hashShape }),
+  },
+  // waiting: a person at the site has to approve it first. measuring: heard, and under way.
+  rehearsed: {
+    code: 38,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({
+      rehearsal: runShape,
+      planHash: hashShape,
+      state: z.enum(['waiting', 'measuring', 'measured', 'refused']),
+      reason: sentenceShape,
+      // Parts of the data contract that the rows do not fit.
+      parts: z.array(z.string().max(200)).max(64),
+      measured: rehearsalFiguresShape.optional(),
+    }),
   },
 
   // Blobs: the receiver asks, says what it already holds, and acknowledges chunk by chunk.

@@ -57,8 +57,8 @@ export interface TensorFileDraft {
   readonly place: (name: string) => EncodedNumbers;
 }
 
-/** Makes room for the tensors of a file. The same tensors in the same order always give the same bytes. */
-export function draftTensorFile(codec: Codec, shapes: Iterable<readonly [string, Shaped]>): TensorFileDraft {
+/** Where everything lies in a file of these tensors. */
+function layOut(codec: Codec, shapes: Iterable<readonly [string, Shaped]>) {
   const format = NUMBER_FORMATS[codec];
   const rows: HeaderRow[] = [];
   // Scales first, so that they and numbers of four bytes lie where such numbers may.
@@ -77,16 +77,28 @@ export function draftTensorFile(codec: Codec, shapes: Iterable<readonly [string,
     starts.set(name, { start: end, length });
     end += length;
   }
+  return { header, starts, end };
+}
+
+/** Bytes of a file of these tensors. */
+export function tensorFileSize(codec: Codec, shapes: Iterable<readonly [string, Shaped]>): number {
+  return layOut(codec, shapes).end;
+}
+
+/** Makes room for the tensors of a file. The same tensors in the same order always give the same bytes. */
+export function draftTensorFile(codec: Codec, shapes: Iterable<readonly [string, Shaped]>): TensorFileDraft {
+  const { header, starts, end } = layOut(codec, shapes);
   const bytes = Buffer.allocUnsafeSlow(end);
   bytes.set(header);
   const partOf = (name: string): Uint8Array => {
     const { start, length } = starts.get(name) ?? missing(name);
     return new Uint8Array(bytes.buffer, start, length);
   };
+  const { hasScales } = NUMBER_FORMATS[codec];
   return {
     bytes,
     place: (name) => {
-      const part = format.hasScales ? partOf(`${name}${SCALE}`) : null;
+      const part = hasScales ? partOf(`${name}${SCALE}`) : null;
       return {
         bytes: partOf(name),
         scales: part && new Float32Array(part.buffer, part.byteOffset, part.length / 4),

@@ -3,8 +3,8 @@
 import type { MessageType } from './messages.ts';
 
 /**
- * `updates`: tensors of adapters. `scores`: means over held-out rows. `answers`: approvals, refusals, signatures.
- * `progress`: phases, steps, losses, troubles. `connection`: handshakes, heartbeats, acknowledgements, and the frames
+ * `updates`: tensors of adapters. `scores`: means over held-out rows. `answers`: approvals, refusals, rehearsals,
+ * signatures. * `progress`: phases, steps, losses, troubles. `connection`: handshakes, heartbeats, acknowledgements, and the frames
  * around everything.
  */
 export const TRAFFIC_KINDS = ['updates', 'scores', 'answers', 'progress', 'connection'] as const;
@@ -20,6 +20,7 @@ const KINDS: Readonly<Partial<Record<MessageType, TrafficKind>>> = {
   decline: 'answers',
   refuse: 'answers',
   countersign: 'answers',
+  rehearsed: 'answers',
   progress: 'progress',
   trouble: 'progress',
 };

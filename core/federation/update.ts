@@ -107,7 +107,7 @@ function subtractInto(subtrahend: Float32Array, minuend: Float32Array): Float32A
 }
 
 /** What a tensor of a part is called in the blob. PEFT's names hold no colon. */
-function nameIn(part: string, tensor: string): string {
+export function nameIn(part: string, tensor: string): string {
   return part === 'weights' ? tensor : `${part}:${tensor}`;
 }
 

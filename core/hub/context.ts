@@ -7,6 +7,7 @@ import type { Message } from '../federation/messages.ts';
 import type { Metrics } from '../federation/metrics.ts';
 import type { Members } from './members.ts';
 import type { Traffic } from './records.ts';
+import type { Rehearsal } from './rehearsals.ts';
 import type { RunStore } from './run-store.ts';
 import type { Store } from './store.ts';
 
@@ -17,6 +18,13 @@ export type HubEvent =
   | { readonly type: 'disconnected'; readonly site: string; readonly reason: string }
   | { readonly type: 'proposed' | 'started'; readonly run: string }
   | { readonly type: 'approved'; readonly run: string; readonly site: string; readonly examples: number }
+  | {
+      readonly type: 'rehearsed';
+      readonly rehearsal: string;
+      readonly site: string;
+      readonly state: string;
+      readonly reason: string;
+    }
   | { readonly type: 'declined'; readonly run: string; readonly site: string; readonly reason: string }
   | { readonly type: 'excluded'; readonly run: string; readonly site: string; readonly reason: string }
   | { readonly type: 'paused'; readonly run: string; readonly reason: string }
@@ -103,6 +111,8 @@ export interface HubContext {
   readonly keep: Set<string>;
   /** Why a run cannot go on although it should, by run; kept in memory. */
   readonly trouble: Map<string, string>;
+  /** Plans that sites were asked to measure, by their rehearsal; kept in memory. */
+  readonly rehearsals: Map<string, Rehearsal>;
   /** Unix seconds. */
   readonly now: () => number;
   /** When this process opened the folder, in Unix seconds. */

@@ -98,6 +98,7 @@ export async function openHubFolder(options: OpenOptions): Promise<HubContext> {
     started: now(),
     keep: new Set(),
     trouble: new Map(),
+    rehearsals: new Map(),
     inTurn(work) {
       const turn = last.then(work);
       last = turn.catch(() => undefined); // its caller learns of it; the next one's turn comes all the same

@@ -23,6 +23,7 @@ import { owedTo, takeCountersignature } from './owed.ts';
 import { createPages } from './pages.ts';
 import { advance } from './progress.ts';
 import { takeApproval, takeDecline } from './proposals.ts';
+import { owedRehearsals, takeRehearsed } from './rehearsals.ts';
 import { createRefusalLog } from './refusals.ts';
 import { publishedBlobs, removeUnused } from './retention.ts';
 import { takeScore } from './scoring.ts';
@@ -69,7 +70,12 @@ export interface Hub {
 }
 
 /** Messages after which nothing can go on that could not before. */
-const QUIET: ReadonlySet<MessageType> = new Set<MessageType>(['progress', 'trouble', 'countersign']);
+const QUIET: ReadonlySet<MessageType> = new Set<MessageType>([
+  'progress',
+  'trouble',
+  'countersign',
+  'rehearsed',
+]);
 
 /** How often deadlines are looked at, seconds. */
 const TICK_SECONDS = 1;
@@ -140,6 +146,8 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       case 'progress':
       case 'trouble':
         return sessions.heard(site, message);
+      case 'rehearsed':
+        return takeRehearsed(hub, site, message);
       case 'score':
         return void takeScore(hub, site, message);
       case 'update':
@@ -154,6 +162,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
 
   function tellOwed(site: string): void {
     for (const message of owedTo(hub, site, clock.seconds)) sessions.send(site, message);
+    for (const message of owedRehearsals(hub, site)) sessions.send(site, message);
   }
 
   function onControl(peer: Peer): void {

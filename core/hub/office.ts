@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { modelIdentitySchema, pinPlan, planRequestSchema } from '../federation/plan.ts';
+import type { Plan } from '../federation/plan.ts';
 import { exportLedger } from '../federation/ledger.ts';
 import { siteNameShape } from '../federation/shapes.ts';
 import { hubUrlShape } from '../federation/invitation.ts';
@@ -14,8 +15,10 @@ import { configurationSchema } from '../model/catalogue.ts';
 import { backupHub } from './backup.ts';
 import type { HubContext } from './context.ts';
 import { exportAdapter } from './export.ts';
+import { reportOf } from './forecast.ts';
 import type { UptimeClock } from './uptime.ts';
 import { propose } from './proposals.ts';
+import { rehearse, requireRehearsal } from './rehearsals.ts';
 import { extendRun, pauseRun, resumeRun } from './run-control.ts';
 import { findStart } from './start.ts';
 import { endRun } from './steps.ts';
@@ -56,6 +59,22 @@ export interface SiteSummary {
 
 const nothing = z.object({});
 const oneRun = z.object({ run: z.string() });
+const proposal = z.object({
+  plan: planRequestSchema,
+  model: modelIdentitySchema,
+  configuration: configurationSchema,
+  /** PEFT folder that round 0 starts from. */
+  start: z.string().optional(),
+});
+
+/** The plan with its model and its start by their hashes. Throws what `findStart` throws. */
+async function pinned(
+  hub: HubContext,
+  { plan, model, configuration, start: folder }: z.infer<typeof proposal>,
+): Promise<Plan> {
+  const start = await findStart(hub, { plan, model, configuration, folder });
+  return pinPlan(plan, model, start ?? undefined);
+}
 
 export const OFFICE = {
   invite: row(
@@ -69,22 +88,24 @@ export const OFFICE = {
     }),
   ),
 
-  propose: row(
-    z.object({
-      plan: planRequestSchema,
-      model: modelIdentitySchema,
-      configuration: configurationSchema,
-      /** PEFT folder that round 0 starts from. */
-      start: z.string().optional(),
-    }),
-    async ({ hub, advance }, { plan, model, configuration, start: folder }) => {
-      const result = await hub.inTurn(async () => {
-        const start = await findStart(hub, { plan, model, configuration, folder });
-        return propose(hub, pinPlan(plan, model, start ?? undefined), configuration);
-      });
-      await advance();
-      return result;
-    },
+  propose: row(proposal, async ({ hub, advance }, request) => {
+    const { configuration } = request;
+    const result = await hub.inTurn(async () => propose(hub, await pinned(hub, request), configuration));
+    await advance();
+    return result;
+  }),
+
+  rehearse: row(proposal, ({ hub, running }, request) => {
+    if (!running)
+      throw new TributaryError(
+        'folder.not-running',
+        'A rehearsal needs the sites, and the hub is not running.',
+      );
+    return hub.inTurn(async () => rehearse(hub, await pinned(hub, request), request.configuration));
+  }),
+
+  rehearsal: row(z.object({ rehearsal: z.string() }), ({ hub }, { rehearsal }) =>
+    reportOf(hub, requireRehearsal(hub, rehearsal)),
   ),
 
   status: row(nothing, ({ hub, clock, running }) => ({

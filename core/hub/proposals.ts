@@ -59,12 +59,20 @@ export function roundStartEntry(message: MessageOf<'round-start'>): Record<strin
   return { run, round, base: base.hash, ...(control && { control: control.hash }), learningRate };
 }
 
-function identifier(name: string, number: number): string {
+/** A name for files and commands, made of words and a number. */
+export function identifier(name: string, number: number): string {
   const words = name
     .normalize('NFKD')
     .replace(/[^A-Za-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '');
   return `${words.slice(0, 40).replace(/-+$/, '').toLowerCase() || 'run'}-${number}`;
+}
+
+/** Throws `plan.invalid` where examples would be longer than the model takes. */
+export function checkLength({ training, model }: Plan, { maximumPositions }: ModelConfiguration): void {
+  if (training.maxLength <= maximumPositions) return;
+  const limit = `${model.id} takes ${maximumPositions} tokens at most`;
+  throw new TributaryError('plan.invalid', `training.maxLength is ${training.maxLength}, but ${limit}.`);
 }
 
 /**
@@ -78,13 +86,7 @@ export async function propose(
 ): Promise<{ run: string; planHash: string }> {
   const { runs, members, store, blobs } = hub;
   const { minSites } = plan.federation;
-  if (plan.training.maxLength > configuration.maximumPositions) {
-    const limit = `${plan.model.id} takes ${configuration.maximumPositions} tokens at most`;
-    throw new TributaryError(
-      'plan.invalid',
-      `training.maxLength is ${plan.training.maxLength}, but ${limit}.`,
-    );
-  }
+  checkLength(plan, configuration);
   const given = plan.adapter.start;
   const adapter =
     given === undefined

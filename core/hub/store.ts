@@ -15,6 +15,8 @@ export const TRANSITIONS = [
   'join',
   'revoke',
   'propose',
+  'rehearse',
+  'rehearsed',
   'answer',
   'start-run',
   'offer',

@@ -25,8 +25,11 @@ import { adapterAtSite } from './outcome.ts';
 import { mayBeUnchecked, passGate } from './policy.ts';
 import { answerProposal, answerRun, planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
+import { PROBE_STEPS } from './probe.ts';
 import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
 import type { Backoff } from './reconnect.ts';
+import { createRehearsals } from './rehearsals.ts';
+import type { WaitingRehearsal } from './rehearsals.ts';
 import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
 import type { Membership, SiteRun } from './store.ts';
@@ -64,6 +67,8 @@ export interface Agent {
   notice(run: string): string | null;
   /** Looks at a run again, after an approval or a change of the policy. */
   reconsider(run?: string): void;
+  /** Rehearsals that wait for a person. */
+  rehearsals(): readonly WaitingRehearsal[];
   /** Ends what is under way for a run that a person has stopped, and gives the hub the answer. */
   interrupt(run: string, answer: Message): void;
   /** The list of members that the hub last showed, which it has signed; empty until it was connected. */
@@ -128,6 +133,17 @@ export function startAgent(options: AgentOptions): Agent {
     },
   });
 
+  const rehearsals = createRehearsals({
+    ...{ context, trainer: options.trainer, outbox, signal, inTurn: rounds.inTurn },
+    onStep: (at) => {
+      activity = at && {
+        ...{ run: at.rehearsal, round: 0, rounds: at.plan.federation.rounds, phase: 'rehearsing' },
+        ...{ step: at.step, steps: PROBE_STEPS, loss: null },
+      };
+      onChange();
+    },
+  });
+
   const flushing = machine.startInterval(TRAFFIC_MILLISECONDS, meter.flush);
 
   /** A connection of a simulation brings no stream that was watched from its beginning. */
@@ -184,6 +200,9 @@ export function startAgent(options: AgentOptions): Agent {
         break;
       case 'amendment':
         reply(answerAmendment(context, message));
+        break;
+      case 'rehearse':
+        rehearsals.take(message);
         break;
       case 'evaluate':
         rounds.evaluate(message);
@@ -341,8 +360,10 @@ export function startAgent(options: AgentOptions): Agent {
         reply(answerRun(context, id));
         reply(answerKnownAmendment(context, id));
       }
+      rehearsals.reconsider();
       onChange();
     },
+    rehearsals: rehearsals.waiting,
     interrupt: (run, answer) => {
       if (store.stopped(run) === 'paused') rounds.pause(run);
       else rounds.abandon(run);

@@ -17,6 +17,7 @@ const TELLABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'policy.rounds',
   'policy.steps',
   'policy.min-sites',
+  'policy.rehearsal',
   'site.data-withdrawn',
   'data.all-truncated',
   'data.wrong-kind',

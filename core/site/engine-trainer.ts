@@ -1,5 +1,6 @@
 /** @file The round trainer of a real site: a training process that is started when a round needs it. */
 
+import { totalmem } from 'node:os';
 import type { DeviceChoice, RequestedDevice } from '../engine/devices.ts';
 import { TributaryError } from '../errors.ts';
 import type { ModelIdentity, Plan } from '../federation/plan.ts';
@@ -8,7 +9,14 @@ import { findInCatalogue } from '../model/catalogue.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { TrainerProcess } from '../training/client.ts';
 import type { TrainRequest, TrainResult } from '../training/requests.ts';
-import type { RoundRequest, RoundResult, RoundTrainer } from './trainer.ts';
+import { otherModel, probePlan } from './probe.ts';
+import type {
+  RehearsalRequest,
+  RehearsalResult,
+  RoundRequest,
+  RoundResult,
+  RoundTrainer,
+} from './trainer.ts';
 
 export interface EngineTrainerOptions {
   /** Path of a model that is not in the catalogue, where the site has one. */
@@ -37,6 +45,7 @@ interface Warm {
 export interface EngineTrainer extends RoundTrainer {
   /** Gives the work the process with the plan's model open; whatever adapter and reference it sets stay set. */
   lend<T>(plan: Plan, work: (process: TrainerProcess) => Promise<T>): Promise<T>;
+  rehearse(request: RehearsalRequest): Promise<RehearsalResult>;
 }
 
 /**
@@ -70,10 +79,7 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): EngineT
       });
       options.onDevice?.({ device: opened.device, reason: opened.deviceReason });
       if (opened.identity.sha256 !== model.sha256) {
-        throw new TributaryError(
-          'model.hash-mismatch',
-          `The plan's model ${model.id} has sha256 ${model.sha256}, the one here ${opened.identity.sha256}.`,
-        );
+        throw otherModel({ model }, opened.identity.sha256);
       }
     } catch (error) {
       await close();
@@ -166,6 +172,14 @@ export function createEngineTrainer(options: EngineTrainerOptions = {}): EngineT
         if (signal.aborted) throw signal.reason;
         throw error;
       }
+    },
+    // In a process of its own, so that the peak of its memory is that of this plan.
+    rehearse: async ({ plan, examples, signal, onStep }) => {
+      const { device = 'cpu', threads, memoryLimit } = options;
+      const model = referenceTo(plan.model, options.model);
+      const engine = { model, precision: plan.training.precision, device, threads, memoryLimit };
+      const probe = await probePlan({ plan, examples, engine }, { signal, onStep });
+      return { ...probe, memoryLimit: memoryLimit ?? totalmem() };
     },
     lend: async (plan, work) => {
       const ready = await warmFor(plan);

@@ -18,6 +18,7 @@ import { passGate, policyShape, readPolicy, writePolicy } from './policy.ts';
 import { nameOfReference } from '../vault/vault.ts';
 import { requireTrained } from './preview.ts';
 import { approveRun, approveStanding } from './proposals.ts';
+import { approveRehearsal } from './rehearsals.ts';
 import { siteStatus } from './status.ts';
 import { stopRun } from './stops.ts';
 
@@ -74,6 +75,12 @@ export const OFFICE = {
         approveStanding(context, dataset);
         agent?.reconsider();
         return { planHash: null };
+      }
+      const rehearsal = agent?.rehearsals().find((waiting) => waiting.rehearsal === run);
+      if (rehearsal !== undefined) {
+        approveRehearsal(context, rehearsal, dataset);
+        agent?.reconsider();
+        return { planHash: rehearsal.planHash };
       }
       const known = context.store.run(run);
       if (known !== null && awaitsAmendment(known)) {

@@ -49,6 +49,10 @@ export const policyShape = z.strictObject({
   maxSteps: z.int().min(1).default(10_000).describe('optimiser steps of a round at most'),
   minSites: z.int().min(1).default(2).describe('sites that a round must at least average over'),
   minExamples: z.int().min(1).default(8).describe('rows that a dataset must at least have to be trained on'),
+  rehearsals: z
+    .boolean()
+    .default(true)
+    .describe('whether a plan may be measured here before it runs, with a person’s approval as for a run'),
   maxUpdateBytes: z.int().min(1).default(1_073_741_824).describe('size of an update at most'),
   metrics: z
     .array(z.string())
@@ -64,6 +68,7 @@ export const DEFAULT_POLICY: Policy = policyShape.parse({ version: 1 });
 export type GateRequest =
   | { readonly kind: 'hub'; readonly urls: readonly string[] }
   | { readonly kind: 'plan'; readonly plan: Plan }
+  | { readonly kind: 'rehearsal'; readonly plan: Plan }
   | { readonly kind: 'dataset'; readonly dataset: string; readonly examples: number }
   | { readonly kind: 'message'; readonly message: Message };
 
@@ -77,6 +82,7 @@ const outgoing: ReadonlySet<MessageType> = new Set<MessageType>([
   'progress',
   'trouble',
   'score',
+  'rehearsed',
   'update',
   'countersign',
   'blob-want',
@@ -93,6 +99,7 @@ export function passGate(policies: readonly Policy[], request: GateRequest): voi
   for (const policy of policies) {
     if (request.kind === 'hub') checkHub(policy, request.urls);
     else if (request.kind === 'plan') checkPlan(policy, request.plan);
+    else if (request.kind === 'rehearsal') checkRehearsal(policy, request.plan);
     else if (request.kind === 'dataset') checkDataset(policy, request.dataset, request.examples);
     else checkMessage(policy, request.message);
   }
@@ -132,6 +139,13 @@ function checkPlan(policy: Policy, { objective, training, federation, model }: P
   }
 }
 
+function checkRehearsal(policy: Policy, plan: Plan): void {
+  if (!policy.rehearsals) {
+    throw new TributaryError('policy.rehearsal', 'The policy of this site allows no rehearsals.');
+  }
+  checkPlan(policy, plan);
+}
+
 function checkDataset(policy: Policy, dataset: string, examples: number): void {
   if (policy.datasets !== null && !policy.datasets.includes(dataset)) {
     throw refusal('policy.dataset', `would use the dataset ${dataset}`, policy.datasets.join(', '));
@@ -145,6 +159,9 @@ function checkDataset(policy: Policy, dataset: string, examples: number): void {
 function checkMessage(policy: Policy, message: Message): void {
   if (!outgoing.has(message.type)) {
     throw new TributaryError('policy.message', `A site never sends ${message.type}.`);
+  }
+  if (message.type === 'rehearsed' && message.measured !== undefined && !policy.rehearsals) {
+    throw new TributaryError('policy.message', 'What a rehearsal has measured may not leave this machine.');
   }
   if (message.type !== 'update' && message.type !== 'score') return;
   const metric = Object.keys(message.metrics).find((name) => !policy.metrics.includes(name));

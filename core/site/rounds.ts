@@ -27,7 +27,7 @@ const RETRY_SECONDS = 5;
 /** Steps are told to the hub at most this often. */
 const PROGRESS_MILLISECONDS = 1000;
 
-export type Phase = 'fetching' | 'training' | 'sending' | 'waiting' | 'scoring';
+export type Phase = 'fetching' | 'training' | 'sending' | 'waiting' | 'scoring' | 'rehearsing';
 
 /** What the site is doing. */
 export interface Activity {
@@ -67,6 +67,8 @@ export interface Rounds {
   pause(run: string): void;
   /** Sends again what still waits for an answer: the connection is new. */
   reconnected(): void;
+  /** Runs work that never rejects when no training is under way. */
+  inTurn(work: () => Promise<void>): void;
   /** Removes blobs that are of no more use, when no training is under way. */
   tidy(): Promise<void>;
   /** Resolves when everything under way has stopped. */
@@ -219,7 +221,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       const loss = at.loss !== null && Number.isFinite(at.loss) ? at.loss : null;
       work.phase = phase;
       options.onActivity({ run, round, rounds, phase, step, steps, loss });
-      if (phase === 'waiting' || phase === 'scoring') return;
+      if (phase !== 'fetching' && phase !== 'training' && phase !== 'sending') return;
       if (phase === lastPhase && machine.now() - last < PROGRESS_MILLISECONDS) return;
       [last, lastPhase] = [machine.now(), phase];
       outbox.send({ type: 'progress', run, round, phase, step, steps, loss });
@@ -298,6 +300,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     reconnected: () => {
       for (const work of works.values()) work.wake('again');
     },
+    inTurn: (work) => void (turn = turn.then(work)),
     tidy: () => (turn = turn.then(tidy)),
     settled: () => turn,
   };

@@ -35,7 +35,7 @@ export type SiteStatus = {
   /** From 0. */
   readonly round: number | null;
   readonly rounds: number | null;
-  /** `fetching`, `training`, `sending`, `waiting` (for the hub's acknowledgement) or `scoring`. */
+  /** `fetching`, `training`, `sending`, `waiting` (for the hub's acknowledgement), `scoring` or `rehearsing`. */
   readonly phase: string | null;
   readonly step: number | null;
   readonly steps: number | null;
@@ -92,6 +92,11 @@ function stateOf(
   if (agent.activity() !== null) return { state: 'working', reason: trouble };
   if (open?.state === 'proposed') {
     return { state: 'awaiting-approval', reason: `The run ${open.run} waits for approval at this site.` };
+  }
+  const rehearsal = agent.rehearsals().at(0);
+  if (rehearsal !== undefined) {
+    const what = `The rehearsal ${rehearsal.rehearsal} of “${rehearsal.plan.name}” waits for approval at this site.`;
+    return { state: 'awaiting-approval', reason: what };
   }
   if (open && awaitsAmendment(open)) {
     const { rounds } = openPlan(open.amendment ?? '', open.amendment_hash ?? '').federation;

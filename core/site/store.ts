@@ -85,6 +85,7 @@ export const SITE_TRANSITIONS = [
   'take-proposal',
   'approve-standing',
   'approve',
+  'rehearse',
   'decline',
   'stop-run',
   'take-amendment',

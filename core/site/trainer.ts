@@ -3,6 +3,7 @@
 import type { Plan } from '../federation/plan.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { Example, PreferenceExample } from '../training/examples.ts';
+import type { Probe } from './probe.ts';
 
 export interface RoundRequest {
   readonly plan: Plan;
@@ -61,10 +62,26 @@ export interface HeldOutResult {
   readonly examples: number;
 }
 
+/** A plan of which a few steps are taken to see how it would go. */
+export interface RehearsalRequest {
+  readonly plan: Plan;
+  readonly examples: readonly (Example | PreferenceExample)[];
+  readonly signal: AbortSignal;
+  /** Told the number of each step, from 1. */
+  readonly onStep: (step: number) => void;
+}
+
+export interface RehearsalResult extends Probe {
+  /** Bytes that a training may take here. */
+  readonly memoryLimit: number;
+}
+
 export interface RoundTrainer {
   /** Trains one round; at most one at a time. */
   train(request: RoundRequest): Promise<RoundResult>;
   /** Measures an adapter without training; in turn with trainings. */
   evaluate(request: HeldOutRequest): Promise<HeldOutResult>;
+  /** Measures a plan's steps and keeps nothing of them; a trainer that pretends has none to measure. */
+  rehearse?(request: RehearsalRequest): Promise<RehearsalResult>;
   close(): Promise<void>;
 }

@@ -218,6 +218,11 @@ test('says of a plan all that is wrong, and proposes none of it', async () => {
     code: 'plan.unsupported',
   });
 
+  const { rehearsal } = await client.ask('hub.rehearse', { plan });
+  const report = await client.ask('hub.rehearsal', { rehearsal });
+  expect(report).toMatchObject({ settled: true, forecast: { sites: 0, secondsPerRound: null } });
+  expect(report.forecast.bytesPerRound.perSite.up).toBeGreaterThan(0);
+
   const unknown = await client.ask('hub.plan.check', { plan: { ...plan, model: 'no-such-model' } });
   expect(unknown.problems).toMatchObject([{ field: 'model' }]);
   expect((await client.ask('hub.status', {})).runs).toEqual([]);

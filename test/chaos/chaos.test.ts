@@ -9,7 +9,7 @@ import { verifyLedger } from '../../core/federation/ledger-verification.ts';
 import { initHub } from '../../core/hub/folder.ts';
 import { TRANSITIONS } from '../../core/hub/store.ts';
 import { SITE_TRANSITIONS } from '../../core/site/store.ts';
-import { smallPlan } from '../helpers/federation.ts';
+import { smallIdentity, smallModel, smallPlan } from '../helpers/federation.ts';
 import {
   copyOf,
   daemon,
@@ -31,6 +31,8 @@ const PATIENCE = 240_000;
 
 const plan = smallPlan({ rounds: 2, minSites: 2, strategy: { name: 'scaffold' } });
 
+const rehearsal = { plan, model: smallIdentity, configuration: smallModel };
+
 interface Story {
   /** Where the hub dies, life by life; where south, which always takes part. */
   readonly hub?: readonly Crash[];
@@ -42,6 +44,8 @@ interface Story {
   readonly east?: readonly Crash[];
   /** South is stopped by a person before north comes, dies there, and is let go on. */
   readonly stopped?: boolean;
+  /** The sites are asked to measure the plan first, for which the training that pretends has nothing to say. */
+  readonly rehearsal?: boolean;
   /** Told after each death of the hub. */
   readonly onHubDeath?: (hub: string) => void;
   /** What happens before the run is proposed, with the hub's folder. */
@@ -75,6 +79,7 @@ async function play(story: Story): Promise<Ending> {
       writeFileSync(join(at('east'), 'policy.json'), JSON.stringify({ version: 1, maxRounds: 1 }));
       start('east', { crashes: story.east });
     }
+    if (story.rehearsal) await tell(hub, 'rehearse', rehearsal);
     const id = await propose(hub, plan);
     if (story.stopped) {
       await tellSite(at('south'), 'stopRun', { run: id, how: 'save' });
@@ -164,6 +169,7 @@ describe('a hub that is killed', () => {
       ['revoke', 1],
       ['end-run', 1],
       ['invite', 1],
+      ['rehearse', 1],
     ]),
   )(
     'at %s, before a run, can be told the same again',
@@ -186,10 +192,20 @@ describe('a hub that is killed', () => {
         invite: async (hub) => {
           expect((await tell(hub, 'invite', {})).invitation).toContain('tributary1.');
         },
+        rehearse: async (hub) => {
+          const { rehearsal: id } = await tell(hub, 'rehearse', rehearsal);
+          expect((await tell(hub, 'rehearsal', { rehearsal: id })).sites[0].state).toBe('away');
+        },
       };
       const ending = await play({ hub: [crash], before: steps[name] });
       expect(ending).toEqual(undisturbed);
     },
+    PATIENCE,
+  );
+
+  it.each(around([['rehearsed', 1]]))(
+    'at %s has forgotten a rehearsal and goes on to the same adapter',
+    async (crash) => expect(await play({ hub: [crash], rehearsal: true })).toEqual(undisturbed),
     PATIENCE,
   );
 
@@ -245,6 +261,12 @@ describe('a site that is killed', () => {
     PATIENCE,
   );
 
+  it.each(around([['rehearse', 1]]))(
+    'at %s goes on to the same adapter',
+    async (crash) => expect(await play({ south: [crash], rehearsal: true })).toEqual(undisturbed),
+    PATIENCE,
+  );
+
   it.each(['stop-run:before 1', 'stop-run:after 1'] as const)(
     'at %s can be stopped again, and goes on to the same adapter',
     async (crash) => expect(await play({ south: [crash], stopped: true })).toEqual(undisturbed),
@@ -288,7 +310,17 @@ describe('an update that is refused', () => {
 });
 
 it('names every transition of hub and site', () => {
-  const apart = ['init', 'invite', 'join', 'revoke', 'end-run', 'lose-update', 'refuse-update'];
+  const apart = [
+    'init',
+    'rehearse',
+    'rehearsed',
+    'invite',
+    'join',
+    'revoke',
+    'end-run',
+    'lose-update',
+    'refuse-update',
+  ];
   // Of runs that draw, score or are controlled: in one process, in test/hub and test/site.
   const inProcess = ['call-up', 'score', 'end-scoring', 'pause', 'resume', 'extend'];
   const ofHub = new Set([...hubOfRun.map(([name]) => name), ...apart, ...inProcess]);
@@ -300,6 +332,7 @@ it('names every transition of hub and site', () => {
     'approve-standing',
     'leave',
     'decline',
+    'rehearse',
     'stop-run',
     'refuse-update',
     ...amendments,

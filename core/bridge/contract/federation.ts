@@ -45,7 +45,7 @@ export const siteStatusShape = z.object({
   /** From 0. */
   round: count.nullable(),
   rounds: count.nullable(),
-  /** `fetching`, `training`, `sending`, `waiting` (for the hub's acknowledgement) or `scoring`. */
+  /** `fetching`, `training`, `sending`, `waiting` (for the hub's acknowledgement), `scoring` or `rehearsing`. */
   phase: z.string().nullable(),
   step: count.nullable(),
   steps: count.nullable(),

@@ -93,6 +93,34 @@ const planProblem = z.object({
   message: z.string(),
 });
 
+const siteBytes = z.object({ up: count, down: count });
+/** As `hub propose --rehearse` says it; `core/hub/forecast.ts` explains the fields. */
+const rehearsalShape = z.object({
+  settled: z.boolean(),
+  sites: z.array(
+    z.object({
+      name: z.string(),
+      state: z.enum(['measured', 'refused', 'measuring', 'waiting', 'asked', 'silent', 'away']),
+      reason: z.string(),
+      contract: z.object({ fits: z.boolean(), parts: z.array(z.string()).readonly() }).nullable(),
+      examples: count.nullable(),
+      memory: z.object({ bytes: count, limit: count, fits: z.boolean() }).nullable(),
+      secondsPerRound: z.number().nullable(),
+      tokensPerSecond: z.number().nullable(),
+    }),
+  ),
+  forecast: z.object({
+    sites: count,
+    needed: count,
+    secondsPerRound: z.number().nullable(),
+    seconds: z.number().nullable(),
+    deadline: z.number(),
+    tooSlow: z.array(z.string()).readonly(),
+    bytesPerRound: z.object({ perSite: siteBytes, all: count }),
+    bytes: siteBytes.extend({ all: count }),
+  }),
+});
+
 export const hubRequests = {
   'hub.status': request(nothing, hubStatusShape),
   'hub.sites': request(
@@ -158,6 +186,10 @@ export const hubRequests = {
     z.strictObject({ plan: planValue }),
     z.object({ run: z.string(), planHash: z.string() }),
   ),
+  /** Has the sites measure a plan, which stays unproposed. */
+  'hub.rehearse': request(z.strictObject({ plan: planValue }), z.object({ rehearsal: z.string() })),
+  /** What they have measured so far; ask again while it is not settled or sites wait for a person. */
+  'hub.rehearsal': request(z.strictObject({ rehearsal: name }), rehearsalShape),
   'hub.runs': request(nothing, z.object({ runs: z.array(hubRunShape) })),
   'hub.run': request(z.strictObject({ run: name }), z.object({ run: hubRunShape, plan: planValue })),
   'hub.control': request(

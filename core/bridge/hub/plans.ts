@@ -28,6 +28,15 @@ export function planHandlers({ hub }: HubApplication): Handlers {
       const { run, planHash } = await hub.ask('propose', { plan, ...(await findModel(plan.model)) });
       return { run, planHash };
     },
+    'hub.rehearse': async ({ plan: written }) => {
+      const plan = readPlan(JSON.stringify(written));
+      const { rehearsal } = await hub.ask('rehearse', { plan, ...(await findModel(plan.model)) });
+      return { rehearsal };
+    },
+    'hub.rehearsal': async ({ rehearsal }) => {
+      const report = await hub.ask('rehearsal', { rehearsal });
+      return { ...report, sites: [...report.sites] };
+    },
   };
 }
 

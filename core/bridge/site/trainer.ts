@@ -30,6 +30,7 @@ export function createSettingsTrainer(settings: SettingsFile, given: EngineTrain
   return {
     train: async (request) => (await current()).train(request),
     evaluate: async (request) => (await current()).evaluate(request),
+    rehearse: async (request) => (await current()).rehearse(request),
     lend: async (plan, work) => (await current()).lend(plan, work),
     close: async () => made?.trainer.close(),
   };

@@ -38,6 +38,7 @@ export const run = {
     sending: 'Sending the update to the hub',
     waiting: 'The update is sent; the hub gathers those of the other sites',
     scoring: 'Scoring the joint result on held-out rows',
+    rehearsing: 'Taking a few steps for a rehearsal',
   },
   offline: 'The hub is not reached. Work goes on as soon as it is.',
   waitsForOthers: 'Waiting for the hub and the other sites',

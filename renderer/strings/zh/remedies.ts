@@ -106,6 +106,7 @@ export const remedies: Readonly<Record<string, string>> = {
   'plan.unsupported': '请选择上面列出的值之一。',
   'plan.hash-mismatch': '请让协调者重新提议该运行。',
   'run.unknown': '请选择列出的运行之一。',
+  'rehearsal.unknown': '请再次预演该计划：中心重新启动后会忘记之前的测量结果。',
   'run.not-open': '无需任何操作：该运行已继续或已结束。',
   'run.not-paused': '无需任何操作：该运行正在继续。',
   'run.round-gone': '请选择列出的轮次之一，或该运行的适配器。',
@@ -164,6 +165,7 @@ export const remedies: Readonly<Record<string, string>> = {
   'policy.examples': '请导入更多行，或在站点的策略中降低最少样例数。',
   'policy.message': '没有发送任何内容。站点的策略规定了什么可以离开。',
   'policy.update-size': '请在站点的策略中提高更新大小的上限，或拒绝该运行。',
+  'policy.rehearsal': '请在站点策略中允许预演，或让协调者不经预演直接提议运行。',
   'policy.no-approval': '如果要在此训练，请批准该运行。',
   'policy.deviation': '中心的要求与计划不符。没有执行任何操作。请询问协调者。',
 };

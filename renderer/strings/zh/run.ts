@@ -39,6 +39,7 @@ export const run: Catalogue['run'] = {
     sending: '正在将更新发送到中心',
     waiting: '更新已发送；中心正在收集其他站点的更新',
     scoring: '正在用留出的行评估共同结果',
+    rehearsing: '正在为预演试跑几步',
   },
   offline: '无法连接中心。连接恢复后将继续。',
   waitsForOthers: '正在等待中心和其他站点',

@@ -21,6 +21,8 @@ export function describeEvent(event: HubEvent): string {
       return `${event.run} has started.`;
     case 'approved':
       return `${event.site} takes part in ${event.run} with ${event.examples} examples.`;
+    case 'rehearsed':
+      return `${event.rehearsal}: ${event.site} is ${event.state}${event.reason && `: ${event.reason}`}.`;
     case 'declined':
       return `${event.site} declines ${event.run}: ${event.reason}`;
     case 'excluded':

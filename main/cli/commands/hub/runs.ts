@@ -8,7 +8,9 @@ import { runs } from '../../command.ts';
 import { formatTable } from '../../format.ts';
 import type { Output } from '../../output.ts';
 import { readPlanFile } from '../../plan-file.ts';
+import { duration } from '../../options.ts';
 import { folder } from './folder.ts';
+import { awaitReport, printReport } from './rehearsal.ts';
 import type { AddCommand } from './folder.ts';
 
 /** How often a watched hub is asked. */
@@ -19,7 +21,16 @@ export function register(command: AddCommand): void {
     .argument('<plan>', 'JSON or YAML file, or preset:NAME')
     .option('--model <id|path>', 'model in place of the one that the plan names')
     .option('--start <folder>', 'PEFT folder that the run goes on from; the reference of a run with dpo')
+    .option('--rehearse', 'propose nothing: have the sites measure the plan, and forecast the run')
+    .option(
+      '--wait <duration>',
+      'rehearsal: how long sites are awaited whose people have to approve it',
+      '2m',
+    )
     .action(propose);
+  command('rehearsal', 'what the sites have measured of a plan so far')
+    .argument('<rehearsal>', 'as `propose --rehearse` has named it')
+    .action(rehearsal);
   command('runs', 'all runs in short').action(listRuns);
   command('status', 'where every run stands, and why it is not further')
     .option('--watch', 'say so again whenever it changes, until Ctrl-C')
@@ -30,12 +41,28 @@ const proposeOptions = folder.extend({
   plan: z.string(),
   start: z.string().optional(),
   model: z.string().optional(),
+  rehearse: z.boolean().default(false),
+  wait: duration,
 });
-const propose = runs(proposeOptions, async ({ dir, plan: file, start, model: named }, { output }) => {
+const propose = runs(proposeOptions, async (options, { output, interruption }) => {
+  const { dir, plan: file, start, model: named, rehearse, wait } = options;
   const { plan, model, configuration } = await readPlanFile(file, { model: named });
+  if (rehearse) {
+    const signal = interruption();
+    const asked = await askHub(dir, 'rehearse', { plan, model, configuration, start });
+    const report = await awaitReport({ dir, rehearsal: asked.rehearsal, wait, signal }, output);
+    output.result({ ...report });
+    return;
+  }
   const made = await askHub(dir, 'propose', { plan, model, configuration, start });
   output.line(`${made.run} is proposed; the sites are asked. Its plan's hash: ${made.planHash}`);
   output.result(made);
+});
+
+const rehearsal = runs(folder.extend({ rehearsal: z.string() }), async ({ dir, ...asked }, { output }) => {
+  const report = await askHub(dir, 'rehearsal', asked);
+  printReport(output, report);
+  output.result({ ...report });
 });
 
 const listRuns = runs(folder, async ({ dir }, { output }) => {
