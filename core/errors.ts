@@ -352,6 +352,10 @@ const rows = {
     hint: 'Allow rehearsals in the site’s policy, or let the coordinator propose the run without one.',
     exit: 3,
   },
+  'policy.folder-size': {
+    hint: 'Withdraw a dataset or delete adapters, or raise maxFolderBytes in the site’s policy.',
+    exit: 3,
+  },
   'policy.no-approval': {
     hint: 'Approve the run with `tributary site approve`.',
     window: 'Approve the run if it shall train here.',

@@ -9,6 +9,14 @@ export function dataFolder(): string {
   return process.env['TRIBUTARY_HOME'] ?? join(homedir(), '.tributary');
 }
 
+/**
+ * What an installed program was packed with beside its own files, such as the bundled model; it can only be read.
+ * Undefined where the program was built here.
+ */
+export function shippedFolder(): string | undefined {
+  return (process as { readonly resourcesPath?: string }).resourcesPath;
+}
+
 /** Files of the machine's owner, as far as they exist; only an administrator may write there. */
 export interface MachineRules {
   /** A policy that no site's own can widen. */

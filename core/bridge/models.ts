@@ -1,9 +1,8 @@
 /** @file Answers about models: which there are, bringing one here, looking at one that lies elsewhere. */
 
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { TributaryError } from '../errors.ts';
-import { CATALOGUE, findInCatalogue, modelFolder } from '../model/catalogue.ts';
+import { CATALOGUE, findInCatalogue, placeOfModel } from '../model/catalogue.ts';
 import type { CatalogueEntry } from '../model/catalogue.ts';
 import { fetchModel } from '../model/fetch.ts';
 import { openModel } from '../model/open.ts';
@@ -13,22 +12,17 @@ import type { Tasks } from './tasks.ts';
 /** The model that comes with the program. */
 export const BUNDLED_MODEL = 'smollm2-135m-instruct';
 
-/** Where a model of the catalogue lies, or will. */
-export function placeOfModel({ file }: Pick<CatalogueEntry, 'file'>): string {
-  return join(modelFolder(), file);
-}
-
 /** Whether the bundled model is here. */
 export function bundledModel(): { id: string; present: boolean; bytes: number } {
-  const { id, bytes, file } = inCatalogue(BUNDLED_MODEL);
-  return { id, present: existsSync(placeOfModel({ file })), bytes };
+  const entry = inCatalogue(BUNDLED_MODEL);
+  return { id: entry.id, present: existsSync(placeOfModel(entry)), bytes: entry.bytes };
 }
 
 export function modelHandlers({ tasks }: { readonly tasks: Tasks }): Handlers {
   return {
     'models.list': () => ({
       models: CATALOGUE.map(({ id, name, licence, languages, bytes, parameters, sha256, file }) => {
-        const path = placeOfModel({ file });
+        const path = placeOfModel({ file, sha256 });
         const present = existsSync(path);
         return {
           id,

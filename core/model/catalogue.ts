@@ -1,8 +1,10 @@
 /** @file The models Tributary knows by name, and where they lie on this machine. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { dataFolder } from '../folders.ts';
+import { dataFolder, shippedFolder } from '../folders.ts';
+import { resourcesFolder } from '../resources.ts';
 import catalogue from '../../resources/models.json' with { type: 'json' };
 
 const size = z.number().int().positive();
@@ -94,4 +96,25 @@ export function findInCatalogue(id: string): CatalogueEntry | undefined {
 /** The user's model folder. */
 export function modelFolder(): string {
   return join(dataFolder(), 'models');
+}
+
+/**
+ * Where a model of the catalogue lies, or will: in the user's folder or, where that has none, beside an installed
+ * program. Only a pinned model is taken from there, for its hash says that it is the one.
+ */
+export function placeOfModel({ file, sha256 }: Pick<CatalogueEntry, 'file' | 'sha256'>): string {
+  const own = join(modelFolder(), file);
+  if (sha256 === null || existsSync(own)) return own;
+  return (
+    shippedModelFolders()
+      .map((folder) => join(folder, file))
+      .find((path) => existsSync(path)) ?? own
+  );
+}
+
+/** `models` among what the desktop program was packed with, or in the resources of a folder made for servers. */
+function shippedModelFolders(): string[] {
+  return [shippedFolder(), resourcesFolder()].flatMap((folder) =>
+    folder === undefined ? [] : [join(folder, 'models')],
+  );
 }

@@ -5,7 +5,7 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { toTributaryError, TributaryError } from '../errors.ts';
 import { syncFolder } from '../files.ts';
-import { modelFolder } from './catalogue.ts';
+import { modelFolder, placeOfModel } from './catalogue.ts';
 import type { CatalogueEntry, ModelSource } from './catalogue.ts';
 import { rememberedSha256, sha256OfFile } from './digest.ts';
 import { acceptHash } from './first-use.ts';
@@ -43,8 +43,8 @@ const DEFAULT_HUB = 'https://huggingface.co';
 const DOWNLOAD_SHARE = 0.97;
 
 /**
- * The path of the verified file in the user's model folder. A file already there, also by hand, is accepted if its
- * hash is right and replaced if not. What was received stays for the next attempt, unless the model is unpinned: then
+ * The path of the verified file in the user's model folder, or where the program was installed with it. A file already
+ * there, also by hand, is accepted if its hash is right and replaced if not. What was received stays for the next attempt, unless the model is unpinned: then
  * the file may have changed at its source. The hash of an unpinned model is remembered at first use.
  * @throws TributaryError `model.not-reachable` when no source can deliver, `model.hash-mismatch` when an unpinned model
  * is not what it was at first use, `disk.full`
@@ -56,11 +56,12 @@ export async function fetchModel(entry: CatalogueEntry, options: FetchOptions = 
   const accept = async (sha256: string): Promise<void> => {
     if (await acceptHash(entry, { path, sha256 }, folder)) options.onFirstUse?.(sha256);
   };
-  const present = existsSync(path) ? await rememberedSha256(path, folder) : null;
+  const here = options.folder === undefined ? placeOfModel(entry) : path;
+  const present = existsSync(here) ? await rememberedSha256(here, folder) : null;
   if (present !== null && (entry.sha256 === null || entry.sha256 === present)) {
     await accept(present);
     report('done', 'this machine', entry.bytes);
-    return path;
+    return here;
   }
   try {
     await mkdir(folder, { recursive: true });

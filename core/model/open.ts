@@ -5,7 +5,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
-import { CATALOGUE, findInCatalogue, modelFolder } from './catalogue.ts';
+import { CATALOGUE, findInCatalogue, placeOfModel } from './catalogue.ts';
 import { createChatTemplate } from './chat-template.ts';
 import type { ChatTemplate } from './chat-template.ts';
 import { EMBEDDING, type ModelConfiguration } from './configuration.ts';
@@ -49,7 +49,7 @@ export interface OpenModel {
 }
 
 /**
- * Opens a model: an id of the catalogue (which must lie in the user's model folder), `tiny`, a .gguf file or a
+ * Opens a model: an id of the catalogue (which must lie on this machine), `tiny`, a .gguf file or a
  * Hugging Face folder. Weights stay on disk until they are read.
  * @throws TributaryError `model.not-found`, `model.not-a-model`, `model.cut-short`, `model.damaged`,
  * `model.hash-mismatch`, `model.unsupported-architecture`, `model.unsupported-tensor-type`,
@@ -84,7 +84,7 @@ type Parts = Pick<OpenModel, 'weights' | 'tokenizer' | 'chatTemplate' | 'files'>
 function pathOf(reference: string): string {
   const entry = findInCatalogue(reference);
   if (entry !== undefined) {
-    const path = join(modelFolder(), entry.file);
+    const path = placeOfModel(entry);
     if (existsSync(path)) return path;
     throw new TributaryError(
       'model.not-found',

@@ -1,7 +1,9 @@
 /** @file What a site does with its vault: importing with what its training can use. */
 
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
+import { machine } from '../machine.ts';
 import { parseRow } from '../training/examples.ts';
 import { inspectFile } from '../vault/inspect.ts';
 import { mappingShape } from '../vault/mapping-shape.ts';
@@ -13,6 +15,7 @@ import type { FileChoice, SourceRow } from '../vault/readers/source.ts';
 import type { Dataset, ImportOptions } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
 import { settleDatasets } from './data-ledger.ts';
+import { noRoomFor, requireRoom } from './room.ts';
 
 const share = z.number().min(0).max(0.9);
 
@@ -34,7 +37,9 @@ export const importRequest = z.object({
   personal: personalChoicesShape.optional(),
 });
 
-export type DatasetImport = Omit<ImportOptions, 'mapping' | 'validate'> & { readonly mapping?: Mapping };
+export type DatasetImport = Omit<ImportOptions, 'mapping' | 'validate' | 'maximumGrowth'> & {
+  readonly mapping?: Mapping;
+};
 
 export interface ImportedDataset {
   readonly dataset: Dataset;
@@ -44,8 +49,8 @@ export interface ImportedDataset {
 }
 
 /**
- * Imports a file with rows that training can use. Throws as `Vault.importFile` does, and `vault.no-mapping` where no
- * mapping is given and none fits.
+ * Imports a file with rows that training can use. Throws as `Vault.importFile` does, `vault.no-mapping` where no
+ * mapping is given and none fits, `policy.folder-size`.
  */
 export async function importDataset(
   context: SiteContext,
@@ -54,11 +59,14 @@ export async function importDataset(
 ): Promise<ImportedDataset> {
   const { vault } = context;
   const mapping = options.mapping ?? (await likeliestMapping(file, options));
-  const dataset = await vault.importFile(file, {
-    ...options,
-    mapping,
-    validate: (row) => void parseRow(row),
-  });
+  const room = await requireRoom(context, (await stat(file)).size);
+  const dataset = await vault
+    .importFile(file, { ...options, mapping, validate: (row) => void parseRow(row), maximumGrowth: room })
+    .catch(async (thrown: unknown) => {
+      const isFull = thrown instanceof TributaryError && thrown.code === 'disk.full';
+      const isOurs = isFull && (await machine.freeBytes(context.folder)) > room;
+      throw isOurs ? noRoomFor(options.as, thrown) : thrown;
+    });
   settleDatasets(context);
   const sha256 = dataset.lineage.file?.sha256;
   const sameFile = vault

@@ -54,6 +54,11 @@ export const policyShape = z.strictObject({
     .default(true)
     .describe('whether a plan may be measured here before it runs, with a person’s approval as for a run'),
   maxUpdateBytes: z.int().min(1).default(1_073_741_824).describe('size of an update at most'),
+  maxFolderBytes: z
+    .int()
+    .min(1)
+    .default(1_099_511_627_776)
+    .describe('bytes that the folder of this site may take on the disk'),
   metrics: z
     .array(z.string())
     .default([...METRIC_NAMES])
@@ -70,6 +75,8 @@ export type GateRequest =
   | { readonly kind: 'plan'; readonly plan: Plan }
   | { readonly kind: 'rehearsal'; readonly plan: Plan }
   | { readonly kind: 'dataset'; readonly dataset: string; readonly examples: number }
+  /** What the folder would take, in bytes. */
+  | { readonly kind: 'folder'; readonly bytes: number }
   | { readonly kind: 'message'; readonly message: Message };
 
 /** Messages a site has any reason to send. */
@@ -101,6 +108,7 @@ export function passGate(policies: readonly Policy[], request: GateRequest): voi
     else if (request.kind === 'plan') checkPlan(policy, request.plan);
     else if (request.kind === 'rehearsal') checkRehearsal(policy, request.plan);
     else if (request.kind === 'dataset') checkDataset(policy, request.dataset, request.examples);
+    else if (request.kind === 'folder') checkFolder(policy, request.bytes);
     else checkMessage(policy, request.message);
   }
 }
@@ -154,6 +162,12 @@ function checkDataset(policy: Policy, dataset: string, examples: number): void {
     const found = `would use ${examples} examples of the dataset ${dataset}`;
     throw refusal('policy.examples', found, `at least ${policy.minExamples}`);
   }
+}
+
+function checkFolder({ maxFolderBytes }: Policy, bytes: number): void {
+  if (bytes <= maxFolderBytes) return;
+  const what = `The folder of this site would take ${bytes} bytes; its policy allows ${maxFolderBytes}.`;
+  throw new TributaryError('policy.folder-size', what);
 }
 
 function checkMessage(policy: Policy, message: Message): void {

@@ -16,6 +16,7 @@ import { adapterAtSite, controlsOf, outcomeOf } from './outcome.ts';
 import { metricsThatMayLeave, passGate } from './policy.ts';
 import { planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
+import { requireRoom } from './room.ts';
 import type { TrainedUpdate } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
@@ -32,6 +33,9 @@ export interface RoundTraining {
     at: { step: number; steps: number; loss: number | null },
   ) => void;
 }
+
+/** Files of about the base's size that a round adds: the base, the update, and what is carried to the next round. */
+const ROUND_FILES = 3;
 
 /** Where the training of a run that was paused within a round leaves how far it was. */
 export function checkpointFolder({ folder }: Pick<SiteContext, 'folder'>, run: string): string {
@@ -51,6 +55,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   const { examples, skipped } = readExamples(context.vault, run.dataset, approved);
   const { name } = context.vault.dataset(run.dataset);
   passGate(context.policies(), { kind: 'dataset', dataset: name, examples: examples.length });
+  await requireRoom(context, ROUND_FILES * base.size);
   const plan = planAtSite(approved, examples.length);
 
   tell('fetching', { step: 0, steps: plan.training.steps, loss: null });

@@ -57,6 +57,8 @@ export interface ImportOptions extends FileChoice {
   readonly withoutDuplicates?: boolean;
   /** Characters beyond which a row counts as overlong. */
   readonly overlong?: number;
+  /** Bytes by which the database may grow; an import beyond them ends with `disk.full`. */
+  readonly maximumGrowth?: number;
   readonly onProgress?: (progress: ImportProgress) => void;
   readonly signal?: AbortSignal;
 }

@@ -134,15 +134,27 @@ export function openVaultDatabase(
       .object({ key_check: z.instanceof(Uint8Array) })
       .parse(database.prepare('SELECT key_check FROM vault').get());
     requireSameKey(keys, check);
-    if (maximumBytes !== undefined) {
-      const pageBytes = Number(database.pragma('page_size', { simple: true }));
-      database.pragma(`max_page_count = ${Math.max(1, Math.floor(maximumBytes / pageBytes))}`);
-    }
+    if (maximumBytes !== undefined) limitPages(database, Math.floor(maximumBytes / pageBytes(database)));
     return { database, keys };
   } catch (error) {
     database.close();
     throw error;
   }
+}
+
+/** Lets this connection add so many bytes at most; pages that are free already are not counted. */
+export function limitGrowth(database: SqliteDatabase, bytes: number): void {
+  const pages = Number(database.pragma('page_count', { simple: true }));
+  limitPages(database, pages + Math.floor(bytes / pageBytes(database)));
+}
+
+const pageBytes = (database: SqliteDatabase): number =>
+  Number(database.pragma('page_size', { simple: true }));
+
+/** Never more than there were before, for a limit may have been set. */
+function limitPages(database: SqliteDatabase, pages: number): void {
+  const before = Number(database.pragma('max_page_count', { simple: true }));
+  database.pragma(`max_page_count = ${Math.max(1, Math.min(before, pages))}`);
 }
 
 /** Whether the database at a path was given a key already. */

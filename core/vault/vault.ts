@@ -15,7 +15,7 @@ import { lineageShape } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import type { VaultRow } from './mapping.ts';
 import { hashFile, stateOf } from './readers/bytes.ts';
-import { openVaultDatabase } from './schema.ts';
+import { limitGrowth, openVaultDatabase } from './schema.ts';
 import type { VaultLimits } from './schema.ts';
 import { searchBlocks } from './search.ts';
 import type { SearchHit, SearchOptions } from './search.ts';
@@ -212,6 +212,7 @@ async function importApart(
   options: ImportOptions,
 ): Promise<number> {
   const place: { database: SqliteDatabase; keys: VaultKeys } = openVaultDatabase(path, key, limits);
+  if (options.maximumGrowth !== undefined) limitGrowth(place.database, options.maximumGrowth);
   try {
     return await importSource(place, file, options);
   } finally {

@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
-import { findInCatalogue } from '../../core/model/catalogue.ts';
+import { findInCatalogue, modelFolder, placeOfModel } from '../../core/model/catalogue.ts';
 import type { CatalogueEntry } from '../../core/model/catalogue.ts';
 import { fetchModel } from '../../core/model/fetch.ts';
 import type { FetchOptions, FetchProgress } from '../../core/model/fetch.ts';
@@ -513,5 +513,40 @@ describe('zip', () => {
     const directory = bomb.lastIndexOf(Buffer.from('PK\u0001\u0002'));
     bomb.writeUInt32LE(content.length, directory + 24);
     await expect(extract(bomb)).rejects.toThrow(/longer/);
+  });
+});
+
+describe('a model that an installed program was packed with', () => {
+  const before = process.env['TRIBUTARY_HOME'];
+  const installed = process as { resourcesPath?: string };
+  afterEach(() => {
+    delete installed.resourcesPath;
+    if (before === undefined) delete process.env['TRIBUTARY_HOME'];
+    else process.env['TRIBUTARY_HOME'] = before;
+  });
+  function install(bytes: Uint8Array): string {
+    const folder = newFolder();
+    process.env['TRIBUTARY_HOME'] = join(folder, 'home');
+    installed.resourcesPath = folder;
+    mkdirSync(join(folder, 'models'), { recursive: true });
+    writeFileSync(join(folder, 'models', 'model.gguf'), bytes);
+    return join(folder, 'models', 'model.gguf');
+  }
+
+  it('is taken where it lies, and the user’s own copy before it', async () => {
+    const shipped = install(content);
+    const entry = entryOf([]);
+    expect(placeOfModel(entry)).toBe(shipped);
+    expect(await fetchModel(entry)).toBe(shipped);
+    const own = join(modelFolder(), 'model.gguf');
+    expect(placeOfModel({ ...entry, sha256: null })).toBe(own);
+    mkdirSync(modelFolder(), { recursive: true });
+    writeFileSync(own, content);
+    expect(placeOfModel(entry)).toBe(own);
+  });
+
+  it('does not count when it is another file', async () => {
+    install(Buffer.from('something else'));
+    await expect(fetchModel(entryOf([]))).rejects.toMatchObject({ code: 'model.not-reachable' });
   });
 });

@@ -66,6 +66,7 @@ describe('the gate', () => {
     ['policy.examples', dataset, { minExamples: 51 }],
     ['policy.message', message, { metrics: [] }],
     ['policy.update-size', message, { maxUpdateBytes: 999 }],
+    ['policy.folder-size', { kind: 'folder', bytes: 1001 }, { maxFolderBytes: 1000 }],
   ])('refuses with %s, exit 3, whichever policy says so', (code, request, change) => {
     expect(through(request, change)).toBe(`${code} 3`);
     expect(through(request, change, {})).toBe(`${code} 3`);

@@ -1,9 +1,8 @@
 /** @file How this site's window opens models: as its settings say, and only those that lie on this machine. */
 
 import { existsSync } from 'node:fs';
-import { findInCatalogue } from '../../model/catalogue.ts';
+import { findInCatalogue, placeOfModel } from '../../model/catalogue.ts';
 import type { TrainerOptions } from '../../training/requests.ts';
-import { placeOfModel } from '../models.ts';
 import type { SettingsFile } from '../settings.ts';
 
 /** @param model as `openModel` takes it */

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { TributaryError } from '../../../core/errors.ts';
-import { CATALOGUE, findInCatalogue, modelFolder } from '../../../core/model/catalogue.ts';
+import { CATALOGUE, findInCatalogue, modelFolder, placeOfModel } from '../../../core/model/catalogue.ts';
 import type { CatalogueEntry } from '../../../core/model/catalogue.ts';
 import { sha256OfFile } from '../../../core/model/digest.ts';
 import { firstUses } from '../../../core/model/first-use.ts';
@@ -43,7 +43,7 @@ const listModels = runs(z.object({}), async (_, { output }) => {
   const trusted = await firstUses();
   const rows = CATALOGUE.map((entry) => {
     const { id, name, licence, languages, bytes, sha256, parameters, configuration } = entry;
-    const path = placeOf(entry);
+    const path = placeOfModel(entry);
     const memory = {
       int4: trainingMemory(configuration, 'int4'),
       f32: trainingMemory(configuration, 'f32'),
@@ -121,14 +121,14 @@ const verifyModels = runs(
   z.object({ model: z.string().optional() }),
   async ({ model }, { output, progress }) => {
     const wanted = model === undefined ? CATALOGUE : [inCatalogue(model)];
-    const present = wanted.filter((entry) => existsSync(placeOf(entry)));
+    const present = wanted.filter((entry) => existsSync(placeOfModel(entry)));
     if (model !== undefined && present.length === 0) {
-      throw new TributaryError('model.not-found', `${model} is not on this machine (${placeOf(wanted[0])}).`);
+      throw new TributaryError('model.not-found', `${model} is not on this machine (${placeOfModel(wanted[0])}).`);
     }
     const trusted = await firstUses();
     const results = [];
     for (const entry of present) {
-      const path = placeOf(entry);
+      const path = placeOfModel(entry);
       const { size } = await stat(path);
       const display = progress(`Checking ${entry.id}`);
       const sha256 = await sha256OfFile(path, (bytes) => display.update(bytes, size));
@@ -148,10 +148,6 @@ const verifyModels = runs(
   },
 );
 
-function placeOf(entry: CatalogueEntry): string {
-  return join(modelFolder(), entry.file);
-}
-
 function inCatalogue(id: string): CatalogueEntry {
   const entry = findInCatalogue(id);
   if (entry !== undefined) return entry;
@@ -161,7 +157,7 @@ function inCatalogue(id: string): CatalogueEntry {
 
 /** Copies a file of the catalogue to its place, or shares its blocks where the disk can. */
 async function keep(path: string, entry: CatalogueEntry): Promise<string> {
-  const place = placeOf(entry);
+  const place = placeOfModel(entry);
   if (existsSync(place)) return place;
   await mkdir(modelFolder(), { recursive: true });
   const partial = join(modelFolder(), `.${basename(place)}.${process.pid}.part`);

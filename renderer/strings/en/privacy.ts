@@ -46,6 +46,7 @@ export const privacy = {
     minExamples: 'Rows at least',
     rehearsals: 'Rehearsals',
     maxUpdateBytes: 'Size of an update at most',
+    maxFolderBytes: 'Disk space at most',
     metrics: 'Figures that may leave',
   },
   meanings: {
@@ -62,6 +63,7 @@ export const privacy = {
     minExamples: 'That a dataset must hold to be trained on.',
     rehearsals: 'Plans may be measured here before they run, if a person agrees.',
     maxUpdateBytes: 'In bytes.',
+    maxFolderBytes: 'Of this site’s folder, in bytes.',
     metrics: 'Beside the loss and the number of examples.',
   },
   choices: {

@@ -48,6 +48,7 @@ export const privacy: Catalogue['privacy'] = {
     minExamples: '最少行数',
     rehearsals: '预演',
     maxUpdateBytes: '更新的最大大小',
+    maxFolderBytes: '最多占用的磁盘空间',
     metrics: '可以离开的数值',
   },
   meanings: {
@@ -63,6 +64,7 @@ export const privacy: Catalogue['privacy'] = {
     minExamples: '数据集至少要有这么多行才能用于训练。',
     rehearsals: '经人批准后，可在运行前在此测量计划。',
     maxUpdateBytes: '以字节计。',
+    maxFolderBytes: '指本站点的文件夹，以字节计。',
     metrics: '除损失和示例数以外。',
   },
   choices: {

@@ -166,6 +166,7 @@ export const remedies: Readonly<Record<string, string>> = {
   'policy.message': '没有发送任何内容。站点的策略规定了什么可以离开。',
   'policy.update-size': '请在站点的策略中提高更新大小的上限，或拒绝该运行。',
   'policy.rehearsal': '请在站点策略中允许预演，或让协调者不经预演直接提议运行。',
+  'policy.folder-size': '请撤回数据集或删除适配器，或在站点的策略中提高文件夹大小的上限。',
   'policy.no-approval': '如果要在此训练，请批准该运行。',
   'policy.deviation': '中心的要求与计划不符。没有执行任何操作。请询问协调者。',
 };
