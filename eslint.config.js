@@ -115,7 +115,7 @@ const boundaries = [
 ];
 
 export default defineConfig(
-  { ignores: ['out/', 'node_modules/', 'coverage/'] },
+  { ignores: ['out/', 'dist/', 'node_modules/', 'coverage/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

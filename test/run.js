@@ -69,6 +69,7 @@ try {
   const build = [tool('vite/bin/vite.js'), 'build', '--logLevel', 'warn'];
   await check('build', build);
   await check('build of the window', [...build, '--config', 'renderer/vite.config.ts']);
+  await check('build of the programs under test', [...build, '--config', 'test/vite.config.ts']);
   await Promise.all([
     check('types', [tool('typescript/bin/tsc'), '--noEmit']),
     check('types of the window', [

@@ -37,7 +37,7 @@ type Line = Readonly<Record<string, unknown>> & { readonly type?: string };
 
 /** A process of `test/chaos/process.ts`; `died` says whether it was killed. Rejects when it fails otherwise. */
 export function run(words: readonly string[], crash?: Crash): Promise<{ died: boolean; lines: Line[] }> {
-  const child = spawn(process.execPath, [programPath('chaos'), ...words], {
+  const child = spawn(process.execPath, [programPath('test/chaos'), ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TRIBUTARY_TEST_CRASH: crash },
   });
@@ -82,7 +82,7 @@ export function daemon(words: readonly string[], options: DaemonOptions = {}): D
 
   function launch() {
     const crash = crashes.at(deaths);
-    const life = spawn(process.execPath, [programPath('chaos'), ...words], {
+    const life = spawn(process.execPath, [programPath('test/chaos'), ...words], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...environment, TRIBUTARY_TEST_CRASH: crash },
     });

@@ -24,7 +24,7 @@ async function check(): Promise<WebGpuReport[]> {
     LD_LIBRARY_PATH: swiftshader,
   };
   try {
-    const child = spawn(process.execPath, [programPath('webgpu-check')], { env });
+    const child = spawn(process.execPath, [programPath('test/webgpu-check')], { env });
     let [printed, complaints] = ['', ''];
     child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString()));

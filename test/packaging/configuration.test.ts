@@ -1,0 +1,37 @@
+/** @file electron-builder.yml, held against electron-builder's own schema, and what of it nobody may loosen. */
+
+import { join } from 'node:path';
+import { Packager } from 'electron-builder';
+import { expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+
+const check = (changes: object): Promise<void> =>
+  new Packager({ projectDir: root, config: changes }).validateConfig();
+
+it('fits electron-builder’s schema, in which a misspelt key does not pass', async () => {
+  await check({});
+  await expect(check({ asarUnpak: [] })).rejects.toThrow("unknown property 'asarUnpak'");
+  await expect(check({ electronFuses: { runAsNod: false } })).rejects.toThrow('configuration.electronFuses');
+});
+
+it('turns every fuse to the safe side, and uploads nothing', async () => {
+  const packager = new Packager({ projectDir: root });
+  await packager.validateConfig();
+  expect(packager.config.electronFuses).toEqual({
+    runAsNode: false,
+    enableNodeOptionsEnvironmentVariable: false,
+    enableNodeCliInspectArguments: false,
+    enableCookieEncryption: true,
+    enableEmbeddedAsarIntegrityValidation: true,
+    onlyLoadAppFromAsar: true,
+    loadBrowserProcessSpecificV8Snapshot: false,
+    grantFileProtocolExtraPrivileges: false,
+  });
+  expect(packager.config.publish).toEqual({
+    provider: 'generic',
+    url: 'https://updates.tributary.invalid',
+  });
+  expect(packager.config.mac).toMatchObject({ hardenedRuntime: true });
+  expect(packager.config.nsis).toMatchObject({ perMachine: true, deleteAppDataOnUninstall: false });
+});
