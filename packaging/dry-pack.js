@@ -31,26 +31,26 @@ class DryPackager extends Packager {
 
 /**
  * @param root folder of the project, which has been built
- * @param platform and arch as Node names them
+ * @param systems such as `linux-x64`, platform and processor as Node names them
  * @param out a new folder
- * @returns the folder with `app.asar`, `app.asar.unpacked` and the extra resources
+ * @returns by system, the folder with `app.asar`, `app.asar.unpacked` and the extra resources
  */
-export async function dryPack(root, { platform, arch, out }) {
+export async function dryPack(root, systems, out) {
   const packager = new DryPackager({ projectDir: root, publish: 'never' });
   await packager.validateConfig();
   packager._appInfo = new AppInfo(packager, null);
-  const helper = await packager.createHelper(PLATFORMS[platform]);
-  const appOutDir = join(out, `${platform}-${arch}`);
-  await helper.doPack({
-    outDir: join(root, packager.config.directories.output),
-    appOutDir,
-    platformName: platform,
-    arch: Arch[arch],
-    platformSpecificBuildOptions: helper.platformSpecificBuildOptions,
-    targets: [],
-    options: { sign: false, disableFuses: true, disableAsarIntegrity: true },
-  });
-  return platform === 'darwin'
-    ? join(appOutDir, 'Tributary.app', 'Contents', 'Resources')
-    : join(appOutDir, 'resources');
+  const resources = {};
+  for (const system of systems) {
+    const [platform, arch] = system.split('-');
+    const helper = await packager.createHelper(PLATFORMS[platform]);
+    const appOutDir = join(out, system);
+    await helper.doPack({
+      ...{ appOutDir, arch: Arch[arch], platformName: platform, targets: [] },
+      outDir: join(root, packager.config.directories.output),
+      platformSpecificBuildOptions: helper.platformSpecificBuildOptions,
+      options: { sign: false, disableFuses: true, disableAsarIntegrity: true },
+    });
+    resources[system] = helper.getResourcesDir(appOutDir);
+  }
+  return resources;
 }

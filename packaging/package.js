@@ -43,12 +43,8 @@ async function main() {
   if (unknown !== undefined) throw new Refusal(`${unknown} is none of ${SYSTEMS.join(', ')}.`);
   if (dry !== undefined) {
     requireBuilt();
-    const resources = {};
-    for (const system of positionals.length > 0 ? positionals : SYSTEMS) {
-      const [platform, arch] = system.split('-');
-      resources[system] = await dryPack(root, { platform, arch, out: resolve(dry) });
-    }
-    console.log(JSON.stringify(resources));
+    const systems = positionals.length > 0 ? positionals : SYSTEMS;
+    console.log(JSON.stringify(await dryPack(root, systems, resolve(dry))));
   } else if (folder !== undefined) {
     await writeFolder(resolve(folder));
   } else {
@@ -89,8 +85,8 @@ async function writeFolder(folder) {
   const { extractAll } = await import('@electron/asar');
   const scratch = await mkdtemp(join(tmpdir(), 'tributary-package-'));
   try {
-    const { platform, arch } = process;
-    const resources = await dryPack(root, { platform, arch, out: scratch });
+    const system = `${process.platform}-${process.arch}`;
+    const { [system]: resources } = await dryPack(root, [system], scratch);
     extractAll(join(resources, 'app.asar'), folder);
   } finally {
     await rm(scratch, { recursive: true, force: true });

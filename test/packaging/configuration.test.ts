@@ -9,13 +9,12 @@ const root = join(import.meta.dirname, '../..');
 const check = (changes: object): Promise<void> =>
   new Packager({ projectDir: root, config: changes }).validateConfig();
 
-it('fits electron-builder’s schema, in which a misspelt key does not pass', async () => {
-  await check({});
+it('does not pass electron-builder’s schema with a misspelt key', async () => {
   await expect(check({ asarUnpak: [] })).rejects.toThrow("unknown property 'asarUnpak'");
   await expect(check({ electronFuses: { runAsNod: false } })).rejects.toThrow('configuration.electronFuses');
 });
 
-it('turns every fuse to the safe side, and uploads nothing', async () => {
+it('passes as it is, turns every fuse to the safe side, and uploads nothing', async () => {
   const packager = new Packager({ projectDir: root });
   await packager.validateConfig();
   expect(packager.config.electronFuses).toEqual({
