@@ -1,5 +1,6 @@
 /** @file electron-builder.yml, held against electron-builder's own schema, and what of it nobody may loosen. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Packager } from 'electron-builder';
 import { expect, it } from 'vitest';
@@ -33,4 +34,14 @@ it('passes as it is, turns every fuse to the safe side, and uploads nothing', as
   });
   expect(packager.config.mac).toMatchObject({ hardenedRuntime: true });
   expect(packager.config.nsis).toMatchObject({ perMachine: true, deleteAppDataOnUninstall: false });
+});
+
+it('brings an icon for each system, which electron-builder would fetch a tool to make', () => {
+  const icons = [
+    'icon.ico',
+    'icon.icns',
+    ...[16, 32, 48, 64, 128, 256, 512].map((side) => `icons/${side}x${side}.png`),
+  ];
+  const missing = icons.filter((name) => !existsSync(join(root, 'packaging/resources', name)));
+  expect(missing).toEqual([]);
 });
