@@ -34,6 +34,7 @@ import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
 import type { Membership, SiteRun } from './store.ts';
 import { createMeter } from './traffic.ts';
+import { watchForWakes } from './wake.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 export interface AgentOptions {
@@ -144,6 +145,7 @@ export function startAgent(options: AgentOptions): Agent {
     },
   });
 
+  const wakes = watchForWakes();
   const flushing = machine.startInterval(TRAFFIC_MILLISECONDS, meter.flush);
 
   /** A connection of a simulation brings no stream that was watched from its beginning. */
@@ -319,14 +321,14 @@ export function startAgent(options: AgentOptions): Agent {
 
   const keep = (role: SocketRole, onConnected: (connected: Connected) => void): Promise<void> =>
     keepConnected({
-      connect: () =>
+      connect: (turn) =>
         connect({
           urls: membership.urls,
           role,
           software: options.software,
           identity: context.identity,
           hubX25519: membership.x25519,
-          signal,
+          signal: turn,
           meter,
           network: context.network,
           mayBeUnchecked: () => mayBeUnchecked(context.policies()),
@@ -340,6 +342,7 @@ export function startAgent(options: AgentOptions): Agent {
       },
       isFinal: ({ code }) => code === 'site.revoked',
       backoff,
+      wakes,
       signal,
     });
   const loops = [keep('control', onControl), keep('bulk', onBulk)];
@@ -375,6 +378,7 @@ export function startAgent(options: AgentOptions): Agent {
     stop: async () => {
       abort.abort(superseded('The site stops.'));
       flushing.cancel();
+      wakes.close();
       await Promise.all([...loops, rounds.settled()]);
       meter.flush();
     },

@@ -1,9 +1,13 @@
-/** @file Keeps one socket to the hub open: tries again with back-off and full jitter until told to stop. */
+/**
+ * @file Keeps one socket to the hub open: tries again with back-off and full jitter until told to stop, and anew at
+ * once when this machine has slept.
+ */
 
 import { toTributaryError } from '../errors.ts';
 import type { TributaryError } from '../errors.ts';
 import { machine, sleep } from '../machine.ts';
 import type { Connected } from './connect.ts';
+import type { Wakes } from './wake.ts';
 
 export interface Backoff {
   /** The first wait is uniform in [0, first), each further one in a range twice as long … */
@@ -25,6 +29,7 @@ export interface KeepConnectedOptions {
   /** Whether trying again is of no use. */
   readonly isFinal: (reason: TributaryError) => boolean;
   readonly backoff: Backoff;
+  readonly wakes: Wakes;
   readonly signal: AbortSignal;
 }
 
@@ -33,18 +38,25 @@ export async function keepConnected(options: KeepConnectedOptions): Promise<void
   const { signal, backoff } = options;
   for (let attempt = 0; !signal.aborted; attempt++) {
     const begun = machine.now();
-    const reason = await connectOnce(options);
-    if (signal.aborted) return;
-    options.onLost(reason);
-    if (options.isFinal(reason)) return;
+    const woken = new AbortController();
+    const forget = options.wakes.listen(() => woken.abort());
+    const turn = AbortSignal.any([signal, woken.signal]);
+    const reason = await connectOnce(options, turn);
+    if (!signal.aborted) options.onLost(reason);
+    if (signal.aborted || options.isFinal(reason)) return forget();
     if (machine.now() - begun > STEADY_MILLISECONDS) attempt = 0;
     const longest = Math.min(backoff.capSeconds, backoff.firstSeconds * 2 ** Math.min(attempt, 20));
-    await sleep(machine.randomBelow(Math.max(1, Math.round(longest * 1000))), signal).catch(() => undefined);
+    await sleep(machine.randomBelow(Math.max(1, Math.round(longest * 1000))), turn).catch(() => undefined);
+    forget();
+    if (woken.signal.aborted) attempt = -1;
   }
 }
 
-/** One connection from its beginning to its end; returns why it ended. */
-async function connectOnce({ connect, onConnected, signal }: KeepConnectedOptions): Promise<TributaryError> {
+/** One connection from its beginning to its end, which the signal brings too; returns why it ended. */
+async function connectOnce(
+  { connect, onConnected }: KeepConnectedOptions,
+  signal: AbortSignal,
+): Promise<TributaryError> {
   let connected: Connected;
   try {
     connected = await connect(signal);
