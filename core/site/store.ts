@@ -184,7 +184,7 @@ export interface SiteStore {
   setAggregate(run: string, round: number, aggregate: BlobReference): void;
   /**
    * Whether a blob is still of use: an adapter of a run that ended, what the last round of a run started from, which
-   * the next may follow from, an update under way, what is carried into the next.
+   * the next may follow from, and until that one is trained the base before, an update under way, what is carried on.
    */
   needsBlob(hash: string): boolean;
   /** Ids of the datasets' versions whose import, or whose withdrawal, is in the ledger. */
@@ -354,7 +354,7 @@ export function openSiteStore(
            WHERE run IN open AND phase = 'sending' AND blob LIKE @blob
              OR (run IN open OR saved = 0 AND adapter IS NOT NULL)
              AND (base LIKE @blob OR control LIKE @blob)
-             AND round = (SELECT MAX(round) FROM round AS last WHERE last.run = run.run)
+             AND round >= (SELECT MAX(round) - (phase = 'training') FROM round AS last WHERE last.run = run.run)
            UNION SELECT 1 FROM carried JOIN run USING (run)
            WHERE (run IN open OR saved = 0 AND adapter IS NOT NULL) AND blob LIKE @blob AND round >= (
              SELECT COALESCE(MIN(round), 0) FROM (

@@ -117,7 +117,19 @@ describe('a site', () => {
     const transport = await offerHandshake(socket, 'control', options());
     const channel = makeChannel({ socket, transport, role: 'control', remote: 'hub' });
     channel.send({ type: 'hello', versions: [7, 8], software: 'future', role: 'control' });
-    expect(await channel.closed).toMatchObject({ code: 'wire.version' });
+    expect(await channel.closed).toMatchObject({
+      code: 'wire.version',
+      message: 'The hub speaks version 1 of the protocol, the site 7, 8 (future).',
+    });
+  });
+
+  it('that knows later versions too is answered in the one that both speak', async () => {
+    const socket = await raw('/control');
+    const transport = await offerHandshake(socket, 'control', options());
+    const channel = makeChannel({ socket, transport, role: 'control', remote: 'hub' });
+    channel.send({ type: 'hello', versions: [2, 1], software: 'future', role: 'control' });
+    expect(await channel.receive()).toMatchObject({ type: 'welcome', version: 1 });
+    channel.close();
   });
 });
 
