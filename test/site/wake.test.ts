@@ -60,9 +60,8 @@ it('connects anew within seconds where the steady clock stood still meanwhile', 
 
 it('connects anew where the steady clock went on while nothing ran', async () => {
   const virtual = machineOf(2);
-  const { now, date } = virtual;
   let slept = 0;
-  const sleeping = { ...virtual, now: () => now() + slept, date: () => date() + slept };
+  const sleeping = { ...virtual, now: () => virtual.now() + slept, date: () => virtual.date() + slept };
   restore();
   restore = replaceMachine(sleeping);
   virtual.startTimer(60_000, () => (slept = 600_000));

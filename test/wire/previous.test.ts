@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
+import type * as framing from '../../core/federation/framing.ts';
 import { answerHandshake } from '../../core/federation/handshake.ts';
 import { sign } from '../../core/federation/identity.ts';
 import { encodeInvitation, parseInvitation } from '../../core/federation/invitation.ts';
@@ -49,7 +50,7 @@ const tap = vi.hoisted(() => ({
     ((from: 'site' | 'hub', peer: Uint8Array, plaintext: Uint8Array, on: object) => void) | undefined,
 }));
 vi.mock('../../core/federation/framing.ts', async (importOriginal) => {
-  const real = await importOriginal<typeof import('../../core/federation/framing.ts')>();
+  const real = await importOriginal<typeof framing>();
   return {
     ...real,
     sealFrame: ((transport, plaintext) => {
@@ -193,7 +194,7 @@ it('whose sites talk to today’s hub, gives the adapter that it gave then', asy
       hubX25519: context.identity.x25519.publicKey,
       ...(kind === 'join' && { join: { id, secret, site } }),
     });
-    closing.push(line.close);
+    closing.push(() => line.close());
     lines.set(index, line);
     return line;
   }
