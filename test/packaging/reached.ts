@@ -18,8 +18,8 @@ export async function reachedFrom(root: string, entries: readonly string[]): Pro
       rollupOptions: {
         input: [...entries],
         treeshake: false,
-        // TypeScript is asked for where a strategy of one's own is written in it, and said to be missing where it is.
-        external: ['electron', 'typescript', ...builtinModules, /^node:/, /\.node$/],
+        // Asked for without need: TypeScript for a strategy of one's own that is written in it, colours for `debug`.
+        external: ['electron', 'typescript', 'supports-color', ...builtinModules, /^node:/, /\.node$/],
         onwarn: (warning) => {
           if (warning.code === 'UNRESOLVED_IMPORT') throw new Error(warning.message);
         },
