@@ -1,5 +1,7 @@
 /** @file Sums updates one by one in float64 and lets the strategy turn the sums into the next model. */
 
+import { addScaledCodes } from './number-formats.ts';
+import type { EncodedNumbers } from './number-formats.ts';
 import type { PartSum, Strategy } from './strategies/strategy.ts';
 
 /** A tensor of the hub's state. The wire carries float32, the state does not, so small server steps add up. */
@@ -12,6 +14,9 @@ export type StateTensors = ReadonlyMap<string, StateTensor>;
 /** Values of any precision by tensor name: what a site sends, or what it started from. */
 export type Values = ReadonlyMap<string, { readonly data: Float32Array | Float64Array }>;
 
+/** A tensor of an update: its numbers, or codes of what it differs by from what the round started from. */
+export type Addend = { readonly data: Float32Array | Float64Array } | { readonly difference: EncodedNumbers };
+
 /** Everything the hub carries from round to round. */
 export interface ServerState {
   readonly weights: StateTensors;
@@ -22,7 +27,7 @@ export interface ServerState {
 /** What one site contributes: values for each part of the strategy, and its number of training examples. */
 export interface Contribution {
   /** Asked for each tensor once, so that an update need not be in memory as a whole. */
-  readonly parts: Readonly<Record<string, Pick<Values, 'get'>>>;
+  readonly parts: Readonly<Record<string, { get(tensor: string): Addend | undefined }>>;
   readonly examples: number;
 }
 
@@ -49,6 +54,8 @@ export function createAccumulator(strategy: Strategy, base: Values): Accumulator
     name,
     part,
     total: 0,
+    /** Weight of what came as a difference and lacks what the round started from. */
+    lacking: 0,
     tensors: new Map([...base].map(([tensor, { data }]) => [tensor, new Float64Array(data.length)])),
   }));
   return {
@@ -56,11 +63,16 @@ export function createAccumulator(strategy: Strategy, base: Values): Accumulator
       for (const row of sums) {
         const weight = row.part.weighting === 'examples' ? examples : 1;
         row.total += weight;
+        let isDifference = false;
         for (const [name, sum] of row.tensors) {
-          const values = found(parts[row.name]?.get(name), name).data;
-          if (row.part.of === 'values') addScaled(sum, values, weight);
-          else addScaledDifference(sum, values, found(base.get(name), name).data, weight);
+          const addend = found(parts[row.name]?.get(name), name);
+          if ('difference' in addend) {
+            addScaledCodes(sum, addend.difference, weight);
+            isDifference = true;
+          } else if (row.part.of === 'values') addScaled(sum, addend.data, weight);
+          else addScaledDifference(sum, addend.data, found(base.get(name), name).data, weight);
         }
+        if (isDifference && row.part.of === 'values') row.lacking += weight;
       }
     },
     finish(state, { first, members }) {
@@ -68,7 +80,9 @@ export function createAccumulator(strategy: Strategy, base: Values): Accumulator
         if (!base.has(name)) continue;
         const parts: Record<string, PartSum> = {};
         for (const row of sums) {
-          parts[row.name] = { sum: found(row.tensors.get(name), name), totalWeight: row.total };
+          const sum = found(row.tensors.get(name), name);
+          if (row.lacking > 0) addScaled(sum, found(base.get(name), name).data, row.lacking);
+          parts[row.name] = { sum, totalWeight: row.total };
         }
         const moments: Record<string, Float64Array> = {};
         for (const [moment, tensors] of Object.entries(state.moments)) {

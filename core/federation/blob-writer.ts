@@ -1,6 +1,7 @@
 /** @file A blob that is being written part by part, hashed on the way: its bytes are never in memory as a whole. */
 
 import { createHash, randomBytes } from 'node:crypto';
+import { writeSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../files.ts';
@@ -16,21 +17,20 @@ export interface WriteOptions {
 }
 
 export interface BlobWriter {
-  /** Takes the bytes, which may change once this has resolved. */
-  append(bytes: Uint8Array): Promise<void>;
+  /** Takes the bytes, which may change afterwards. */
+  append(bytes: Uint8Array): void;
   /** Gives the blob its name once all of it is on disk. */
   finish(): Promise<BlobReference>;
   /** Leaves nothing behind. */
   abandon(): Promise<void>;
 }
 
-/** Bytes that are written at a time. */
-const STAGE_BYTES = 8 * CHUNK_BYTES;
+/** Bytes after which the disk begins to write, while more are computed. */
+const SYNC_BYTES = 4 * CHUNK_BYTES;
 
-/** Begins a blob of `size` bytes in a folder; `onFinished` is told of it once it has its name. */
+/** Begins a blob in a folder; `onFinished` is told of it once it has its name. */
 export async function createBlobWriter(
   folder: string,
-  size: number,
   { toSend = false, replaceable = false }: WriteOptions,
   onFinished: (blob: BlobReference, chunkHashes: Uint8Array[] | null) => void,
 ): Promise<BlobWriter> {
@@ -38,61 +38,50 @@ export async function createBlobWriter(
   const file = await open(temporary, 'wx', 0o600);
   const whole = createHash('sha256');
   const chunkHashes: Uint8Array[] = [];
-  // One is filled while the other is written.
-  const length = Math.min(STAGE_BYTES, Math.max(1, size));
-  let [stage, other] = [Buffer.allocUnsafeSlow(length), Buffer.allocUnsafeSlow(size > length ? length : 0)];
-  let filled = 0;
+  let chunk = createHash('sha256');
   let written = 0;
-  let writing: Promise<unknown> = Promise.resolve();
-
-  async function flush(): Promise<void> {
-    const bytes = stage.subarray(0, filled);
-    const before = writing;
-    const place = written;
-    written += filled;
-    filled = 0;
-    [stage, other] = [other, stage];
-    writing = before.then(() => writeAll(bytes, place));
-    writing.catch(() => undefined); // told by whoever awaits it next
-    whole.update(bytes);
-    for (let at = 0; toSend && at < bytes.length; at += CHUNK_BYTES) {
-      chunkHashes.push(
-        createHash('sha256')
-          .update(bytes.subarray(at, at + CHUNK_BYTES))
-          .digest(),
-      );
-    }
-    await before;
-  }
-
-  async function writeAll(bytes: Buffer, place: number): Promise<void> {
-    for (let at = 0; at < bytes.length;) {
-      const { bytesWritten } = await file.write(bytes, at, bytes.length - at, place + at);
-      at += bytesWritten;
-    }
-  }
+  let syncing = Promise.resolve();
+  let asked = 0;
 
   const abandon = async (): Promise<void> => {
-    await writing.catch(() => undefined);
+    await syncing.catch(() => undefined);
     await file.close().catch(() => undefined);
     await rm(temporary, { force: true });
   };
 
+  const endChunk = (): void => {
+    chunkHashes.push(chunk.digest());
+    chunk = createHash('sha256');
+  };
+  const hashChunks = (bytes: Uint8Array): void => {
+    for (let at = 0; at < bytes.length;) {
+      const part = bytes.subarray(at, at + CHUNK_BYTES - ((written + at) % CHUNK_BYTES));
+      chunk.update(part);
+      at += part.length;
+      if ((written + at) % CHUNK_BYTES === 0) endChunk();
+    }
+  };
+
   return {
     abandon,
-    append: async (bytes) => {
+    append: (bytes) => {
+      whole.update(bytes);
+      if (toSend) hashChunks(bytes);
+      // Into the system's cache: waking a thread for it takes longer than the copy.
       for (let at = 0; at < bytes.length;) {
-        const count = Math.min(bytes.length - at, length - filled);
-        stage.set(bytes.subarray(at, at + count), filled);
-        filled += count;
+        const count = writeSync(file.fd, bytes, at, bytes.length - at);
         at += count;
-        if (filled === length) await flush();
+        written += count;
       }
+      if (replaceable || written - asked < SYNC_BYTES) return;
+      asked = written;
+      syncing = syncing.then(() => file.datasync());
+      syncing.catch(() => undefined); // told at the end
     },
     finish: async () => {
       try {
-        if (filled > 0) await flush();
-        await writing;
+        if (written % CHUNK_BYTES !== 0) endChunk();
+        await syncing;
         if (!replaceable) await file.sync();
         await file.close();
         const blob = { hash: whole.digest('hex'), size: written };

@@ -93,7 +93,7 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
   };
   const write: BlobStore['write'] = async (size, options = {}) => {
     await requireSpace(folder, size);
-    return createBlobWriter(folder, size, options, (blob, chunkHashes) => {
+    return createBlobWriter(folder, options, (blob, chunkHashes) => {
       known.add(blob.hash);
       if (chunkHashes !== null) keepInfo(infoOf(blob, chunkHashes));
     });
@@ -127,7 +127,7 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
     put: async (bytes, options) => {
       const writer = await write(bytes.length, options);
       try {
-        await writer.append(bytes);
+        writer.append(bytes);
       } catch (error) {
         await writer.abandon();
         throw error;

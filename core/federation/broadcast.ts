@@ -59,16 +59,19 @@ export function encodeStep(
   },
 ): void {
   const { from, target, place, reached } = step;
-  const { encodeInto, decodeInto } = NUMBER_FORMATS[codec];
+  const { encodeInto, decodeInto, addInto } = NUMBER_FORMATS[codec];
   if (codec === 'f32' || from === undefined) reached.set(target);
   else for (let i = 0; i < reached.length; i++) reached[i] = target[i] - from[i];
   encodeInto(reached, place);
   if (codec === 'f32') return;
-  decodeInto(place, reached);
-  if (from !== undefined) addTo(reached, from);
+  if (from === undefined) return decodeInto(place, reached);
+  reached.set(from);
+  addInto(place, reached, 1);
 }
 
-/** Applies the delta in a file. Throws TributaryError `transfer.corrupt` where it does not fit what is held. */
+/**
+ * Applies the delta in a file, in place. Throws TributaryError `transfer.corrupt` where it does not fit what is held.
+ */
 export function applyBroadcast(path: string, from: NamedTensors | null): NamedTensors {
   const damaged = (what: string): TributaryError =>
     new TributaryError('transfer.corrupt', `The hub’s delta cannot be applied: ${what}.`);
@@ -79,17 +82,11 @@ export function applyBroadcast(path: string, from: NamedTensors | null): NamedTe
       const before = tensors.get(name);
       if (from !== null && before?.shape.join() !== shape.join())
         throw damaged(`${name} is not there in that shape`);
-      const data = file.read(name);
-      if (codec !== 'f32' && before !== undefined) addTo(data, before.data);
-      tensors.set(name, { shape, data });
+      if (codec === 'f32' || before === undefined) tensors.set(name, { shape, data: file.read(name) });
+      else NUMBER_FORMATS[codec].addInto(file.readEncoded(name), before.data, 1);
     }
     return tensors;
   } finally {
     file.close();
   }
-}
-
-/** In float32, rounded once: the same bits at the hub and at every site. */
-function addTo(difference: Float32Array, before: Float32Array): void {
-  for (let i = 0; i < difference.length; i++) difference[i] = before[i] + difference[i];
 }

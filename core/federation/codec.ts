@@ -100,7 +100,7 @@ export function openState(path: string): StateFile {
         const bytes = new Uint8Array(data.buffer);
         fill(bytes, start + from);
         bytes.set(littleEndianBytes(data));
-        return data instanceof Float64Array ? data : Float64Array.from(data);
+        return data instanceof Float64Array ? data : new Float64Array(data);
       },
       close: () => closeSync(descriptor),
     };

@@ -24,17 +24,24 @@ export function sealFrame(transport: Transport, plaintext: Uint8Array): Buffer {
   if (plaintext.length > MAX_FRAME_BYTES) {
     throw new TributaryError('wire.bad-message', `A frame of ${plaintext.length} bytes is too long to send.`);
   }
-  const whole = Buffer.allocUnsafe(LENGTH_BYTES + plaintext.length);
-  whole.writeUInt32BE(plaintext.length);
-  whole.set(plaintext, LENGTH_BYTES);
-  const parts: Uint8Array[] = [];
-  for (let start = 0; start < whole.length; start += PIECE_BYTES) {
-    const sealed = transport.seal(whole.subarray(start, start + PIECE_BYTES));
-    const length = Buffer.allocUnsafe(2);
-    length.writeUInt16BE(sealed.length);
-    parts.push(length, sealed);
+  const pieces = Math.ceil((LENGTH_BYTES + plaintext.length) / PIECE_BYTES);
+  const frame = Buffer.allocUnsafe(LENGTH_BYTES + plaintext.length + pieces * (2 + TAG_BYTES));
+  let end = 0;
+  const seal = (piece: Uint8Array): void => {
+    const length = piece.length + TAG_BYTES;
+    frame.writeUInt16BE(length, end);
+    transport.seal(piece, frame.subarray(end + 2, end + 2 + length));
+    end += 2 + length;
+  };
+  // A chunk is long, so only its beginning is copied behind the length.
+  const first = Buffer.allocUnsafe(Math.min(PIECE_BYTES, LENGTH_BYTES + plaintext.length));
+  first.writeUInt32BE(plaintext.length);
+  first.set(plaintext.subarray(0, first.length - LENGTH_BYTES), LENGTH_BYTES);
+  seal(first);
+  for (let at = first.length - LENGTH_BYTES; at < plaintext.length; at += PIECE_BYTES) {
+    seal(plaintext.subarray(at, at + PIECE_BYTES));
   }
-  return Buffer.concat(parts);
+  return frame;
 }
 
 /** Opens a WebSocket message. Throws `noise.failed` for altered pieces and `wire.bad-message` for missing ones. */

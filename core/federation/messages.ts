@@ -377,8 +377,8 @@ export function encodeMessage(message: Message): Uint8Array {
   const checked = MESSAGES[type].body.safeParse(body);
   if (!checked.success) throw badBody(type, checked.error);
   const encoded = encodeCbor(body);
-  const plaintext = new Uint8Array(2 + encoded.length);
-  new DataView(plaintext.buffer).setUint16(0, MESSAGES[type].code);
+  const plaintext = Buffer.allocUnsafe(2 + encoded.length);
+  plaintext.writeUInt16BE(MESSAGES[type].code);
   plaintext.set(encoded, 2);
   return plaintext;
 }

@@ -64,8 +64,11 @@ export interface Handshake {
 
 /** Sealed messages in order, each direction with its own key and nonce counter. */
 export interface Transport {
-  /** Seals at most 65 519 bytes. Throws `noise.exhausted` when the key has done its share. */
-  seal(plaintext: Uint8Array): Uint8Array;
+  /**
+   * Seals at most 65 519 bytes, into a place of the right length where one is given. Throws `noise.exhausted` when the
+   * key has done its share.
+   */
+  seal(plaintext: Uint8Array, place?: Uint8Array): Uint8Array;
   /** Opens the next message. Throws `noise.failed` for anything altered, replayed, dropped or out of order. */
   open(sealed: Uint8Array): Uint8Array;
   /** Binds both sides to this one handshake (section 11.2). */
@@ -175,9 +178,9 @@ export function startHandshake(options: HandshakeOptions): Handshake {
       const outgoing = cipherState(options.initiator ? first : second, messagesPerKey);
       const incoming = cipherState(options.initiator ? second : first, messagesPerKey);
       return {
-        seal: (plaintext) => {
+        seal: (plaintext, place) => {
           if (plaintext.length > MAX_NOISE_BYTES - TAG_BYTES) throw failed('The message is too long.');
-          return outgoing.encrypt(NO_BYTES, plaintext);
+          return outgoing.encrypt(NO_BYTES, plaintext, place);
         },
         open: (sealed) => incoming.decrypt(NO_BYTES, sealed),
         handshakeHash: symmetric.hash(),
@@ -240,11 +243,16 @@ function cipherState(key: Uint8Array, limit: number) {
     return bytes;
   };
   return {
-    encrypt: (associated: Uint8Array, plaintext: Uint8Array): Uint8Array => {
+    encrypt: (
+      associated: Uint8Array,
+      plaintext: Uint8Array,
+      place: Uint8Array = Buffer.allocUnsafe(plaintext.length + TAG_BYTES),
+    ): Uint8Array => {
       const cipher = createCipheriv('aes-256-gcm', key, nonce()).setAAD(associated);
-      const sealed = cipher.update(plaintext);
+      place.set(cipher.update(plaintext));
       cipher.final(); // GCM holds nothing back
-      return Buffer.concat([sealed, cipher.getAuthTag()]);
+      place.set(cipher.getAuthTag(), plaintext.length);
+      return place;
     },
     decrypt: (associated: Uint8Array, sealed: Uint8Array): Uint8Array => {
       const end = sealed.length - TAG_BYTES;

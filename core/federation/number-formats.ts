@@ -32,6 +32,8 @@ export interface NumberFormat {
   readonly encodeInto: (numbers: Float32Array, place: EncodedNumbers) => void;
   /** What a receiver makes of it. Numbers that are no numbers stay so: the caller looks. */
   readonly decodeInto: (encoded: EncodedNumbers, numbers: Float32Array) => void;
+  /** Adds what a receiver makes of it, or takes it away, in float32. */
+  readonly addInto: (encoded: EncodedNumbers, numbers: Float32Array, sign: 1 | -1) => void;
 }
 
 /** Where numbers of `size` bytes lie: in the bytes themselves, or in a copy where those do not begin at such a place. */
@@ -46,7 +48,16 @@ const f32: NumberFormat = {
   hasScales: false,
   encodeInto: (numbers, { bytes }) => bytes.set(bytesOf(numbers)),
   decodeInto: ({ bytes }, numbers) => bytesOf(numbers).set(bytes),
+  addInto: ({ bytes }, numbers, sign) => {
+    const { buffer, offset, length } = aligned(bytes, 4);
+    const added = new Float32Array(buffer, offset, length);
+    for (let i = 0; i < length; i++) numbers[i] += sign * added[i];
+  },
 };
+
+/** The bits of a bfloat16 as a float32. */
+const widened = new Uint32Array(1);
+const widenedFloat = new Float32Array(widened.buffer);
 
 const bf16: NumberFormat = {
   dtype: 'BF16',
@@ -63,6 +74,14 @@ const bf16: NumberFormat = {
     const halves = new Uint16Array(buffer, offset, length);
     const bits = new Uint32Array(numbers.buffer, numbers.byteOffset, length);
     for (let i = 0; i < length; i++) bits[i] = halves[i] << 16;
+  },
+  addInto: ({ bytes }, numbers, sign) => {
+    const { buffer, offset, length } = aligned(bytes, 2);
+    const halves = new Uint16Array(buffer, offset, length);
+    for (let i = 0; i < length; i++) {
+      widened[0] = halves[i] << 16;
+      numbers[i] += sign * widenedFloat[0];
+    }
   },
 };
 
@@ -105,7 +124,25 @@ const int8: NumberFormat = {
       for (let i = from; i < to; i++) numbers[i] = codes[i] * scale;
     }
   },
+  addInto: ({ bytes, scales }, numbers, sign) => {
+    const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let from = 0, block = 0; from < codes.length; from += BLOCK, block++) {
+      const scale = sign * (scales?.[block] ?? NaN);
+      const to = Math.min(from + BLOCK, codes.length);
+      for (let i = from; i < to; i++) numbers[i] += Math.fround(codes[i] * scale);
+    }
+  },
 };
+
+/** Adds `weight` times what a receiver makes of codes. A loop of its own, because it sees every number of every update. */
+export function addScaledCodes(sum: Float64Array, { bytes, scales }: EncodedNumbers, weight: number): void {
+  const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let from = 0, block = 0; from < codes.length; from += BLOCK, block++) {
+    const scale = scales?.[block] ?? NaN;
+    const to = Math.min(from + BLOCK, codes.length);
+    for (let i = from; i < to; i++) sum[i] += weight * Math.fround(codes[i] * scale);
+  }
+}
 
 export const NUMBER_FORMATS: Readonly<Record<Codec, NumberFormat>> = { f32, bf16, int8 };
 

@@ -46,6 +46,8 @@ export interface TensorFile {
   readonly read: (name: string) => Float32Array;
   /** The tensor as it lies in the file, until the next one is asked for. Throws like `read`. */
   readonly readEncoded: (name: string) => EncodedNumbers;
+  /** Its scales alone, where its format has them. */
+  readonly readScales: (name: string) => Float32Array | null;
   readonly close: () => void;
 }
 
@@ -141,20 +143,23 @@ export function openTensorFile(path: string, damaged: (what: string) => Tributar
     );
     /** Codes and scales of one tensor at a time; both begin where floats may. */
     let scratch = new Uint8Array(0);
+    const readScales = (name: string, beside = 0): Float32Array | null => {
+      const [from, to] = table.get(`${name}${SCALE}`)?.data_offsets ?? [0, 0];
+      if (scratch.length < to - from + beside) scratch = new Uint8Array(to - from + beside);
+      if (to === from) return null;
+      fill(scratch.subarray(0, to - from), start + from);
+      return new Float32Array(scratch.buffer, 0, (to - from) / 4);
+    };
     const readEncoded = (name: string): EncodedNumbers => {
       const [from, to] = (table.get(name) ?? missing(name)).data_offsets;
-      const blocks = table.get(`${name}${SCALE}`);
-      const scaleBytes = blocks === undefined ? 0 : blocks.data_offsets[1] - blocks.data_offsets[0];
-      if (scratch.length < scaleBytes + to - from) scratch = new Uint8Array(scaleBytes + to - from);
-      if (blocks !== undefined) fill(scratch.subarray(0, scaleBytes), start + blocks.data_offsets[0]);
-      return {
-        bytes: fill(scratch.subarray(scaleBytes, scaleBytes + to - from), start + from),
-        scales: blocks === undefined ? null : new Float32Array(scratch.buffer, 0, scaleBytes / 4),
-      };
+      const scales = readScales(name, to - from);
+      const begin = scales?.byteLength ?? 0;
+      return { bytes: fill(scratch.subarray(begin, begin + to - from), start + from), scales };
     };
     return {
       entries,
       readEncoded,
+      readScales: (name) => readScales(name),
       read: (name) => decodeNumbers(entries.get(name)?.codec ?? 'f32', readEncoded(name)),
       close: () => closeSync(descriptor),
     };

@@ -9,8 +9,8 @@ import type { BlobReference } from './shapes.ts';
 import type { Shapes } from './update.ts';
 
 export interface TensorWriter {
-  /** The next tensor's numbers, in the order of the shapes. They may change once this has resolved. */
-  append(data: Float32Array | Float64Array): Promise<void>;
+  /** The next tensor's numbers, in the order of the shapes. They may change afterwards. */
+  append(data: Float32Array | Float64Array): void;
   finish(): Promise<BlobReference>;
   abandon(): Promise<void>;
 }
@@ -36,7 +36,7 @@ export async function openTensorWriter(
   const header = encodeHeader(rows, metadata);
   const size = rows.reduce((sum, { length }) => sum + length, header.length);
   const writer = await blobs.write(size, options);
-  await writer.append(header);
+  writer.append(header);
   return {
     append: (data) => writer.append(littleEndianBytes(data)),
     finish: () => writer.finish(),
@@ -56,7 +56,7 @@ export async function putTensors(
     ...options,
   });
   try {
-    for (const { data } of tensors.values()) await writer.append(data);
+    for (const { data } of tensors.values()) writer.append(data);
   } catch (error) {
     await writer.abandon();
     throw error;

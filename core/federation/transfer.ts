@@ -242,13 +242,14 @@ export function serveTransfers(options: TransferOptions): Transfers {
     const missing = missingChunks(info, request.have);
     const before = info.size - missing.reduce((sum, index) => sum + lengthOf(info, index), 0);
     const file = await store.open(info.hash);
+    const buffer = Buffer.allocUnsafe(Math.min(info.chunkSize, info.size));
     let sent = before;
     try {
       for (const index of missing) {
         while (transfer.inFlight >= transfer.pace.allowed() && !transfer.stopped) await untilMoved(transfer);
         await channel.drain();
         if (transfer.stopped) return;
-        const bytes = Buffer.allocUnsafe(lengthOf(info, index));
+        const bytes = buffer.subarray(0, lengthOf(info, index)); // sealed before the next one is read
         readSync(file.fd, bytes, 0, bytes.length, index * info.chunkSize);
         transfer.inFlight += 1;
         transfer.pace.sent(index);

@@ -11,8 +11,9 @@ import { TributaryError } from '../errors.ts';
 import { isTrainable } from '../model/lora.ts';
 import type { Trainable } from '../model/lora.ts';
 import type { NamedTensors, Tensor } from '../model/tensor.ts';
+import type { Addend, Contribution } from './aggregation.ts';
 import { decodeNumbers, NUMBER_FORMATS } from './number-formats.ts';
-import type { Codec, EncodedNumbers } from './number-formats.ts';
+import type { Codec } from './number-formats.ts';
 import type { Plan } from './plan-schema.ts';
 import { sharedMatrices } from './schedule.ts';
 import { partsOf } from './strategies/table.ts';
@@ -56,7 +57,8 @@ export interface WrittenUpdate {
 /**
  * Writes an update.
  * @param parts `weights` are the site's, whole or those that were trained; other parts are differences in themselves
- * @param rest what rounding has left out of the updates before, where there were any
+ * @param rest what rounding has left out of the updates before, where there were any; its numbers become what is left
+ * out after this one
  */
 export function writeUpdate(
   { codec, shared, parts: names }: UpdateForm,
@@ -81,29 +83,27 @@ export function writeUpdate(
         if (isDifference) heard[part].set(name, { shape, data: given });
         continue;
       }
-      const data = isDifference ? given : difference(given, from, left.get(name)?.data);
+      const data = isDifference
+        ? given
+        : addDifference(left.get(name)?.data ?? new Float32Array(from.length), given, from);
       format.encodeInto(data, place);
-      const received = new Float32Array(data.length);
-      format.decodeInto(place, received);
-      if (isDifference) heard[part].set(name, { shape, data: received });
-      else left.set(name, { shape, data: subtractInto(received, data) });
+      if (isDifference) {
+        const received = new Float32Array(data.length);
+        format.decodeInto(place, received);
+        heard[part].set(name, { shape, data: received });
+      } else {
+        format.addInto(place, data, -1);
+        left.set(name, { shape, data });
+      }
     }
   }
   return { bytes: draft.bytes, heard, rest: codec === 'f32' ? null : left };
 }
 
-/** w_k − w, and what was left out before. */
-function difference(weights: Float32Array, base: Float32Array, rest: Float32Array | undefined): Float32Array {
-  const result = new Float32Array(weights.length);
-  if (rest === undefined) for (let i = 0; i < result.length; i++) result[i] = weights[i] - base[i];
-  else for (let i = 0; i < result.length; i++) result[i] = weights[i] - base[i] + rest[i];
-  return result;
-}
-
-/** Puts minuend − subtrahend in the place of the subtrahend. */
-function subtractInto(subtrahend: Float32Array, minuend: Float32Array): Float32Array {
-  for (let i = 0; i < subtrahend.length; i++) subtrahend[i] = minuend[i] - subtrahend[i];
-  return subtrahend;
+/** Adds w_k − w to what was left out before. */
+function addDifference(rest: Float32Array, weights: Float32Array, base: Float32Array): Float32Array {
+  for (let i = 0; i < rest.length; i++) rest[i] += weights[i] - base[i];
+  return rest;
 }
 
 /** What a tensor of a part is called in the blob. PEFT's names hold no colon. */
@@ -120,12 +120,10 @@ export type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
 /** An update whose table has been checked; each tensor is read and checked when it is asked for. */
 export interface OpenUpdate {
   /**
-   * By part, then by name: weights, whatever the codec, and differences of other parts. The numbers of a tensor last
-   * until the next one is asked for.
+   * By part, then by name: weights, or codes of their differences, and differences of other parts. The numbers of a
+   * tensor last until the next one is asked for.
    */
-  readonly parts: Readonly<
-    Record<string, { get: (name: string) => { readonly data: Float32Array | Float64Array } | undefined }>
-  >;
+  readonly parts: Contribution['parts'];
   close(): void;
 }
 
@@ -139,13 +137,15 @@ export function openUpdate(path: string, base: NamedTensors, form: UpdateForm): 
   const { decodeInto } = NUMBER_FORMATS[form.codec];
   let values = new Float32Array(0);
   let sums = new Float64Array(0);
-  const read = (part: string, name: string): { readonly data: Float32Array | Float64Array } => {
+  const read = (part: string, name: string): Addend => {
     const { data: from } = found(base.get(name), name);
     const encoded = file.readEncoded(nameIn(part, name));
+    const isSmall = hasSmallScales(encoded.scales);
+    if (part === 'weights' && isSmall) return { difference: encoded };
     if (values.length < from.length) values = new Float32Array(from.length);
     const data = values.subarray(0, from.length);
     decodeInto(encoded, data);
-    if (!hasSmallScales(encoded)) requireFinite(nameIn(part, name), data);
+    if (!isSmall) requireFinite(nameIn(part, name), data);
     if (form.codec === 'f32' || part !== 'weights') return { data };
     // In float64, so that a small difference to a large weight arrives whole.
     if (sums.length < from.length) sums = new Float64Array(from.length);
@@ -169,8 +169,8 @@ export function checkUpdate(path: string, base: Shapes, form: UpdateForm): void 
   const file = openAgainst(path, base, form);
   try {
     for (const [name, { codec }] of file.entries) {
-      const encoded = file.readEncoded(name);
-      if (!hasSmallScales(encoded)) requireFinite(name, decodeNumbers(codec, encoded));
+      if (hasSmallScales(file.readScales(name))) continue;
+      requireFinite(name, decodeNumbers(codec, file.readEncoded(name)));
     }
   } finally {
     file.close();
@@ -216,7 +216,7 @@ function mismatch(what: string): TributaryError {
 }
 
 /** Whether no number can be beyond the largest: of codes of one byte the scales tell. */
-function hasSmallScales({ scales }: EncodedNumbers): boolean {
+function hasSmallScales(scales: Float32Array | null): boolean {
   if (scales === null) return false;
   for (const scale of scales) if (!(Math.abs(scale) <= LARGEST / 128)) return false;
   return true;

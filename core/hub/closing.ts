@@ -1,5 +1,6 @@
 /** @file The aggregate of a round, computed from what lies on disk: the same bytes however often it is done. */
 
+import { setImmediate as breathe } from 'node:timers/promises';
 import { createAccumulator, toState } from '../federation/aggregation.ts';
 import type { Accumulator, StateTensor } from '../federation/aggregation.ts';
 import type { BlobStore } from '../federation/blobs.ts';
@@ -55,7 +56,7 @@ export async function writeInitialState(
         new Float64Array(data.length).fill(value),
       ]),
     );
-    await states.append({ weights: Float64Array.from(data), moments });
+    states.append({ weights: Float64Array.from(data), moments });
   }
   return { base, control: null, state: await states.finish() };
 }
@@ -149,6 +150,9 @@ interface Closing extends Omit<CloseOptions, 'strategy'> {
   readonly updates: readonly Open[];
 }
 
+/** Numbers that are summed before heartbeats and answers have their turn. */
+const BREATH = 2 ** 23;
+
 async function closeTensors(work: Closing): Promise<RoundStart> {
   const { blobs, plan, round, members, strategy, form, base, updates } = work;
   const { codec } = form;
@@ -157,6 +161,7 @@ async function closeTensors(work: Closing): Promise<RoundStart> {
   const after = await writeRoundState(blobs, { codec, strategy, shapes: base });
   const isSteered = clientOf(plan.federation.strategy) === 'control-variates';
   const controls = new Map<string, StateTensor>();
+  let unbroken = 0;
   try {
     for (const [name, { shape, data: from }] of base) {
       const { weights, moments, rest } = before.read(name, from);
@@ -172,8 +177,12 @@ async function closeTensors(work: Closing): Promise<RoundStart> {
         accumulator.finish(state, { first: round.number === 0, members });
         if (isSteered) controls.set(name, { shape, data: moments.c });
       }
-      await after.append({ weights, moments });
-      await published.append({ name, from, weights, rest });
+      after.append({ weights, moments });
+      published.append({ name, from, weights, rest });
+      unbroken += from.length * (1 + updates.length);
+      if (unbroken < BREATH) continue;
+      unbroken = 0;
+      await breathe();
     }
     const [next, state] = await Promise.all([published.finish(), after.finish()]);
     const control = isSteered

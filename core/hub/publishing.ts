@@ -29,7 +29,7 @@ export interface ChangedTensor {
 
 export interface WeightsPublication {
   /** The next tensor in the order of the base. */
-  append(tensor: ChangedTensor): Promise<void>;
+  append(tensor: ChangedTensor): void;
   /** `rest` is the blob of what the codec has left out, where it leaves out anything. */
   finish(): Promise<{ readonly base: Published; readonly rest: BlobReference | null }>;
   abandon(): Promise<void>;
@@ -57,10 +57,10 @@ export async function publishWeights(
   const rests =
     codec === 'f32' ? null : await openTensorWriter(blobs, tensors, { dtype: 'F32', metadata: null });
   return {
-    append: async ({ name, from: before, weights, rest }) => {
+    append: ({ name, from: before, weights, rest }) => {
       if (!moving.has(name)) {
-        await whole.append(codec === 'f32' ? Float32Array.from(weights) : before);
-        await rests?.append(Float32Array.from(rest ?? new Float64Array(before.length)));
+        whole.append(codec === 'f32' ? Float32Array.from(weights) : before);
+        rests?.append(Float32Array.from(rest ?? new Float64Array(before.length)));
         return;
       }
       const reached = new Float32Array(before.length);
@@ -69,10 +69,10 @@ export async function publishWeights(
         if (rest !== null) for (let i = 0; i < rest.length; i++) weights[i] += rest[i];
         encodeStep(codec, { from: before, target: weights, place: draft.place(name), reached });
       }
-      await whole.append(reached);
+      whole.append(reached);
       if (rests === null) return;
       for (let i = 0; i < reached.length; i++) reached[i] = weights[i] - reached[i];
-      await rests.append(reached);
+      rests.append(reached);
     },
     finish: async () => {
       const [published, left, delta] = await Promise.all([

@@ -51,7 +51,7 @@ export async function openRoundState(
   return {
     close,
     read: (name, base) => ({
-      weights: files.has(WEIGHTS) ? weights.read(name) : Float64Array.from(base),
+      weights: files.has(WEIGHTS) ? weights.read(name) : new Float64Array(base),
       moments: Object.fromEntries(Object.entries(moments).map(([of, file]) => [of, file.read(name)])),
       rest: files.has(REST) && rest.has(name) ? rest.read(name) : null,
     }),
@@ -60,7 +60,7 @@ export async function openRoundState(
 
 export interface RoundStateWriter {
   /** The next tensor in the order of the shapes. */
-  append(state: TensorState): Promise<void>;
+  append(state: TensorState): void;
   /** Hashes by name. */
   finish(): Promise<Record<string, string>>;
   abandon(): Promise<void>;
@@ -77,8 +77,8 @@ export async function writeRoundState(
     writers.set(name, await openTensorWriter(blobs, shapes, { dtype: 'F64', metadata: null }));
   }
   return {
-    append: async ({ weights, moments }) => {
-      for (const [name, writer] of writers) await writer.append(name === WEIGHTS ? weights : moments[name]);
+    append: ({ weights, moments }) => {
+      for (const [name, writer] of writers) writer.append(name === WEIGHTS ? weights : moments[name]);
     },
     finish: async () => {
       const finished = [...writers].map(

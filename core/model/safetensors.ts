@@ -51,13 +51,11 @@ export function openSafetensors(path: string): SafetensorsFile {
       path,
       entries,
       metadata,
-      readFloat32: ({ offset, length, shape, format }) =>
-        unpack(format, {
-          bytes: file.read(offset, length),
-          rows: 1,
-          columns: elementCount(shape),
-          rowOrder: () => 0,
-        }),
+      readFloat32: ({ offset, length, shape, format }) => {
+        const [bytes, columns] = [file.read(offset, length), elementCount(shape)];
+        if (format === 'F32' && littleEndian) return new Float32Array(bytes.buffer, 0, columns); // nobody else's memory
+        return unpack(format, { bytes, rows: 1, columns, rowOrder: () => 0 });
+      },
       close: file.close,
     };
   } catch (error) {
@@ -66,7 +64,17 @@ export function openSafetensors(path: string): SafetensorsFile {
   }
 }
 
-function readHeader(path: string, file: ReturnType<typeof openForReading>) {
+interface Header {
+  readonly entries: ReadonlyMap<string, SafetensorsEntry>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The header read last: the adapters of a run are alike, and checking a header takes longer than reading it. */
+let lastHeader: { readonly size: number; readonly text: string; readonly header: Header } | null = null;
+/** A longer one is not worth the memory. */
+const LONGEST_KEPT_HEADER = 2 ** 20;
+
+function readHeader(path: string, file: ReturnType<typeof openForReading>): Header {
   const damaged = (what: string, cause?: unknown) =>
     new TributaryError('model.damaged', `${path}: ${what}.`, { cause });
   if (file.size < 10) throw new TributaryError('model.not-a-model', `${path} is not a safetensors file.`);
@@ -76,6 +84,7 @@ function readHeader(path: string, file: ReturnType<typeof openForReading>) {
   }
   const start = 8 + Number(headerLength);
   const text = file.read(8, start - 8).toString('utf8');
+  if (lastHeader?.size === file.size && lastHeader.text === text) return lastHeader.header;
   if (!text.startsWith('{'))
     throw new TributaryError('model.not-a-model', `${path} is not a safetensors file.`);
   let json: unknown;
@@ -84,9 +93,9 @@ function readHeader(path: string, file: ReturnType<typeof openForReading>) {
   } catch (cause) {
     throw damaged('the header is not JSON', cause);
   }
-  const header = headerSchema.safeParse(json);
-  if (!header.success) throw damaged('the header is not a table of tensors');
-  const { __metadata__: extra = {}, ...rest } = header.data;
+  const parsedHeader = headerSchema.safeParse(json);
+  if (!parsedHeader.success) throw damaged('the header is not a table of tensors');
+  const { __metadata__: extra = {}, ...rest } = parsedHeader.data;
   const metadata = metadataSchema.safeParse(extra);
   if (!metadata.success) throw damaged('__metadata__ holds something other than texts');
   const entries: [string, SafetensorsEntry][] = [];
@@ -115,7 +124,9 @@ function readHeader(path: string, file: ReturnType<typeof openForReading>) {
     end = offset + length;
   }
   if (end < file.size) throw damaged(`its last ${file.size - end} bytes belong to no tensor`);
-  return { entries: new Map(entries), metadata: metadata.data };
+  const header = { entries: new Map(entries), metadata: metadata.data };
+  if (text.length <= LONGEST_KEPT_HEADER) lastHeader = { size: file.size, text, header };
+  return header;
 }
 
 /** Reads all tensors of a file into memory. @throws as `openSafetensors` */

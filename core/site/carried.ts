@@ -1,5 +1,6 @@
 /** @file What a site carries from one round of a run to the next, as blobs on its disk. */
 
+import { toTributaryError } from '../errors.ts';
 import { readTensors } from '../federation/codec.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import { putTensors } from '../federation/tensor-writer.ts';
@@ -12,7 +13,7 @@ type Carrying = Pick<SiteContext, 'store' | 'blobs' | 'log'>;
 
 /**
  * What the last round that counted, before `round`, has left. Without what rounding had left out a site can go on, for
- * it is small; without the rest it cannot: the hub's control variate would not be the mean of all any more, and the
+ * it is small, so that is not synced and a loss of power may take it; without the rest it cannot: the hub's control variate would not be the mean of all any more, and the
  * site's own matrices are nowhere else. Throws `blob.*`.
  */
 export async function readCarried(
@@ -22,11 +23,13 @@ export async function readCarried(
 ): Promise<CarriedTensors> {
   const carried: Record<string, NamedTensors> = {};
   for (const [name, blob] of Object.entries(store.carriedInto(run, round))) {
-    if (name === 'rest' && !blobs.has(blob.hash)) {
-      log.warn({ run, round }, 'what rounding had left out is lost');
+    try {
+      await blobs.require(blob.hash);
+    } catch (thrown) {
+      if (name !== 'rest') throw thrown;
+      log.warn({ run, round, code: toTributaryError(thrown).code }, 'what rounding had left out is lost');
       continue;
     }
-    await blobs.require(blob.hash);
     carried[name] = readTensors(blobs.path(blob.hash));
   }
   return carried;
@@ -35,6 +38,6 @@ export async function readCarried(
 export async function writeCarried({ blobs }: Carrying, tensors: CarriedTensors): Promise<Carried> {
   const carried: Record<string, BlobReference> = {};
   for (const [name, value] of Object.entries(tensors) as [string, NamedTensors][])
-    carried[name] = await putTensors(blobs, value);
+    carried[name] = await putTensors(blobs, value, { replaceable: name === 'rest' });
   return carried;
 }

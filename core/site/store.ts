@@ -398,12 +398,14 @@ export function openSiteStore(
 
     countTraffic: ({ updates, scores, answers, progress, connection }, received) => {
       const sent = updates + scores + answers + progress + connection;
+      database.pragma('synchronous = NORMAL'); // a count every second need not wait for the disk
       database
         .prepare(
           `UPDATE traffic SET sent = sent + @sent, received = received + @received, updates = updates + @updates,
              scores = scores + @scores, answers = answers + @answers, progress = progress + @progress`,
         )
         .run({ sent, received, updates, scores, answers, progress });
+      database.pragma('synchronous = FULL');
     },
     exportLedger: (path) => exportLedger(database, path),
     sent: () => {

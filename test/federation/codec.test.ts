@@ -40,7 +40,7 @@ describe('float64 state', () => {
     const blobs = await openBlobStore(folder);
     const shapes = new Map(tensors.map(([name, { length }]) => [name, { shape: [length] }]));
     const writer = await openTensorWriter(blobs, shapes, { dtype: 'F64', metadata: null });
-    for (const [, data] of tensors) await writer.append(data);
+    for (const [, data] of tensors) writer.append(data);
     return blobs.path((await writer.finish()).hash);
   };
 

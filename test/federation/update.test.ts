@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toTributaryError } from '../../core/errors.ts';
 import { encodeTensors } from '../../core/federation/codec.ts';
-import { CODECS } from '../../core/federation/number-formats.ts';
+import { addScaledCodes, CODECS } from '../../core/federation/number-formats.ts';
 import { encodeTensorFile } from '../../core/federation/tensor-file.ts';
 import { checkUpdate, openUpdate, writeUpdate } from '../../core/federation/update.ts';
 import type { UpdateForm, UpdateParts } from '../../core/federation/update.ts';
@@ -48,8 +48,12 @@ function read(bytes: Uint8Array, of = form()): Record<string, Map<string, number
   const update = openUpdate(path, base, of);
   const parts = Object.entries(update.parts).map(([part, tensors]) => {
     const values = [...base.keys()].flatMap((name) => {
-      const data = tensors.get(name)?.data;
-      return data === undefined ? [] : [[name, [...data]] as [string, number[]]];
+      const addend = tensors.get(name);
+      if (addend === undefined) return [];
+      if ('data' in addend) return [[name, [...addend.data]] as [string, number[]]];
+      const sum = Float64Array.from(base.get(name)?.data ?? []);
+      addScaledCodes(sum, addend.difference, 1);
+      return [[name, [...sum]] as [string, number[]]];
     });
     return [part, new Map(values)] as const;
   });
