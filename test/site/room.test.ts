@@ -43,19 +43,16 @@ async function leave(bytes: number): Promise<void> {
   writeFileSync(machinePolicy, JSON.stringify({ version: 1, maxFolderBytes: used + bytes }));
 }
 
-const importFile = (content: string | Uint8Array, name: string): Promise<unknown> => {
-  const file = join(root, name);
+const importFile = (content: string, options: object = {}): Promise<unknown> => {
+  const file = join(root, 'rows.jsonl');
   writeFileSync(file, content);
-  return askSite({ folder, software: SOFTWARE }, 'import', { file, as: 'large' });
+  return askSite({ folder, software: SOFTWARE }, 'import', { file, as: 'large', ...options });
 };
-/** Random letters, so that sealed blocks, which are compressed, are about as large. */
-const noise = (characters: number): string =>
-  Array.from({ length: characters }, () => String.fromCharCode(97 + Math.floor(Math.random() * 26))).join('');
 const rowsOf = (count: number): string =>
-  Array.from(
-    { length: count },
-    () => `${JSON.stringify({ question: noise(1000), answer: noise(1000) })}\n`,
-  ).join('');
+  Array.from({ length: count }, (_, row) => {
+    const text = `${row} `.padEnd(1000, 'words ');
+    return `${JSON.stringify({ question: text, answer: text })}\n`;
+  }).join('');
 
 it('counts every file of the folder, however deep', async () => {
   const before = await requireRoom(site.context, 0);
@@ -66,22 +63,23 @@ it('counts every file of the folder, however deep', async () => {
 
 it('refuses an import whose file is larger than what the machine’s owner leaves', async () => {
   await leave(100_000);
-  await expect(importFile(rowsOf(200), 'rows.jsonl')).rejects.toMatchObject({ code: 'policy.folder-size' });
+  await expect(importFile(rowsOf(200))).rejects.toMatchObject({ code: 'policy.folder-size' });
   expect(site.context.vault.datasets().map(({ name }) => name)).toEqual(['notes']);
   await leave(10_000_000);
-  await importFile(rowsOf(200), 'rows.jsonl');
+  await importFile(rowsOf(200));
   expect(site.context.vault.dataset('large').rows).toBe(200);
 });
 
-it('stops an import whose rows turn out larger than the room, and keeps nothing of it', async () => {
-  const { vault } = site.context;
-  await expect(
-    vault.importFile(fileOf(rowsOf(500)), {
-      ...{ as: 'large', mapping: { kind: 'fields', fields: {} } as const },
-      maximumGrowth: 100_000,
-    }),
-  ).rejects.toMatchObject({ code: 'disk.full' });
-  expect(vault.datasets().map(({ name }) => name)).toEqual(['notes']);
+it('stops an import whose rows turn out larger than its file, and keeps nothing of it', async () => {
+  const content = rowsOf(200);
+  await leave(content.length + 100_000);
+  const thrice = { prompt: '{question} {question} {question}', response: '{answer}' };
+  const imported = importFile(content, { mapping: { kind: 'text-template', template: thrice } });
+  await expect(imported).rejects.toMatchObject({
+    code: 'policy.folder-size',
+    message: expect.stringContaining('Its rows take more') as string,
+  });
+  expect(site.context.vault.datasets().map(({ name }) => name)).toEqual(['notes']);
 });
 
 it('declines a run before a round for which there is no room, without telling the hub how much', async () => {
@@ -97,9 +95,3 @@ it('declines a run before a round for which there is no room, without telling th
   expect(reason).not.toMatch(/\d{3}/);
   expect(trainer.requests).toEqual([]);
 });
-
-function fileOf(content: string): string {
-  const file = join(root, 'unbounded.jsonl');
-  writeFileSync(file, content);
-  return file;
-}
