@@ -122,7 +122,9 @@ describe('from a hub', () => {
   it('goes on where a cut connection ended', async () => {
     const { url, ranges } = await hub((request, response, count) => {
       const part = serveRange(request, response);
-      if (count < 4) response.write(part.subarray(0, 70_000), () => response.destroy());
+      // Not at once: newer versions of Node.js drop what has come but was not read when a connection breaks.
+      const cut = (): void => void setTimeout(() => response.destroy(), 100);
+      if (count < 4) response.write(part.subarray(0, 70_000), cut);
       else response.end(part);
     });
     const folder = newFolder();
