@@ -20,7 +20,7 @@ const BUNDLED = 'out/renderer/licences.json';
 export async function createSbom(root) {
   const read = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'));
   const { packages } = read('package-lock.json');
-  const { name, version, license, description } = packages[''].name ? { ...read('package.json') } : {};
+  const { name, version, license, description } = read('package.json');
   const bundled = new Set(read(BUNDLED).map((one) => `${one.name}@${one.version}`));
   const isShipped = ([path, { dev, version: of }]) =>
     path !== '' && (dev !== true || path === ELECTRON || bundled.has(`${nameOf(path)}@${of}`));
@@ -30,19 +30,19 @@ export async function createSbom(root) {
   for (const [path, entry] of shipped) {
     const component = componentOf(path, entry);
     if (path === RUNTIME) component.components = await runtimeFiles(root, component['bom-ref']);
-    if (path === ELECTRON) component.hashes = undefined;
-    if (path === ELECTRON) component.components = electronArchives(read, component['bom-ref']);
+    if (path === ELECTRON) {
+      Object.assign(component, {
+        hashes: undefined,
+        components: electronArchives(read, component['bom-ref']),
+      });
+    }
     components.set(component['bom-ref'], component);
     dependsOn.set(component['bom-ref'], dependenciesOf(packages, path));
   }
   const model = modelComponent(read('resources/models.json').models.find(({ id }) => id === MODEL));
   components.set(model['bom-ref'], model);
   const self = `${name}@${version}`;
-  const direct = [...dependenciesOf(packages, ''), model['bom-ref']];
-  dependsOn.set(
-    self,
-    shipped.some(([path]) => path === ELECTRON) ? [...direct, refOf(ELECTRON, packages[ELECTRON])] : direct,
-  );
+  dependsOn.set(self, [...dependenciesOf(packages, ''), model['bom-ref']]);
   const sorted = [...components.values()].sort((one, other) => (one['bom-ref'] < other['bom-ref'] ? -1 : 1));
   return {
     $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
@@ -93,8 +93,9 @@ function licencesOf(licence) {
 
 /** Names and versions of what a package of the lock file needs, found as Node resolves them. */
 function dependenciesOf(packages, path) {
-  const { dependencies = {}, optionalDependencies = {} } = packages[path];
-  return Object.keys({ ...dependencies, ...optionalDependencies }).flatMap((name) => {
+  // Of the project itself what is bundled or shipped counts too, which are development packages.
+  const { dependencies, optionalDependencies, devDependencies } = packages[path];
+  return Object.keys({ ...dependencies, ...optionalDependencies, ...devDependencies }).flatMap((name) => {
     for (let folder = path; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/node_modules/')))) {
       const found = `${folder === '' ? '' : `${folder}/`}node_modules/${name}`;
       if (packages[found] !== undefined) return [refOf(found, packages[found])];
