@@ -49,9 +49,14 @@ function sentenceOf({ kind, body }: Pick<LedgerEntry, 'kind' | 'body'>): string 
     case 'invite':
       return `An invitation was made${say('site') && ` for ${say('site')}`}.`;
     case 'join':
+      if (say('replaces')) return `Another device took the place of ${say('site')}.`;
       return say('federation') ? `${say('site')} joined ${say('federation')}.` : `${say('site')} joined.`;
     case 'revoke':
       return `The membership of ${say('site')} was ended.`;
+    case 'rotation':
+      return 'The keys of this ledger’s owner were changed.';
+    case 'member-rotation':
+      return `The keys of ${say('site')} were changed.`;
     case 'plan':
       return `The plan of ${say('run')} was recorded.`;
     case 'rehearsal':

@@ -67,7 +67,8 @@ export type StatementDomain =
   | 'tributary approval'
   | 'tributary update'
   | 'tributary countersign'
-  | 'tributary ledger';
+  | 'tributary ledger'
+  | 'tributary rotation';
 
 /** A statement to sign: its domain and its parts, in this order. */
 export type Statement = readonly [StatementDomain, ...(string | number | Uint8Array | null)[]];
@@ -86,9 +87,9 @@ export function verify(publicKey: Uint8Array, statement: Statement, signature: U
   }
 }
 
-/** What two people compare aloud: SHA-256 of both public keys of a hub, in groups of four digits. */
-export function fingerprint(hub: PublicIdentity): string {
-  const digest = createHash('sha256').update(hub.ed25519).update(hub.x25519).digest('hex');
+/** What two people compare aloud: SHA-256 of both public keys of a hub or a site, in groups of four digits. */
+export function fingerprint({ ed25519, x25519 }: PublicIdentity): string {
+  const digest = createHash('sha256').update(ed25519).update(x25519).digest('hex');
   return (digest.match(/.{4}/g) ?? []).join(' ');
 }
 

@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { verify } from './identity.ts';
 import type { Statement } from './identity.ts';
 import type { LedgerEntry } from './ledger.ts';
+import { rotationStatement } from './rotation.ts';
+import type { KeyChange } from './rotation.ts';
 import { hashShape, keyTextShape, signatureTextShape, siteNameShape } from './shapes.ts';
 import { approvalStatement, countersignStatement, updateStatement } from './statements.ts';
 
@@ -28,6 +30,20 @@ const countersignBody = z.looseObject({
   hash: hashShape,
   signature: signatureTextShape,
 });
+
+const rotationBody = z.looseObject({
+  site: siteNameShape,
+  federation: z.string(),
+  from: keyTextShape,
+  ed25519: keyTextShape,
+  x25519: keyTextShape,
+  signature: signatureTextShape,
+});
+const changeOf = ({ federation, site, ...keys }: z.infer<typeof rotationBody>): KeyChange => {
+  const bytes = (text: string): Uint8Array => Buffer.from(text, 'base64url');
+  const { from, ed25519, x25519 } = keys;
+  return { federation, site, from: bytes(from), ed25519: bytes(ed25519), x25519: bytes(x25519) };
+};
 
 /** What the hub's ledger must hold for the entries that rest on a site's word. */
 export interface Evidence {
@@ -59,6 +75,14 @@ export function createEvidence(hashes: readonly string[]): Evidence {
           if (!join.success) return 'it lacks the name or the key of the new member';
           members.set(join.data.site, Buffer.from(join.data.ed25519, 'base64url'));
           return null;
+        }
+        case 'member-rotation': {
+          const wrong = check(rotationBody, body, (change) => rotationStatement(changeOf(change)));
+          const rotation = rotationBody.safeParse(body);
+          if (wrong === null && rotation.success) {
+            members.set(rotation.data.site, Buffer.from(rotation.data.ed25519, 'base64url'));
+          }
+          return wrong;
         }
         case 'approval':
           return check(approvalBody, body, approvalStatement);

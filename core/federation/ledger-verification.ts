@@ -45,13 +45,17 @@ export interface VerifyOptions {
  * Throws TributaryError `ledger.not-found` if there is no ledger at the path and `ledger.broken-witness`.
  */
 export async function verifyLedger(path: string, options: VerifyOptions = {}): Promise<LedgerReport> {
-  const chain = createChain(options.publicKey);
+  const chain = createChain();
   for await (const line of readLines(path)) {
     const reason = chain.read(line);
     if (reason !== null) return chain.report(reason);
   }
   const end = chain.finish();
   if (end !== null) return chain.report(end);
+  const { publicKey } = options;
+  if (publicKey !== undefined && !chain.isOwner(Buffer.from(publicKey).toString('base64url'))) {
+    return chain.report('the ledger belongs to another key than the expected one', 0);
+  }
   for (const witness of options.witnesses ?? []) {
     const missing = await compareWithWitness(chain, witness);
     if (missing !== null) return missing;
@@ -85,19 +89,23 @@ interface Chain {
   readonly hashes: readonly string[];
   /** Takes the next line; returns what is wrong with it, or null. */
   read(line: Line): string | null;
+  /** Whether a key, as text, has signed entries of it: its owner's, or one that came before or after. */
+  isOwner(key: string): boolean;
   /** What is wrong with the end, or null. */
   finish(): string | null;
   report(reason: string | null, index?: number): LedgerReport;
 }
 
+const rotationShape = z.looseObject({ ed25519: keyTextShape });
 const initShape = z.looseObject({ role: z.enum(['hub', 'site']), ed25519: keyTextShape });
 
-function createChain(expectedKey: Uint8Array | undefined): Chain {
+function createChain(): Chain {
   const hashes: string[] = [];
   const evidence = createEvidence(hashes);
   let isHub = false;
   let key: Uint8Array | null = null;
   let ended = false;
+  const owners = new Set<string>();
 
   const readEntry = (entry: LedgerEntry): string | null => {
     if (entry.index !== hashes.length) {
@@ -111,11 +119,16 @@ function createChain(expectedKey: Uint8Array | undefined): Chain {
         return 'a ledger begins with the entry that names its owner';
       key = Buffer.from(init.data.ed25519, 'base64url');
       isHub = init.data.role === 'hub';
-      if (expectedKey !== undefined && Buffer.compare(key, expectedKey) !== 0) {
-        return 'the ledger belongs to another key than the expected one';
-      }
+      owners.add(init.data.ed25519);
     } else if (entry.kind === 'init') return 'a ledger has only one first entry';
-    if (!verify(key, ledgerStatement(entry.hash), Buffer.from(entry.signature, 'base64url'))) {
+    const signer = key;
+    if (entry.kind === 'rotation') {
+      const rotation = rotationShape.safeParse(entry.body);
+      if (!rotation.success) return 'it lacks the key that signs from there on';
+      key = Buffer.from(rotation.data.ed25519, 'base64url');
+      owners.add(rotation.data.ed25519);
+    }
+    if (!verify(signer, ledgerStatement(entry.hash), Buffer.from(entry.signature, 'base64url'))) {
       return "it is not signed by the ledger's owner";
     }
     return isHub ? evidence.check(entry) : null;
@@ -144,13 +157,14 @@ function createChain(expectedKey: Uint8Array | undefined): Chain {
       if (reason === null) hashes.push(entry.data.hash);
       return reason;
     },
+    isOwner: (text) => owners.has(text),
     finish: () => (ended ? null : 'the end is missing: the ledger was cut off here'),
     report(reason, index = hashes.length) {
       return {
         entries: hashes.length + (reason !== null && index >= hashes.length ? 1 : 0),
         verified: reason === null,
         firstBroken: reason === null ? null : { index, reason },
-        owner: key === null ? null : Buffer.from(key).toString('base64url'),
+        owner: [...owners].at(0) ?? null,
       };
     },
   };
@@ -169,14 +183,13 @@ async function compareWithWitness(chain: Chain, path: string): Promise<LedgerRep
       `${path} cannot bear witness: its own entry ${firstBroken.index} is broken (${firstBroken.reason}).`,
     );
   }
-  const { owner } = chain.report(null);
   let hub: string | undefined;
   for await (const line of readLines(path)) {
     const entry = ledgerEntryShape.safeParse('record' in line ? line.record : null);
     if (!entry.success) continue;
     const join = witnessJoinBody.safeParse(entry.data.body);
     if (entry.data.kind === 'join' && join.success) hub = join.data.hubEd25519;
-    if (entry.data.kind !== 'countersign' || hub !== owner) continue;
+    if (entry.data.kind !== 'countersign' || hub === undefined || !chain.isOwner(hub)) continue;
     const seen = witnessBody.safeParse(entry.data.body);
     if (!seen.success) continue;
     const { index, hash } = seen.data;

@@ -7,7 +7,7 @@ import { machine } from '../machine.ts';
 import { canonicalJson, sha256 } from './canonical.ts';
 import type { Json } from './canonical.ts';
 import { sign } from './identity.ts';
-import type { Statement } from './identity.ts';
+import type { Identity, Statement } from './identity.ts';
 import type { KeyPair } from './keys.ts';
 import { hashShape, signatureTextShape } from './shapes.ts';
 
@@ -17,6 +17,10 @@ export const LEDGER_KINDS = [
   'invite',
   'join',
   'revoke',
+  // The keys of the ledger's owner change; what follows is signed with the new ones.
+  'rotation',
+  // A site's keys change, as its hub enters it.
+  'member-rotation',
   'plan',
   'rehearsal',
   'approval',
@@ -121,6 +125,8 @@ export interface Ledger {
     kind: LedgerKind,
     body: Readonly<Record<string, Json>>,
   ): { readonly index: number; readonly hash: string };
+  /** Enters new keys of the owner, signed with those before; from the next entry on the new ones sign. */
+  rotate(next: Identity, body: Readonly<Record<string, Json>>): void;
   /** Position and hash of the last entry, or null for an empty ledger. */
   head(): { readonly index: number; readonly hash: string } | null;
   /** Hash of an entry, or null if the ledger is shorter. */
@@ -129,8 +135,15 @@ export interface Ledger {
   page(before: number | null, limit: number): LedgerPage;
 }
 
-/** The ledger of a database whose migrations created `LEDGER_TABLES`. `now` gives Unix seconds. */
-export function openLedger(database: SqliteDatabase, keys: KeyPair, now: () => number = unixSeconds): Ledger {
+/**
+ * The ledger of a database whose migrations created `LEDGER_TABLES`, signed with the keys that its owner has at the
+ * time. `now` gives Unix seconds.
+ */
+export function openLedger(
+  database: SqliteDatabase,
+  owner: Pick<Identity, 'ed25519'>,
+  now: () => number = unixSeconds,
+): Ledger {
   const last = database.prepare<[], { index: number; hash: string }>(
     'SELECT position AS "index", hash FROM ledger ORDER BY position DESC LIMIT 1',
   );
@@ -148,20 +161,26 @@ export function openLedger(database: SqliteDatabase, keys: KeyPair, now: () => n
      ON CONFLICT (only) DO UPDATE
      SET entries = excluded.entries, hash = excluded.hash, signature = excluded.signature`,
   );
-  const signed = (statement: Statement): string => Buffer.from(sign(keys, statement)).toString('base64url');
+  const signed = (keys: KeyPair, statement: Statement): string =>
+    Buffer.from(sign(keys, statement)).toString('base64url');
+
+  function append(kind: LedgerKind, body: LedgerContent['body'], heir: KeyPair) {
+    if (!database.inTransaction) throw new TypeError('A ledger entry belongs in the transaction it records.');
+    const before = last.get();
+    const index = before === undefined ? 0 : before.index + 1;
+    const content = { index, time: now(), kind, body, previous: before?.hash ?? NO_ENTRY };
+    const hash = hashOfEntry(content);
+    const entry = { ...content, hash, signature: signed(owner.ed25519, ledgerStatement(hash)) };
+    insert.run({ ...entry, body: canonicalJson(body) });
+    setHead.run({ entries: index + 1, hash, signature: signed(heir, headStatement(index + 1, hash)) });
+    return { index, hash };
+  }
 
   return {
-    append(kind, body) {
-      if (!database.inTransaction)
-        throw new TypeError('A ledger entry belongs in the transaction it records.');
-      const before = last.get();
-      const index = before === undefined ? 0 : before.index + 1;
-      const content = { index, time: now(), kind, body, previous: before?.hash ?? NO_ENTRY };
-      const hash = hashOfEntry(content);
-      const entry = { ...content, hash, signature: signed(ledgerStatement(hash)) };
-      insert.run({ ...entry, body: canonicalJson(body) });
-      setHead.run({ entries: index + 1, hash, signature: signed(headStatement(index + 1, hash)) });
-      return { index, hash };
+    append: (kind, body) => append(kind, body, owner.ed25519),
+    rotate: (next, body) => {
+      const ed25519 = Buffer.from(next.ed25519.publicKey).toString('base64url');
+      append('rotation', { ...body, ed25519 }, next.ed25519);
     },
     head: () => last.get() ?? null,
     hashAt: (index) => one.get(index)?.hash ?? null,

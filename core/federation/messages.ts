@@ -297,6 +297,25 @@ const table = {
     }),
   },
 
+  // First on a control socket of a site whose keys are to change, under those before; each pair signs the change.
+  'rotate-keys': {
+    code: 50,
+    from: 'site',
+    on: 'control',
+    body: z.strictObject({
+      ed25519: publicKeyShape,
+      x25519: publicKeyShape,
+      signature: signatureShape,
+      proof: signatureShape,
+    }),
+  },
+  'keys-rotated': {
+    code: 51,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({ roster: signedRosterShape }),
+  },
+
   // Blobs: the receiver asks, says what it already holds, and acknowledges chunk by chunk.
   'blob-want': {
     code: 40,

@@ -153,6 +153,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       case 'update':
         if (takeUpdate(hub, site, message) === 'waiting') pending.set(site, message);
         return;
+      case 'rotate-keys':
+        hub.members.rotate(site, message);
+        log.info({ site }, 'the keys of a site were changed');
+        return sessions.send(site, { type: 'keys-rotated', roster: hub.members.roster() });
       case 'countersign':
         return takeCountersignature(hub, site, message);
       default:
@@ -268,6 +272,8 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       admit: (join, x25519) => {
         const known = hub.members.lookUp(x25519) !== null;
         const entry = hub.members.admit(join, x25519);
+        // A device that was replaced is shown out.
+        if (!known) sessions.disconnect(entry.site, 'site.revoked');
         if (!known) emit({ type: 'joined', site: entry.site });
         return entry;
       },

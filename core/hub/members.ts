@@ -4,7 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { TributaryError } from '../errors.ts';
 import type { Identity } from '../federation/identity.ts';
 import { encodeInvitation } from '../federation/invitation.ts';
-import type { Join } from '../federation/messages.ts';
+import { verify } from '../federation/identity.ts';
+import type { Join, MessageOf } from '../federation/messages.ts';
+import { rotationStatement } from '../federation/rotation.ts';
 import { signRoster } from '../federation/roster.ts';
 import type { RosterEntry, SignedRoster } from '../federation/roster.ts';
 import type { Store } from './store.ts';
@@ -15,6 +17,8 @@ interface InvitationRow {
   readonly site: string | null;
   readonly expires: number;
   readonly used_by: Buffer | null;
+  /** 1 where another device is to take the place of the site's. */
+  readonly replaces: number;
 }
 
 /** An invitation as it may be shown: without its secret. */
@@ -31,12 +35,20 @@ export interface InvitationSummary {
 }
 
 export interface Members {
-  /** Makes a one-time invitation; `site` is the name the coordinator has chosen already. */
-  invite(options: { urls: readonly string[]; seconds: number; site?: string }): string;
+  /**
+   * Makes a one-time invitation; `site` is the name the coordinator has chosen already. With `replace` another device
+   * takes the place of that member's, whose keys are worth nothing from then on.
+   */
+  invite(options: { urls: readonly string[]; seconds: number; site?: string; replace?: boolean }): string;
   /** All of them, newest first. */
   invitations(): InvitationSummary[];
   /** The secret of an open invitation. Throws `invitation.unknown`, `invitation.used` or `invitation.expired`. */
   lookUpInvitation(id: Uint8Array): Uint8Array;
+  /** Enters other keys of a member, which those before and the new ones have signed. Throws `identity.bad-signature`. */
+  rotate(
+    site: string,
+    change: Pick<MessageOf<'rotate-keys'>, 'ed25519' | 'x25519' | 'signature' | 'proof'>,
+  ): void;
   /** Uses up an invitation, or recognises a site that repeats its join with the same keys. */
   admit(join: Join, x25519: Uint8Array): RosterEntry;
   /** The site has come back as a member, so it will not repeat its join: its invitation's secret is deleted. */
@@ -58,7 +70,8 @@ const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) ==
 export function openMembers(store: Store, identity: Identity, now: () => number): Members {
   const { database, ledger } = store;
   const insertInvitation = database.prepare(
-    'INSERT INTO invitation (id, secret, site, expires) VALUES (@id, @secret, @site, @expires)',
+    `INSERT INTO invitation (id, secret, site, expires, replaces)
+     VALUES (@id, @secret, @site, @expires, @replaces)`,
   );
   const oneInvitation = database.prepare<[Uint8Array], InvitationRow>(
     'SELECT * FROM invitation WHERE id = ?',
@@ -76,6 +89,22 @@ export function openMembers(store: Store, identity: Identity, now: () => number)
   const bySite = database.prepare<[string], RosterEntry>(`${columns} WHERE site = ?`);
   const byKey = database.prepare<[Uint8Array], RosterEntry>(`${columns} WHERE x25519 = ?`);
   const everyone = database.prepare<[], RosterEntry>(`${columns} ORDER BY site`);
+  const setKeys = database.prepare(
+    'UPDATE member SET x25519 = @x25519, ed25519 = @ed25519 WHERE site = @site',
+  );
+  const comeBack = database.prepare('UPDATE member SET joined = @joined, revoked = NULL WHERE site = @site');
+  const putReplaced = database.prepare('INSERT INTO replaced_key VALUES (@x25519, @site, @ended)');
+  const replaced = database.prepare<[Uint8Array], RosterEntry>(
+    `SELECT site, replaced_key.x25519, ed25519, joined, ended AS revoked
+     FROM replaced_key JOIN member USING (site) WHERE replaced_key.x25519 = ?`,
+  );
+  // Another device has to approve for itself; what the one before has sent stays in its rounds.
+  const forgetAnswers = ['answer', 'amendment_answer'].map((table) =>
+    database.prepare(
+      `DELETE FROM ${table} WHERE site = ? AND run IN (
+         SELECT id FROM run WHERE state IN ('proposed', 'running'))`,
+    ),
+  );
   const setRevoked = database.prepare('UPDATE member SET revoked = ? WHERE site = ?');
   let signed: SignedRoster | undefined;
 
@@ -108,17 +137,24 @@ export function openMembers(store: Store, identity: Identity, now: () => number)
   }
 
   return {
-    invite({ urls, seconds, site }) {
+    invite({ urls, seconds, site, replace = false }) {
       const id = randomBytes(16);
       const secret = randomBytes(32);
       const expires = now() + Math.round(seconds);
-      if (site !== undefined && bySite.get(site) !== undefined) {
+      const known = site === undefined ? undefined : bySite.get(site);
+      if (replace && known === undefined) {
+        throw new TributaryError('site.unknown', `There is no member named ${site ?? '…'} to be replaced.`);
+      }
+      if (!replace && known !== undefined) {
         throw new TributaryError('site.name-taken', `${site} is a member already.`);
       }
       store.transition('invite', () => {
         forgetExpired.run(now());
-        insertInvitation.run({ id, secret, site: site ?? null, expires });
-        ledger.append('invite', { invitation: hex(id), site: site ?? null, expires });
+        insertInvitation.run({ id, secret, site: site ?? null, expires, replaces: replace ? 1 : 0 });
+        ledger.append('invite', {
+          ...{ invitation: hex(id), site: site ?? null, expires },
+          ...(replace && { replaces: keyText(known?.x25519 ?? new Uint8Array(0)) }),
+        });
       });
       return encodeInvitation({
         urls: [...urls],
@@ -161,25 +197,58 @@ export function openMembers(store: Store, identity: Identity, now: () => number)
       requireOpen(row);
       // The coordinator's choice of a name goes before the site's; welcome tells the site its name.
       const site = row.site ?? join.site;
-      if (bySite.get(site) !== undefined) {
+      const before = bySite.get(site);
+      if (before !== undefined && row.replaces !== 1) {
         throw new TributaryError('site.name-taken', `${site} is a member already.`);
       }
-      if (byKey.get(x25519) !== undefined) {
+      if (byKey.get(x25519) !== undefined || replaced.get(x25519) !== undefined) {
         throw new TributaryError('invitation.used', `The keys of ${site} belong to a member already.`);
       }
       const entry: RosterEntry = { site, x25519, ed25519: join.ed25519, joined: now(), revoked: null };
-      store.transition('join', () => {
+      store.transition(before === undefined ? 'join' : 'replace', () => {
         useInvitation.run(x25519, row.id);
-        insertMember.run({ site, x25519, ed25519: join.ed25519, joined: entry.joined });
+        if (before === undefined) {
+          insertMember.run({ site, x25519, ed25519: join.ed25519, joined: entry.joined });
+        } else {
+          putReplaced.run({ x25519: before.x25519, site, ended: entry.joined });
+          setKeys.run({ site, x25519, ed25519: join.ed25519 });
+          comeBack.run({ site, joined: entry.joined });
+          for (const forget of forgetAnswers) forget.run(site);
+        }
         rosterChanged();
         ledger.append('join', {
           site,
           ed25519: keyText(join.ed25519),
           x25519: keyText(x25519),
           invitation: hex(row.id),
+          ...(before !== undefined && { replaces: keyText(before.x25519) }),
         });
       });
       return entry;
+    },
+
+    rotate(site, { ed25519, x25519, signature, proof }) {
+      const member = bySite.get(site);
+      if (member === undefined) throw new TributaryError('site.unknown', `There is no member named ${site}.`);
+      const change = { federation: federation(), site, from: member.x25519, ed25519, x25519 };
+      const statement = rotationStatement(change);
+      if (!verify(member.ed25519, statement, signature) || !verify(ed25519, statement, proof)) {
+        throw new TributaryError(
+          'identity.bad-signature',
+          `The new keys of ${site} are not signed by both pairs.`,
+        );
+      }
+      if (byKey.get(x25519) !== undefined || replaced.get(x25519) !== undefined) {
+        throw new TributaryError('identity.bad-signature', `The new keys of ${site} were in use before.`);
+      }
+      store.transition('rotate-member', () => {
+        setKeys.run({ site, x25519, ed25519 });
+        rosterChanged();
+        ledger.append('member-rotation', {
+          ...{ site, federation: change.federation, signature: keyText(signature) },
+          ...{ from: keyText(member.x25519), ed25519: keyText(ed25519), x25519: keyText(x25519) },
+        });
+      });
     },
 
     confirm: (x25519) => void forgetUsed.run(x25519),
@@ -197,7 +266,7 @@ export function openMembers(store: Store, identity: Identity, now: () => number)
       });
     },
 
-    lookUp: (x25519) => byKey.get(x25519) ?? null,
+    lookUp: (x25519) => byKey.get(x25519) ?? replaced.get(x25519) ?? null,
     find: (site) => bySite.get(site) ?? null,
     all: () => everyone.all(),
     roster() {

@@ -9,6 +9,7 @@ import { TributaryError } from '../errors.ts';
 import { modelIdentitySchema, pinPlan, planRequestSchema } from '../federation/plan.ts';
 import type { Plan } from '../federation/plan.ts';
 import { exportLedger } from '../federation/ledger.ts';
+import { fingerprint, publicIdentity } from '../federation/identity.ts';
 import { siteNameShape } from '../federation/shapes.ts';
 import { hubUrlShape } from '../federation/invitation.ts';
 import { configurationSchema } from '../model/catalogue.ts';
@@ -55,6 +56,8 @@ export interface SiteSummary {
   /** Unix seconds. */
   readonly joined: number;
   readonly revoked: number | null;
+  /** Of its keys in the signed roster, to compare with what the site says of itself. */
+  readonly fingerprint: string;
 }
 
 const nothing = z.object({});
@@ -80,10 +83,12 @@ export const OFFICE = {
   invite: row(
     z.object({
       site: siteNameShape.optional(),
+      /** Another device takes the place of that member's. */
+      replace: z.boolean().default(false),
       seconds: z.number().positive().max(31_536_000).default(604_800),
     }),
-    async ({ hub, urls }, { site, seconds }) => ({
-      invitation: hub.members.invite({ urls: await urls(), seconds, site }),
+    async ({ hub, urls }, { site, seconds, replace }) => ({
+      invitation: hub.members.invite({ urls: await urls(), seconds, site, replace }),
       expires: hub.now() + Math.round(seconds),
     }),
   ),
@@ -115,8 +120,13 @@ export const OFFICE = {
   })),
 
   sites: row(nothing, ({ hub }) => ({
-    sites: hub.members.all().map(({ site, joined, revoked }): SiteSummary => ({
+    /** Of the hub, as sites have it from their invitations. */
+    fingerprint: fingerprint(publicIdentity(hub.identity)),
+    /** How often the signed roster has changed. */
+    roster: hub.members.roster().version,
+    sites: hub.members.all().map(({ site, joined, revoked, ...keys }): SiteSummary => ({
       name: site,
+      fingerprint: fingerprint(keys),
       connected: hub.outbox.presence(site).connected,
       joined,
       revoked,

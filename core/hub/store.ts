@@ -14,6 +14,8 @@ export const TRANSITIONS = [
   'invite',
   'join',
   'revoke',
+  'replace',
+  'rotate-member',
   'propose',
   'rehearse',
   'rehearsed',
@@ -62,7 +64,7 @@ export function openStore(
   crashPoint: CrashPoint = () => undefined,
 ): Store {
   const database = openDatabase(join(folder, DATABASE_FILE), MIGRATIONS);
-  const ledger = openLedger(database, identity.ed25519);
+  const ledger = openLedger(database, identity);
   const readSetting = database.prepare<[string], { value: string }>(
     'SELECT value FROM setting WHERE name = ?',
   );

@@ -5,6 +5,7 @@ import { machine } from '../machine.ts';
 import type { Published } from '../federation/broadcast.ts';
 import type { Channel } from '../federation/channel.ts';
 import { sign } from '../federation/identity.ts';
+import type { Identity } from '../federation/identity.ts';
 import type { Message, MessageOf, SocketRole } from '../federation/messages.ts';
 import type { Plan } from '../federation/plan.ts';
 import { findMember, verifyRoster } from '../federation/roster.ts';
@@ -30,6 +31,7 @@ import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
 import type { Backoff } from './reconnect.ts';
 import { createRehearsals } from './rehearsals.ts';
 import type { WaitingRehearsal } from './rehearsals.ts';
+import { connectWithKeys } from './rotation.ts';
 import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
 import type { Membership, SiteRun } from './store.ts';
@@ -70,6 +72,8 @@ export interface Agent {
   reconsider(run?: string): void;
   /** Rehearsals that wait for a person. */
   rehearsals(): readonly WaitingRehearsal[];
+  /** Connects anew, as after a break. */
+  renewConnection(): void;
   /** Ends what is under way for a run that a person has stopped, and gives the hub the answer. */
   interrupt(run: string, answer: Message): void;
   /** The list of members that the hub last showed, which it has signed; empty until it was connected. */
@@ -97,6 +101,8 @@ export function startAgent(options: AgentOptions): Agent {
   /** What the hub last said of why a run has nothing to do here. */
   const notices = new Map<string, string>();
   let control: Connected | null = null;
+  /** What the hub said while the keys of this site were changed. */
+  let unheard: readonly Message[] = [];
   let activity: Activity | null = null;
   let reason: TributaryError | null = null;
   let trouble: TributaryError | null = null;
@@ -172,6 +178,7 @@ export function startAgent(options: AgentOptions): Agent {
     const { url, unchecked = null } = connected;
     if (unchecked !== null)
       log.warn({ url, certificate: unchecked }, 'the certificate of the hub is not believed');
+    for (const message of unheard) receive(message);
     connected.channel.listen(receive);
     void connected.channel.closed.then(() => {
       if (control === connected) control = null;
@@ -319,20 +326,32 @@ export function startAgent(options: AgentOptions): Agent {
       .finally(() => saving.delete(id));
   }
 
+  const connectAs = (role: SocketRole, turn: AbortSignal, identity: Identity): Promise<Connected> =>
+    connect({
+      urls: membership.urls,
+      role,
+      software: options.software,
+      identity,
+      hubX25519: membership.x25519,
+      signal: turn,
+      meter,
+      network: context.network,
+      mayBeUnchecked: () => mayBeUnchecked(context.policies()),
+    });
+
+  /** Keys that are to change do so before anything else is said. */
+  async function connectControl(turn: AbortSignal): Promise<Connected> {
+    const entered = await connectWithKeys(context, membership, (identity) =>
+      connectAs('control', turn, identity),
+    );
+    unheard = entered.held;
+    return entered.connected;
+  }
+
   const keep = (role: SocketRole, onConnected: (connected: Connected) => void): Promise<void> =>
     keepConnected({
       connect: (turn) =>
-        connect({
-          urls: membership.urls,
-          role,
-          software: options.software,
-          identity: context.identity,
-          hubX25519: membership.x25519,
-          signal: turn,
-          meter,
-          network: context.network,
-          mayBeUnchecked: () => mayBeUnchecked(context.policies()),
-        }),
+        role === 'control' ? connectControl(turn) : connectAs(role, turn, context.identity),
       onConnected,
       onLost: (lost) => {
         if (role === 'bulk') return;
@@ -367,6 +386,7 @@ export function startAgent(options: AgentOptions): Agent {
       onChange();
     },
     rehearsals: rehearsals.waiting,
+    renewConnection: () => control?.channel.close(),
     interrupt: (run, answer) => {
       if (store.stopped(run) === 'paused') rounds.pause(run);
       else rounds.abandon(run);

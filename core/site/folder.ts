@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { TributaryError } from '../errors.ts';
 import { openBlobStore } from '../federation/blobs.ts';
 import { openIdentity } from '../federation/identity.ts';
+import { settleKeys } from '../federation/rotation.ts';
 import { fileKeyring, vaultKey } from '../vault/keyring.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import { openVault } from '../vault/vault.ts';
@@ -15,7 +16,7 @@ import { settleDatasets } from './data-ledger.ts';
 import { createNetwork } from './network/network.ts';
 import type { NetworkSettings } from './network/settings.ts';
 import { readPolicy } from './policy.ts';
-import { DATABASE_FILE, openSiteStore } from './store.ts';
+import { DATABASE_FILE, keyGeneration, openSiteStore } from './store.ts';
 import type { SiteCrashPoint } from './store.ts';
 
 export const POLICY_FILE = 'policy.json';
@@ -43,6 +44,7 @@ export async function openSiteFolder({
   crashPoint,
 }: SiteFolderOptions): Promise<SiteContext> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  await settleKeys(folder, keyGeneration(folder));
   const identity = await openIdentity(folder);
   const policyFiles = [join(folder, POLICY_FILE), ...(machinePolicy === undefined ? [] : [machinePolicy])];
   const blobs = await openBlobStore(join(folder, 'blobs'));

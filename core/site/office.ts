@@ -18,6 +18,7 @@ import { passGate, policyShape, readPolicy, writePolicy } from './policy.ts';
 import { nameOfReference } from '../vault/vault.ts';
 import { requireTrained } from './preview.ts';
 import { approveRun, approveStanding } from './proposals.ts';
+import { beginRotation, rotateAlone } from './rotation.ts';
 import { approveRehearsal } from './rehearsals.ts';
 import { siteStatus } from './status.ts';
 import { stopRun } from './stops.ts';
@@ -58,6 +59,16 @@ export const OFFICE = {
     await changing?.leaving();
     store.transaction('leave', () => store.leave());
     return { federation: membership.federation };
+  }),
+
+  rotateKeys: row(nothing, async ({ context, agent, software }) => {
+    const membership = context.store.membership();
+    if (membership === null)
+      throw new TributaryError('site.not-joined', 'The site belongs to no federation.');
+    await beginRotation(context);
+    if (agent === null) await rotateAlone(context, membership, software);
+    else agent.renewConnection();
+    return { pending: context.store.keys().pending };
   }),
 
   ...DATA_OFFICE,

@@ -92,6 +92,7 @@ const outgoing: ReadonlySet<MessageType> = new Set<MessageType>([
   'rehearsed',
   'update',
   'countersign',
+  'rotate-keys',
   'blob-want',
   'blob-info',
   'blob-chunk',

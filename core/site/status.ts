@@ -1,5 +1,6 @@
 /** @file What a site says of itself, in words that the command line, the window and the log share. */
 
+import { fingerprint, publicIdentity } from '../federation/identity.ts';
 import { openPlan } from '../federation/plan.ts';
 import { noTraffic, TRAFFIC_KINDS } from '../federation/traffic.ts';
 import type { Traffic } from '../federation/traffic.ts';
@@ -31,6 +32,11 @@ export type SiteStatus = {
   readonly hub: string | null;
   /** Why the certificate of that address is not believed, where the policy does without it; null when it is. */
   readonly uncheckedCertificate: string | null;
+  /** Of the pinned hub's keys and of this site's own, to compare with what the other side shows; null before a join. */
+  readonly hubFingerprint: string | null;
+  readonly siteFingerprint: string | null;
+  /** Version of the signed members' list that was seen last. */
+  readonly roster: number | null;
   readonly run: string | null;
   /** From 0. */
   readonly round: number | null;
@@ -53,7 +59,7 @@ export type SiteStatus = {
 };
 
 /** The status now; `agent` is null while the site does not run. */
-export function siteStatus({ store }: SiteContext, agent: Agent | null): SiteStatus {
+export function siteStatus({ store, identity }: SiteContext, agent: Agent | null): SiteStatus {
   const membership = store.membership();
   const runs = store.runs();
   const activity = agent?.activity() ?? null;
@@ -66,6 +72,9 @@ export function siteStatus({ store }: SiteContext, agent: Agent | null): SiteSta
     site: membership?.site ?? null,
     hub: agent?.connection().url ?? null,
     uncheckedCertificate: agent?.connection().unchecked ?? null,
+    hubFingerprint: membership && fingerprint(membership),
+    siteFingerprint: membership && fingerprint(publicIdentity(identity)),
+    roster: membership?.roster_version ?? null,
     run: activity?.run ?? open?.run ?? runs.at(0)?.run ?? null,
     round: activity?.round ?? null,
     rounds: activity?.rounds ?? null,

@@ -1,5 +1,6 @@
 /** @file The site's database: which federation it belongs to, what it approved, and how far each round is. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { openDatabase } from '../database.ts';
@@ -69,6 +70,7 @@ const roundRow = z.object({
   aggregate: reference.nullable(),
 });
 
+const keysRow = z.object({ generation: z.int(), pending: z.int() });
 const trafficRow = z.object({
   sent: z.int(),
   updates: z.int(),
@@ -81,6 +83,8 @@ const trafficRow = z.object({
 export const SITE_TRANSITIONS = [
   'join',
   'leave',
+  'begin-rotation',
+  'rotate-keys',
   'see-roster',
   'take-proposal',
   'approve-standing',
@@ -144,6 +148,11 @@ export interface SiteStore {
   /** Forgets the federation with its runs and approvals. */
   leave(): void;
   sawRoster(version: number): void;
+  /** How often this site's keys have changed, and whether new ones wait for the hub to enter them. */
+  keys(): { readonly generation: number; readonly pending: boolean };
+  beginRotation(): void;
+  /** The new keys count from here on. */
+  completeRotation(): void;
   /** The hash of an entry of the hub's ledger that this site has countersigned, or null. */
   countersigned(index: number): string | null;
   approve(run: string, dataset: string): void;
@@ -201,6 +210,18 @@ export interface SiteStore {
   close(): void;
 }
 
+/** The generation of a site's keys, before the keys can be opened; 0 where there is no site yet. */
+export function keyGeneration(folder: string): number {
+  const path = join(folder, DATABASE_FILE);
+  if (!existsSync(path)) return 0;
+  const database = openDatabase(path, MIGRATIONS);
+  try {
+    return keysRow.parse(database.prepare('SELECT generation, pending FROM own_keys').get()).generation;
+  } finally {
+    database.close();
+  }
+}
+
 /** Opens the database of a site's folder. Throws as `openDatabase` does. */
 export function openSiteStore(
   folder: string,
@@ -208,7 +229,7 @@ export function openSiteStore(
   crashPoint: SiteCrashPoint = () => undefined,
 ): SiteStore {
   const database = openDatabase(join(folder, DATABASE_FILE), MIGRATIONS);
-  const ledger = beginLedger(openLedger(database, identity.ed25519), identity);
+  const ledger = beginLedger(openLedger(database, identity), identity);
   const get = <T>(shape: z.ZodType<T>, sql: string, ...values: unknown[]): T | null => {
     const row = database.prepare(sql).get(...values);
     return row === undefined ? null : shape.parse(row);
@@ -241,6 +262,12 @@ export function openSiteStore(
       // Another federation may use the same names of runs; the ledger keeps what was.
       for (const table of ['round', 'run', 'approval', 'membership']) run(`DELETE FROM ${table}`);
     },
+    keys: () => {
+      const row = get(keysRow, 'SELECT generation, pending FROM own_keys');
+      return { generation: row?.generation ?? 0, pending: row?.pending === 1 };
+    },
+    beginRotation: () => run('UPDATE own_keys SET pending = 1'),
+    completeRotation: () => run('UPDATE own_keys SET generation = generation + 1, pending = 0'),
     sawRoster: (version) => run('UPDATE membership SET roster_version = ?', version),
 
     countersigned: (index) =>

@@ -322,7 +322,16 @@ it('names every transition of hub and site', () => {
     'refuse-update',
   ];
   // Of runs that draw, score or are controlled: in one process, in test/hub and test/site.
-  const inProcess = ['call-up', 'score', 'end-scoring', 'pause', 'resume', 'extend'];
+  const inProcess = [
+    'replace',
+    'rotate-member',
+    'call-up',
+    'score',
+    'end-scoring',
+    'pause',
+    'resume',
+    'extend',
+  ];
   const ofHub = new Set([...hubOfRun.map(([name]) => name), ...apart, ...inProcess]);
   expect([...ofHub].sort()).toEqual([...TRANSITIONS].sort());
   const amendments = ['take-amendment', 'approve-amendment', 'adopt-amendment'];
@@ -337,6 +346,7 @@ it('names every transition of hub and site', () => {
     'refuse-update',
     ...amendments,
     ...ofData,
+    ...['begin-rotation', 'rotate-keys'], // in test/hub/keys.test.ts
   ];
   expect([...new Set([...siteOfRun.map(([name]) => name), ...elsewhere])].sort()).toEqual(
     [...SITE_TRANSITIONS].sort(),

@@ -49,7 +49,7 @@ afterEach(() => {
 function createLedger(name: string, keys: KeyPair): { ledger: Ledger; database: SqliteDatabase } {
   const database = openDatabase(join(folder, name), [LEDGER_TABLES]);
   databases.push(database);
-  return { database, ledger: openLedger(database, keys, () => 1_800_000_000) };
+  return { database, ledger: openLedger(database, { ed25519: keys }, () => 1_800_000_000) };
 }
 
 function append(database: SqliteDatabase, ledger: Ledger, kind: LedgerKind, body: Record<string, Json>) {

@@ -64,6 +64,11 @@ const samples: { [T in MessageType]: Extract<Message, { type: T }> } = {
     ledgerEntry: { index: 5, hash },
   },
   countersign: { type: 'countersign', index: 5, hash, signature },
+  'rotate-keys': { type: 'rotate-keys', ed25519: key, x25519: key, signature, proof: signature },
+  'keys-rotated': {
+    type: 'keys-rotated',
+    roster: { federation: 'clinics', version: 4, entries: [], signature },
+  },
   'run-ended': { type: 'run-ended', run: 'r1', state: 'completed', reason: '', adapter: null },
   'run-notice': { type: 'run-notice', run: 'r1', round: 2, kind: 'paused', reason: 'Holidays.' },
   amendment: { type: 'amendment', run: 'r1', plan: '{}', planHash: hash, amends: hash },

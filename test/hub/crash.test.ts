@@ -330,7 +330,7 @@ function updateBlob({ events, folder }: TestFederation): string {
 
 it('the matrix and its companions name every transition', () => {
   const own = ['init', 'invite', 'join', 'revoke', 'lose-update', 'pause', 'resume', 'extend', 'call-up'];
-  const elsewhere = [...own, 'score', 'end-scoring']; // those two in scoring.test.ts
+  const elsewhere = [...own, 'replace', 'rotate-member', 'score', 'end-scoring']; // in keys.test.ts and scoring.test.ts
   expect([...new Set([...ofRun.map(([name]) => name), ...elsewhere])].sort()).toEqual(
     [...TRANSITIONS].sort(),
   );

@@ -5,5 +5,6 @@ import { first } from './0001-first.ts';
 import { broadcasts } from './0002-broadcasts.ts';
 import { phases } from './0003-phases.ts';
 import { rounds } from './0004-rounds.ts';
+import { devices } from './0005-devices.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, broadcasts, phases, rounds];
+export const MIGRATIONS: readonly Migration[] = [first, broadcasts, phases, rounds, devices];

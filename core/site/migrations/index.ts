@@ -6,5 +6,6 @@ import { carried } from './0002-carried.ts';
 import { amendments } from './0003-amendments.ts';
 import { traffic } from './0004-traffic.ts';
 import { stops } from './0005-stops.ts';
+import { keys } from './0006-keys.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, carried, amendments, traffic, stops];
+export const MIGRATIONS: readonly Migration[] = [first, carried, amendments, traffic, stops, keys];

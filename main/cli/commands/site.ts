@@ -65,6 +65,11 @@ export function register(program: Command): void {
   command(site, 'ledger', 'export the ledger as a file, for `audit verify`')
     .requiredOption('--out <file>', 'file to write')
     .action(exportLedger);
+  command(
+    site,
+    'rotate-keys',
+    'make new keys for this site, which its hub enters in place of those before',
+  ).action(rotateKeys);
   command(site, 'leave', 'leave the federation').action(leave);
   command(site, 'stop', 'stop the running site').action(stop);
 }
@@ -214,6 +219,11 @@ const resume = runs(folder.extend({ run: z.string() }), async ({ dir, run }, { o
 const status = runs(folder, async ({ dir }, { output }) => {
   const now = await askSite(at(dir), 'status', {});
   output.line(describe(now));
+  if (now.siteFingerprint !== null) {
+    output.line(
+      `fingerprints: this site ${now.siteFingerprint.slice(0, 19)}, hub ${now.hubFingerprint?.slice(0, 19)}`,
+    );
+  }
   if (now.uncheckedCertificate !== null) {
     output.line(
       `The certificate of ${now.hub} is not believed (${now.uncheckedCertificate}); the hub has proven its own key.`,
@@ -228,6 +238,16 @@ const exportLedger = runs(folder.extend({ out: z.string() }), async ({ dir, out 
   const made = await askSite(at(dir), 'ledger', { out });
   output.line(`${made.entries} entries are written to ${made.out}.`);
   output.result(made);
+});
+
+const rotateKeys = runs(folder, async ({ dir }, { output }) => {
+  const answer = await askSite(at(dir), 'rotateKeys', {});
+  output.line(
+    answer.pending
+      ? 'New keys are made; they count once the hub has entered them.'
+      : 'The hub has entered the new keys.',
+  );
+  output.result(answer);
 });
 
 const leave = runs(folder, async ({ dir }, { output }) => {

@@ -11,6 +11,7 @@ import type { AddCommand } from './folder.ts';
 export function register(command: AddCommand): void {
   command('invite', 'make an invitation, which admits one site once')
     .option('--site <name>', 'name the site must take')
+    .option('--replace', 'another device takes the place of the site of that name; its keys are revoked')
     .option('--expires <duration>', 'how long the invitation is valid', '7d')
     .action(invite);
   command('sites', 'the members').action(sites);
@@ -18,9 +19,11 @@ export function register(command: AddCommand): void {
 }
 
 const invite = runs(
-  folder.extend({ site: z.string().optional(), expires: duration }),
+  folder.extend({ site: z.string().optional(), replace: z.boolean().default(false), expires: duration }),
   async (input, { output }) => {
-    const made = await askHub(input.dir, 'invite', { site: input.site, seconds: input.expires });
+    const made = await askHub(input.dir, 'invite', {
+      ...{ site: input.site, replace: input.replace, seconds: input.expires },
+    });
     output.line(made.invitation);
     output.result(made);
   },
@@ -28,12 +31,17 @@ const invite = runs(
 
 const sites = runs(folder, async ({ dir }, { output }) => {
   const answer = await askHub(dir, 'sites', {});
-  const rows = answer.sites.map(({ name, connected, joined, revoked }) => [
+  const rows = answer.sites.map(({ name, connected, joined, revoked, fingerprint }) => [
     name,
     revoked === null ? (connected ? 'here' : 'away') : 'revoked',
     new Date(joined * 1000).toISOString().slice(0, 10),
+    // As much of it as two people read to each other; --json has all of it.
+    fingerprint.slice(0, 19),
   ]);
-  for (const line of formatTable(['site', 'state', 'joined'], rows)) output.line(line);
+  for (const line of formatTable(['site', 'state', 'joined', 'fingerprint'], rows)) output.line(line);
+  output.line(
+    `Version ${answer.roster} of the members' list, signed by the hub ${answer.fingerprint.slice(0, 19)}.`,
+  );
   output.result(answer);
 });
 

@@ -1,0 +1,48 @@
+/**
+ * @file New keys in the place of those before. The new ones lie in a folder of their own until a database says that
+ * they count; then their files move over the old ones, which are gone from then on.
+ */
+
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { syncFolder } from '../files.ts';
+import { openIdentity } from './identity.ts';
+import type { Identity, Statement } from './identity.ts';
+
+/** What the owner of the keys before signs, and the owner of the new ones too. */
+export interface KeyChange {
+  readonly federation: string;
+  readonly site: string;
+  /** The X25519 key before: what was signed for one change is of no use for another. */
+  readonly from: Uint8Array;
+  readonly ed25519: Uint8Array;
+  readonly x25519: Uint8Array;
+}
+
+export function rotationStatement({ federation, site, from, ed25519, x25519 }: KeyChange): Statement {
+  return ['tributary rotation', federation, site, from, ed25519, x25519];
+}
+
+const folderOf = (folder: string, generation: number): string => join(folder, 'keys', String(generation));
+
+/** The keys of a generation that is to come; made at first use, the same ones after a crash. */
+export function nextIdentity(folder: string, generation: number): Promise<Identity> {
+  return openIdentity(folderOf(folder, generation));
+}
+
+/** Moves the files of the generation that counts into their place, or what a crash has left of that to do. */
+export async function settleKeys(folder: string, generation: number): Promise<void> {
+  const from = folderOf(folder, generation);
+  if (!existsSync(from)) return;
+  for (const name of ['ed25519.pem', 'x25519.pem']) {
+    if (existsSync(join(from, name))) await rename(join(from, name), join(folder, name));
+  }
+  await syncFolder(folder);
+  await rm(from, { recursive: true });
+}
+
+/** The parts of a program hold an identity, not its keys: from here on all of them use the new ones. */
+export function adoptKeys(identity: Identity, next: Identity): void {
+  Object.assign(identity, next);
+}

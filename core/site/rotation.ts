@@ -1,0 +1,136 @@
+/**
+ * @file New keys for this site. They are made and kept before the hub hears of them; the hub enters them when the site
+ * next connects under the old ones, which sign the change. A death on either side leaves keys that the hub knows.
+ */
+
+import { TributaryError } from '../errors.ts';
+import { sign } from '../federation/identity.ts';
+import type { Identity } from '../federation/identity.ts';
+import type { Message } from '../federation/messages.ts';
+import { findMember, verifyRoster } from '../federation/roster.ts';
+import type { SignedRoster } from '../federation/roster.ts';
+import { adoptKeys, nextIdentity, rotationStatement, settleKeys } from '../federation/rotation.ts';
+import { sleep } from '../machine.ts';
+import { connectToHub } from './connect.ts';
+import type { Connected } from './connect.ts';
+import type { SiteContext } from './context.ts';
+import { mayBeUnchecked, passGate } from './policy.ts';
+import type { Membership } from './store.ts';
+import { createMeter } from './traffic.ts';
+
+/** How long a hub may take to enter the keys; one of a version before never does. */
+const PATIENCE_MILLISECONDS = 20_000;
+
+/** A connection under the keys that count, and what the hub said before it had entered them. */
+export interface Entered {
+  readonly connected: Connected;
+  readonly held: readonly Message[];
+}
+
+/** Makes the keys that are to come; the same ones when it was asked before. */
+export async function beginRotation({ folder, store }: SiteContext): Promise<void> {
+  const { generation, pending } = store.keys();
+  await nextIdentity(folder, generation + 1);
+  if (!pending) store.transaction('begin-rotation', () => store.beginRotation());
+}
+
+/**
+ * Connects with the keys that the hub knows, and has it enter those that wait for that. `connect` opens a control
+ * socket with the keys it is given.
+ */
+export async function connectWithKeys(
+  context: SiteContext,
+  membership: Membership,
+  connect: (identity: Identity) => Promise<Connected>,
+): Promise<Entered> {
+  const { folder, identity, store } = context;
+  const { generation, pending } = store.keys();
+  if (!pending) return { connected: await connect(identity), held: [] };
+  const next = await nextIdentity(folder, generation + 1);
+  let connected: Connected;
+  try {
+    connected = await connect(identity);
+  } catch (error) {
+    if (!(error instanceof TributaryError) || error.code !== 'site.unknown') throw error;
+    // The hub may have entered the new ones, and this site died before it heard of it.
+    connected = await connect(next);
+    await adopt(context, next);
+    return { connected, held: [] };
+  }
+  const request = requestOf(membership, identity, next);
+  passGate(context.policies(), { kind: 'message', message: request });
+  const { held, roster } = await exchange(connected, request).catch((thrown: unknown) => {
+    connected.channel.close();
+    throw thrown;
+  });
+  if (roster === null) {
+    context.log.warn('the hub does not enter new keys; it may be of a version before');
+    return { connected, held };
+  }
+  verifyRoster(roster, membership.ed25519, connected.welcome.roster.version);
+  if (findMember(roster, next.x25519.publicKey)?.site !== membership.site) {
+    throw new TributaryError('roster.bad-signature', 'The hub’s list of members does not hold the new keys.');
+  }
+  await adopt(context, next);
+  return { connected: { ...connected, welcome: { ...connected.welcome, roster } }, held };
+}
+
+function requestOf({ federation, site }: Membership, identity: Identity, next: Identity): Message {
+  const keys = { ed25519: next.ed25519.publicKey, x25519: next.x25519.publicKey };
+  const statement = rotationStatement({ federation, site, from: identity.x25519.publicKey, ...keys });
+  const [signature, proof] = [sign(identity.ed25519, statement), sign(next.ed25519, statement)];
+  return { type: 'rotate-keys', ...keys, signature, proof };
+}
+
+/** What the hub says up to its answer, and the roster with which it answers; null where it does not. */
+async function exchange(
+  { channel }: Connected,
+  request: Message,
+): Promise<{ held: Message[]; roster: SignedRoster | null }> {
+  const patience = new AbortController();
+  const late = sleep(PATIENCE_MILLISECONDS, patience.signal).then(
+    () => null,
+    () => null,
+  );
+  channel.send(request);
+  try {
+    for (const held: Message[] = []; ;) {
+      const message = await Promise.race([channel.receive(), late]);
+      if (message === null) return { held, roster: null };
+      if (message.type === 'keys-rotated') return { held, roster: message.roster };
+      held.push(message);
+    }
+  } finally {
+    patience.abort();
+  }
+}
+
+/** The new keys count from here on; the old ones are deleted. */
+async function adopt({ folder, identity, store, log }: SiteContext, next: Identity): Promise<void> {
+  store.transaction('rotate-keys', () => {
+    store.ledger.rotate(next, { x25519: Buffer.from(next.x25519.publicKey).toString('base64url') });
+    store.completeRotation();
+  });
+  adoptKeys(identity, next);
+  await settleKeys(folder, store.keys().generation);
+  log.info('the keys of this site were changed');
+}
+
+/** The same for a site that is not running: connects once. */
+export async function rotateAlone(
+  context: SiteContext,
+  membership: Membership,
+  software: string,
+): Promise<void> {
+  const { store, network, policies } = context;
+  const { urls, x25519: hubX25519 } = membership;
+  const meter = createMeter(store);
+  const connect = (identity: Identity): Promise<Connected> =>
+    connectToHub({
+      ...{ urls, role: 'control', software, identity, hubX25519, meter, network },
+      mayBeUnchecked: () => mayBeUnchecked(policies()),
+    });
+  const { connected } = await connectWithKeys(context, membership, connect).finally(meter.flush);
+  connected.channel.close();
+  meter.flush();
+}
