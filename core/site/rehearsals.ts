@@ -28,7 +28,7 @@ export interface Rehearsals {
   /** Looks again at those that wait for a person. */
   reconsider(): void;
   /** Those that wait for a person, oldest first. */
-  waiting(): readonly WaitingRehearsal[];
+  readonly waiting: () => readonly WaitingRehearsal[];
 }
 
 export interface WaitingRehearsal {

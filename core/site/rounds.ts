@@ -68,7 +68,7 @@ export interface Rounds {
   /** Sends again what still waits for an answer: the connection is new. */
   reconnected(): void;
   /** Runs work that never rejects when no training is under way. */
-  inTurn(work: () => Promise<void>): void;
+  readonly inTurn: (work: () => Promise<void>) => void;
   /** Removes blobs that are of no more use, when no training is under way. */
   tidy(): Promise<void>;
   /** Resolves when everything under way has stopped. */

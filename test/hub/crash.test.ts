@@ -330,7 +330,9 @@ function updateBlob({ events, folder }: TestFederation): string {
 
 it('the matrix and its companions name every transition', () => {
   const own = ['init', 'invite', 'join', 'revoke', 'lose-update', 'pause', 'resume', 'extend', 'call-up'];
-  const elsewhere = [...own, 'replace', 'rotate-member', 'score', 'end-scoring']; // in keys.test.ts and scoring.test.ts
+  // In the tests of rehearsals, keys and scoring.
+  const others = ['rehearse', 'rehearsed', 'replace', 'rotate-member', 'score', 'end-scoring'];
+  const elsewhere = [...own, ...others];
   expect([...new Set([...ofRun.map(([name]) => name), ...elsewhere])].sort()).toEqual(
     [...TRANSITIONS].sort(),
   );
