@@ -18,7 +18,7 @@ import { passGate, policyShape, readPolicy, writePolicy } from './policy.ts';
 import { nameOfReference } from '../vault/vault.ts';
 import { requireTrained } from './preview.ts';
 import { approveRun, approveStanding } from './proposals.ts';
-import { beginRotation, rotateAlone } from './rotation.ts';
+import { beginRotation, rotateAlone, rotateRunning } from './rotation.ts';
 import { approveRehearsal } from './rehearsals.ts';
 import { siteStatus } from './status.ts';
 import { stopRun } from './stops.ts';
@@ -67,7 +67,7 @@ export const OFFICE = {
       throw new TributaryError('site.not-joined', 'The site belongs to no federation.');
     await beginRotation(context);
     if (agent === null) await rotateAlone(context, membership, software);
-    else agent.renewConnection();
+    else await rotateRunning(context, agent);
     return { pending: context.store.keys().pending };
   }),
 

@@ -10,7 +10,8 @@ import type { Message } from '../federation/messages.ts';
 import { findMember, verifyRoster } from '../federation/roster.ts';
 import type { SignedRoster } from '../federation/roster.ts';
 import { adoptKeys, nextIdentity, rotationStatement, settleKeys } from '../federation/rotation.ts';
-import { sleep } from '../machine.ts';
+import { machine, sleep } from '../machine.ts';
+import type { Agent } from './agent.ts';
 import { connectToHub } from './connect.ts';
 import type { Connected } from './connect.ts';
 import type { SiteContext } from './context.ts';
@@ -133,4 +134,12 @@ export async function rotateAlone(
   const { connected } = await connectWithKeys(context, membership, connect).finally(meter.flush);
   connected.channel.close();
   meter.flush();
+}
+
+/** The same for a running site: connects anew, and waits a moment for the hub where it is there. */
+export async function rotateRunning({ store }: SiteContext, agent: Agent): Promise<void> {
+  const isThere = agent.connection().connected;
+  agent.renewConnection();
+  const end = machine.now() + PATIENCE_MILLISECONDS;
+  while (isThere && store.keys().pending && machine.now() < end) await sleep(50);
 }
