@@ -34,7 +34,7 @@ interface Entry {
 }
 
 /** Raised when what the parts hold changes, so that files of before are not read. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 const BYTES: Partial<Record<DataType, number>> = { float32: 4, uint8: 1, int8: 1 };
 
 /** The linears of each layer: q, k and v together, o, gate and up together, down. */
@@ -172,8 +172,9 @@ export class DecodingWeights {
       };
     }
     const zeros: Part = { name: `${name}.zeros`, dataType: 'uint8', shape: [rows, Math.ceil(blocks / 2)] };
+    const values: Part = { name: `${name}.values`, dataType: 'uint8', shape: [rows, blocks, BLOCK] };
     return {
-      parts: [nibbles('high'), factors('highScale'), nibbles('low'), factors('scale'), zeros],
+      parts: [nibbles('high'), factors('highScale'), nibbles('low'), factors('scale'), zeros, values],
       read: () => {
         const packed = tensors.map((tensor) => this.#packed(tensor, 'int8'));
         const halves = packed.map(({ values }) => halvesOf(values));
@@ -184,6 +185,7 @@ export class DecodingWeights {
           Buffer.concat(halves.map(({ low }) => low)),
           Buffer.concat(packed.map(({ scale }) => bytesOf(scale))),
           new Uint8Array(elementCount(zeros.shape)),
+          Buffer.concat(packed.map((matrix) => withoutSign(matrix.values))),
         ];
       },
     };
@@ -206,9 +208,14 @@ function centredMinimum({ scale, minimum }: Int4Matrix): Float32Array {
   return minimum.map((value, block) => value + 8 * scale[block]);
 }
 
+/** q + 128: the bytes with the highest bit turned. */
+function withoutSign(values: Int8Array): Uint8Array {
+  return Uint8Array.from(values, (value) => value + 128);
+}
+
 /**
  * Eight-bit numbers as two of four bits, q = 16 · (high − 8) + low: ONNX Runtime has a kernel that computes with
- * four-bit weights in float32, but none for eight bits.
+ * four-bit weights in float32, but none for eight bits; that one is for activations in eight bits too.
  */
 function halvesOf(values: Int8Array): { high: Uint8Array; low: Uint8Array } {
   const high = new Uint8Array(values.length / 2);

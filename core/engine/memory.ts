@@ -143,11 +143,13 @@ function readInputs(node: Node): Set<Value> {
 function workingBytes(node: Node, sizes: Sizes): number {
   switch (node.operator) {
     case 'VocabularyLoss': {
-      const { rows } = (node as Node<'VocabularyLoss'>).attributes;
+      const { rows, classes } = (node as Node<'VocabularyLoss'>).attributes;
       const [hidden, weight] = node.inputs;
-      const scores =
-        Math.min(rows, elementsOf([hidden.shape[0]], sizes)) * elementsOf([weight.shape[0]], sizes);
-      return 2 * 4 * scores;
+      const [vocabulary, size] = weight.shape;
+      const scores = Math.min(rows, elementsOf([hidden.shape[0]], sizes)) * elementsOf([vocabulary], sizes);
+      const isPacked = node.inputs.length > 3;
+      const unpacked = isPacked ? Math.min(classes, Number(vocabulary)) * Number(size) : 0;
+      return 4 * (2 * scores + unpacked);
     }
     case 'CausalAttention':
     case 'CausalAttentionGradient': {

@@ -175,13 +175,25 @@ export function crossEntropyGradient(dy: Value, probabilities: Value, labels: Va
 
 /**
  * −log softmax(hidden · weightᵀ)[label] of each row, [rows, 1], computed `rows` rows at once so that the scores of all
- * rows never lie in memory together. The weight must be frozen: no gradient flows into it.
+ * rows never lie in memory together. The weight must be frozen: no gradient flows into it. One of int8 has the scales of
+ * its blocks beside it.
  */
 export function vocabularyLoss(
   hidden: Value,
-  { weight, labels, ...attributes }: { weight: Value; labels: Value; rows: number; differentiable: boolean },
+  {
+    matrix: { weight, scale: scales },
+    labels,
+    ...attributes
+  }: {
+    matrix: { readonly weight: Value; readonly scale?: Value };
+    labels: Value;
+    rows: number;
+    classes: number;
+    differentiable: boolean;
+  },
 ): Value {
-  const both = hidden.graph.apply('VocabularyLoss', [hidden, weight, labels], attributes);
+  const inputs = [hidden, weight, labels, ...(scales ? [scales] : [])];
+  const both = hidden.graph.apply('VocabularyLoss', inputs, attributes);
   return attributes.differentiable ? slice(both, 1, { start: 0, end: 1 }) : both;
 }
 
@@ -205,7 +217,7 @@ export function causalAttentionGradient(
   return dy.graph.apply('CausalAttentionGradient', [dy, ...inputs], attributes);
 }
 
-/** x Wᵀ for weights packed in four bits: see `MatMulNBits` among the operators. */
+/** x Wᵀ for weights packed in four or eight bits: see `MatMulNBits` among the operators. */
 export function matMulNBits(
   x: Value,
   { values, scale: factors, zeros }: { values: Value; scale: Value; zeros?: Value },

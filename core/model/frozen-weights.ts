@@ -81,12 +81,13 @@ export class FrozenWeights {
     return dequantizeLinear(values, gather(this.#part(name, 'scale', [count, size / BLOCK]), ids), BLOCK);
   }
 
-  /** W [out, in] as float32; packed ones are unpacked whole. */
-  matrix(name: string, shape: readonly [number, number]): Value {
+  /** W [out, in] as it lies in memory: float32, or int8 with the scales of its blocks. */
+  matrix(name: string, [out, into]: readonly [number, number]): { weight: Value; scale?: Value } {
     const packing = this.#packing(name);
-    if (packing === 'float32') return this.tensor(name, shape);
-    if (packing !== 'int8') throw new Error(`${name} cannot be unpacked from ${packing}`);
-    return this.#unpacked(name, packing, shape);
+    if (packing === 'float32') return { weight: this.tensor(name, [out, into]) };
+    if (packing !== 'int8') throw new Error(`${name} cannot be read as ${packing}`);
+    const scale = this.#part(name, 'scale', [out, into / BLOCK]);
+    return { weight: this.#part(name, 'values', [out, into], 'int8'), scale };
   }
 
   /** x with its blocks of channels rotated, as those of the codes of W are. */

@@ -4,7 +4,7 @@ import * as b from '../../core/graph/build.ts';
 import { gradients } from '../../core/graph/gradient.ts';
 import { Graph, type Value } from '../../core/graph/graph.ts';
 import { operators } from '../../core/graph/operators/table.ts';
-import { f32, f64, gradientError, i64, run, type Operand } from './evaluate.ts';
+import { f32, f64, gradientError, i64, operand, run, type Operand } from './evaluate.ts';
 
 const awkward = f64([2, 3], [-5, -2, -0.5, 0, 2, 5]);
 const positive = f64([2, 3], [0.1, 0.5, 1, 2, 5, 9]);
@@ -111,7 +111,8 @@ const cases: Case[] = [
   ],
   [
     'VocabularyLoss in two parts',
-    ([x, weight, labels]) => b.vocabularyLoss(x, { weight, labels, rows: 2, differentiable: true }),
+    ([x, weight, labels]) =>
+      b.vocabularyLoss(x, { matrix: { weight }, labels, rows: 2, classes: 1, differentiable: true }),
     [tall, f64([4, 2], [1, -2, 0.5, 3, -1, 0.25, 2, 2]), i64([3, 1], [3, 0, 2])],
     [0],
   ],
@@ -206,5 +207,43 @@ it('attention in blocks gives what attention at once gives where the mask hides 
   const { once, ...inBlocks } = await run(graph, operands);
   for (const found of Object.values(inBlocks)) {
     found.forEach((value, at) => expect(value).toBeCloseTo(once[at], 12));
+  }
+});
+
+it('a loss over a packed vocabulary, a part of it at a time, is that over the unpacked one', async () => {
+  const [rows, classes, size, block] = [3, 5, 8, 4];
+  const codes = Array.from({ length: classes * size }, (_, at) => ((37 * at) % 255) - 127);
+  const scales = Array.from({ length: (classes * size) / block }, (_, at) => (1 + Math.sin(at) ** 2) / 100);
+  const operands = [
+    f32([rows, size], wave([rows, size], 1.3).values),
+    operand('int8')([classes, size], codes),
+    f32([classes, size / block], scales),
+    f32(
+      [classes, size],
+      codes.map((code, at) => code * scales[Math.floor(at / block)]),
+    ),
+    i64([rows, 1], [4, 0, 2]),
+  ];
+  const graph = new Graph();
+  const [hidden, packed, scale, weight, labels] = operands.map(({ type, shape }, at) =>
+    graph.input(`input_${at}`, type, shape),
+  );
+  const losses = {
+    whole: b.crossEntropy(b.gemm(hidden, weight, { transB: true }), labels),
+    parts: b.vocabularyLoss(hidden, {
+      matrix: { weight: packed, scale },
+      labels,
+      rows: 2,
+      classes: 2,
+      differentiable: true,
+    }),
+  };
+  for (const [name, loss] of Object.entries(losses)) {
+    graph.output(name, loss);
+    graph.output(`d ${name}`, gradients(b.reduceSum(loss, [0, 1]), [hidden])[0]);
+  }
+  const results = await run(graph, operands);
+  for (const name of ['', 'd ']) {
+    results[`${name}whole`].forEach((value, at) => expect(results[`${name}parts`][at]).toBeCloseTo(value, 5));
   }
 });

@@ -124,7 +124,7 @@ class Matrices {
   /**
    * x·Wᵀ, W being the tensors one below the other:
    *   four bits   x·Wᵀ = x·(d·(q − 8))ᵀ + blockSums(x)·(m + 8 d)ᵀ
-   *   eight bits  x·Wᵀ = x·(16 d·(high − 8))ᵀ + x·(d·low)ᵀ
+   *   eight bits  x·Wᵀ = x·(d·(q − 128))ᵀ, or, with x in float32, x·(16 d·(high − 8))ᵀ + x·(d·low)ᵀ
    */
   product(
     name: string,
@@ -134,6 +134,9 @@ class Matrices {
     const form = this.#plan.weights.form(tensors);
     if (form === null) return gemm(x, this.#whole(tensors[0]), { transB: true });
     const blocks = into / BLOCK;
+    if (form.kind === 'int8' && this.#plan.activations === 'int8') {
+      return this.#packed(x, { values: `${name}.values`, scale: `${name}.scale`, out, bits: 8 });
+    }
     if (form.kind === 'int8') {
       const zeros = this.#input(`${name}.zeros`, 'uint8', [out, Math.ceil(blocks / 2)]);
       return add(
@@ -158,12 +161,15 @@ class Matrices {
     return dequantizeLinear(gather(values, ids), gather(factors, ids), BLOCK);
   }
 
-  #packed(x: Value, matrix: { values: string; scale: string; out: number; zeros?: Value }): Value {
+  #packed(
+    x: Value,
+    matrix: { values: string; scale: string; out: number; zeros?: Value; bits?: 4 | 8 },
+  ): Value {
+    const { out, zeros, bits = 4 } = matrix;
     const blocks = Number(x.shape[1]) / BLOCK;
-    const values = this.#input(matrix.values, 'uint8', [matrix.out, blocks, BLOCK / 2]);
-    const scale = this.#input(matrix.scale, 'float32', [matrix.out, blocks]);
-    const { zeros } = matrix;
-    const attributes = { block: BLOCK, activations: this.#plan.activations };
+    const values = this.#input(matrix.values, 'uint8', [out, blocks, (BLOCK * bits) / 8]);
+    const scale = this.#input(matrix.scale, 'float32', [out, blocks]);
+    const attributes = { block: BLOCK, bits, activations: this.#plan.activations };
     return matMulNBits(x, { values, scale, ...(zeros && { zeros }) }, attributes);
   }
 

@@ -47,6 +47,9 @@ export function supervisedTokens(
   return { nll, parameters, weights: parts.weights.inputs };
 }
 
+/** Elements of a packed head that are unpacked at once: 64 MiB of float32. */
+const UNPACKED = 2 ** 24;
+
 /** The part of {@link supervisedTokens} after the decoder, with the inputs `rows` and `labels`. */
 export function negativeLogLikelihoods(
   parts: DecoderParts,
@@ -64,11 +67,13 @@ export function negativeLogLikelihoods(
     if (scoreRows === undefined || differentiable === 'head')
       return crossEntropy(head(parts, chosen), labels);
     const { vocabularySize, hiddenSize } = configuration;
-    const weight = weights.matrix(headName(configuration), [vocabularySize, hiddenSize]);
+    const matrix = weights.matrix(headName(configuration), [vocabularySize, hiddenSize]);
     return vocabularyLoss(chosen, {
-      weight,
+      matrix,
       labels,
-      rows: scoreRows,
+      // Each part of the rows unpacks the weight anew: scores may take an eighth of what it takes unpacked.
+      rows: matrix.scale ? Math.max(scoreRows, Math.floor(hiddenSize / 8)) : scoreRows,
+      classes: Math.max(1, Math.floor(UNPACKED / hiddenSize)),
       differentiable: differentiable === 'hidden',
     });
   });

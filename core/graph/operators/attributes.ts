@@ -73,11 +73,12 @@ export interface Attributes {
   /** Inputs: logits [rows, classes], their Softmax, labels [rows, 1]. −log p(label), [rows, 1]. */
   CrossEntropy: None;
   /**
-   * Inputs: hidden [rows, size], weight [classes, size], labels (integers) [rows, 1]. The cross-entropy of
-   * softmax(hidden · weightᵀ), [rows, 1]; if differentiable, its gradient in hidden beside it, [rows, 1 + size], of
-   * which a loss may use the first column alone. So many `rows` are computed at once.
+   * Inputs: hidden [rows, size], weight [classes, size], labels (integers) [rows, 1]; where the weight is int8, the
+   * scales of its blocks [classes, blocks]. The cross-entropy of softmax(hidden · weightᵀ), [rows, 1]; if differentiable, its gradient in hidden beside it, [rows, 1 + size], of
+   * which a loss may use the first column alone. So many `rows` are computed at once, and so many `classes` of an int8
+   * weight are unpacked at once.
    */
-  VocabularyLoss: { rows: number; differentiable: boolean };
+  VocabularyLoss: { rows: number; classes: number; differentiable: boolean };
   // parts of a transformer
   /** Inputs: x [rows, size], gain [size]. x / sqrt(mean(x²) + epsilon) · gain (Zhang and Sennrich, 2019). */
   RmsNorm: { epsilon: number };
@@ -106,11 +107,12 @@ export interface Attributes {
   DequantizeLinear: { block: number };
   // decoding, on the CPU
   /**
-   * Inputs: x [rows, columns], values (uint8) [out, columns / block, block / 2], two four-bit numbers to a byte, the
-   * first in the low bits, scale [out, columns / block] and perhaps zero points (uint8) [out, blocks / 2 rounded up],
-   * packed alike, 8 without. x Wᵀ with w = scale · (q − zero point), x as it is or rounded to eight bits a block.
+   * Inputs: x [rows, columns], values (uint8) [out, columns / block, block · bits / 8], of four bits two to a byte, the
+   * first in the low bits, scale [out, columns / block] and perhaps zero points of four bits (uint8) [out, blocks / 2
+   * rounded up], packed alike; without them 8 of four bits, 128 of eight. x Wᵀ with w = scale · (q − zero point), x as
+   * it is or rounded to eight bits a block.
    */
-  MatMulNBits: { block: number; activations: Activations };
+  MatMulNBits: { block: number; bits: 4 | 8; activations: Activations };
   /**
    * Inputs: queries, keys and values side by side [1, length, (heads + 2 · keyValueHeads) · size]; the keys and the
    * values before, each [1, keyValueHeads, capacity, size]; the number of tokens, less one and as it is (both int32

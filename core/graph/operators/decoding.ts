@@ -10,17 +10,18 @@ const after = (node: string, part: 'keys' | 'values') => `${node}/${part}`;
 
 export const decoding: Rules<'MatMulNBits' | 'GroupQueryAttention' | 'CacheAfter'> = {
   MatMulNBits: {
-    infer: ([x, values, scale], { block }) => {
+    infer: ([x, values, scale], { block, bits }) => {
       const [out, blocks, bytes] = values.shape;
       require(x.shape.length === 2 && values.shape.length === 3, 'x must have two axes, its weights three');
-      require(bytes === block / 2 && x.shape[1] === Number(blocks) * block, 'columns and blocks differ');
+      require(bytes === (block * bits) / 8 &&
+        x.shape[1] === Number(blocks) * block, 'columns and blocks differ');
       require(scale.shape[0] === out && scale.shape[1] === blocks, 'one scale a block is needed');
       require(values.dataType === 'uint8', 'values must be uint8');
       return { dataType: x.dataType, shape: [x.shape[0], out] };
     },
     gradient: null,
     emit: (node, emitter) => {
-      const { block, activations } = node.attributes;
+      const { block, bits, activations } = node.attributes;
       const [out, blocks] = node.inputs[1].shape;
       emitter.node({
         type: 'MatMulNBits',
@@ -30,7 +31,7 @@ export const decoding: Rules<'MatMulNBits' | 'GroupQueryAttention' | 'CacheAfter
         attributes: {
           K: int(Number(blocks) * block),
           N: int(Number(out)),
-          bits: int(4),
+          bits: int(bits),
           block_size: int(block),
           accuracy_level: int(ACCURACY[activations]),
         },
