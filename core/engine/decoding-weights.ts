@@ -111,14 +111,10 @@ export class DecodingWeights {
       { name: 'head', tensors: [headName(configuration)] },
     ].flatMap(({ name, tensors }) => {
       const form = this.form(tensors);
-      return form ? [{ name, tensors, form, columns: this.shape(tensors[0])[1] }] : [];
+      return form ? [{ name, tensors, form }] : [];
     });
-    const summed = matrices.flatMap(({ form, columns }) =>
-      form.kind === 'int4' && form.minimum ? [columns] : [],
-    );
     return [
       ...this.#store.names.filter((name) => this.isVector(name)).map((name) => this.#vector(name)),
-      ...[...new Set(summed)].map(blockSums),
       ...(this.form([EMBEDDING])?.kind === 'int8' ? [this.#embedding(EMBEDDING)] : []),
       ...matrices.map(({ name, tensors, form }) => this.#matrix(name, tensors, form)),
     ];
@@ -226,24 +222,4 @@ function halvesOf(values: Int8Array): { high: Uint8Array; low: Uint8Array } {
     low[pair] = (even & 15) | ((odd & 15) << 4);
   }
   return { high, low };
-}
-
-/** The matrix whose product with x [columns] is the sum of each block of x: q − 8 is 1 in the block, else 0. */
-function blockSums(columns: number): Entry {
-  const blocks = columns / BLOCK;
-  const [one, nothing] = [0x99, 0x88];
-  return {
-    parts: [
-      { name: `sums${columns}.values`, dataType: 'uint8', shape: [blocks, blocks, BLOCK / 2] },
-      { name: `sums${columns}.scale`, dataType: 'float32', shape: [blocks, blocks] },
-    ],
-    read: () => {
-      const values = new Uint8Array((blocks * blocks * BLOCK) / 2).fill(nothing);
-      for (let block = 0; block < blocks; block++) {
-        const start = ((block * blocks + block) * BLOCK) / 2;
-        values.fill(one, start, start + BLOCK / 2);
-      }
-      return [values, bytesOf(new Float32Array(blocks * blocks).fill(1))];
-    },
-  };
 }

@@ -8,6 +8,7 @@ import {
   gemm,
   groupQueryAttention,
   matMulNBits,
+  reduceSum,
   reshape,
   rmsNorm,
   slice,
@@ -146,7 +147,7 @@ class Matrices {
     }
     const y = this.#packed(x, { values: `${name}.values`, scale: `${name}.scale`, out });
     if (!form.minimum) return y;
-    const sums = this.#packed(x, { values: `sums${into}.values`, scale: `sums${into}.scale`, out: blocks });
+    const sums = reshape(reduceSum(reshape(x, [x.shape[0], blocks, BLOCK]), [2]), [x.shape[0], blocks]);
     const minimum = this.#input(`${name}.minimum`, 'float32', [out, blocks]);
     return gemm(sums, minimum, { transB: true, plus: y });
   }
