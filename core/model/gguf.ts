@@ -183,7 +183,8 @@ function createCursor(path: string, file: Pick<Gguf, 'size' | 'read'>): Cursor {
   let windowStart = 0;
   let entries = 0;
 
-  const bytes = (length: number): Buffer => {
+  /** Where the next bytes begin in the window; the cursor moves behind them. */
+  const take = (length: number): number => {
     if (position + length > LONGEST_HEADER) {
       throw new TributaryError(
         'model.damaged',
@@ -197,17 +198,23 @@ function createCursor(path: string, file: Pick<Gguf, 'size' | 'read'>): Cursor {
     }
     const start = position - windowStart;
     position += length;
+    return start;
+  };
+  const bytes = (length: number): Buffer => {
+    const start = take(length);
     return window.subarray(start, start + length);
   };
   const size = (): number => {
-    const value = bytes(8).readBigUInt64LE();
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
+    const start = take(8);
+    const value = window.readUInt32LE(start) + 2 ** 32 * window.readUInt32LE(start + 4);
+    if (value > Number.MAX_SAFE_INTEGER) {
+      const found = window.readBigUInt64LE(start);
       throw new TributaryError(
         'model.damaged',
-        `${path}: the size ${value} at byte ${position - 8} is too large.`,
+        `${path}: the size ${found} at byte ${position - 8} is too large.`,
       );
     }
-    return Number(value);
+    return value;
   };
   const count = (smallest: number): number => {
     const value = size();
@@ -242,24 +249,28 @@ function createCursor(path: string, file: Pick<Gguf, 'size' | 'read'>): Cursor {
           `${path} ends after ${file.size} bytes, before the end of a ${need}.`,
         );
       }
-      return bytes(length).toString('utf8');
+      const start = take(length);
+      return window.toString('utf8', start, start + length);
     },
   };
 }
 
-/** Readers of GGUF's fixed-size values by type number: [bytes, read]. 64-bit integers are rounded to a number. */
-const scalars: Readonly<Record<number, readonly [number, (bytes: Buffer) => number | boolean]>> = {
-  0: [1, (bytes) => bytes.readUInt8()],
-  1: [1, (bytes) => bytes.readInt8()],
-  2: [2, (bytes) => bytes.readUInt16LE()],
-  3: [2, (bytes) => bytes.readInt16LE()],
-  4: [4, (bytes) => bytes.readUInt32LE()],
-  5: [4, (bytes) => bytes.readInt32LE()],
-  6: [4, (bytes) => bytes.readFloatLE()],
-  7: [1, (bytes) => bytes.readUInt8() !== 0],
-  10: [8, (bytes) => Number(bytes.readBigUInt64LE())],
-  11: [8, (bytes) => Number(bytes.readBigInt64LE())],
-  12: [8, (bytes) => bytes.readDoubleLE()],
+/** Size in bytes of a value, and what reads it at a place. */
+type Scalar = readonly [size: number, read: (bytes: Buffer, at: number) => number | boolean];
+
+/** GGUF's fixed-size values by type number. 64-bit integers are rounded to a number. */
+const scalars: Readonly<Record<number, Scalar>> = {
+  0: [1, (bytes, at) => bytes.readUInt8(at)],
+  1: [1, (bytes, at) => bytes.readInt8(at)],
+  2: [2, (bytes, at) => bytes.readUInt16LE(at)],
+  3: [2, (bytes, at) => bytes.readInt16LE(at)],
+  4: [4, (bytes, at) => bytes.readUInt32LE(at)],
+  5: [4, (bytes, at) => bytes.readInt32LE(at)],
+  6: [4, (bytes, at) => bytes.readFloatLE(at)],
+  7: [1, (bytes, at) => bytes.readUInt8(at) !== 0],
+  10: [8, (bytes, at) => Number(bytes.readBigUInt64LE(at))],
+  11: [8, (bytes, at) => Number(bytes.readBigInt64LE(at))],
+  12: [8, (bytes, at) => bytes.readDoubleLE(at)],
 };
 const STRING = 8;
 const ARRAY = 9;
@@ -271,6 +282,11 @@ function readValue(cursor: Cursor, type: number, depth: number): GgufValue {
       throw new TributaryError('model.damaged', 'The metadata nests arrays too deeply.');
     const inner = cursor.uint32();
     const length = cursor.count(inner === STRING ? 8 : inner === ARRAY ? 12 : (scalars[inner]?.[0] ?? 1));
+    if (Object.hasOwn(scalars, inner)) {
+      const [size, read] = scalars[inner];
+      const all = cursor.bytes(length * size);
+      return Array.from({ length }, (_, index) => read(all, index * size));
+    }
     const values: GgufValue[] = [];
     for (let index = 0; index < length; index++) values.push(readValue(cursor, inner, depth + 1));
     return values;
@@ -279,5 +295,5 @@ function readValue(cursor: Cursor, type: number, depth: number): GgufValue {
     throw new TributaryError('model.damaged', `The metadata has a value of the unknown type ${type}.`);
   }
   const [size, read] = scalars[type];
-  return read(cursor.bytes(size));
+  return read(cursor.bytes(size), 0);
 }
