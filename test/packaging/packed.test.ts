@@ -73,7 +73,7 @@ function filesBelow(folder: string): string[] {
     .map((entry) => relativePath(join(entry.parentPath, entry.name)));
 }
 
-const isBuilt = existsSync(join(root, DESKTOP[0]));
+const isBuilt = DESKTOP.every((path) => existsSync(join(root, path)));
 
 describe.runIf(isBuilt).each(SYSTEMS)('the package of %s', (system) => {
   const files = (): readonly PackedFile[] => packed.get(system) ?? [];
