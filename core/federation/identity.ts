@@ -36,8 +36,14 @@ export async function openIdentity(folder: string): Promise<Identity> {
   return { ed25519: await openKeys(folder, 'ed25519'), x25519: await openKeys(folder, 'x25519') };
 }
 
-async function openKeys(folder: string, curve: Curve): Promise<KeyPair> {
-  const path = join(folder, `${curve}.pem`);
+/** Keys that are there, under names with this prefix. Throws `identity.damaged`. */
+export async function readIdentity(folder: string, prefix: string): Promise<Identity> {
+  const open = (curve: Curve): Promise<KeyPair> => openKeys(folder, curve, prefix);
+  return { ed25519: await open('ed25519'), x25519: await open('x25519') };
+}
+
+async function openKeys(folder: string, curve: Curve, prefix = ''): Promise<KeyPair> {
+  const path = join(folder, `${prefix}${curve}.pem`);
   let pem: string;
   try {
     pem = await readFile(path, 'utf8');

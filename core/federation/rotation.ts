@@ -4,7 +4,7 @@
  */
 
 import { existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { copyFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../files.ts';
 import { openIdentity } from './identity.ts';
@@ -13,6 +13,7 @@ import type { Identity, Statement } from './identity.ts';
 /** What the owner of the keys before signs, and the owner of the new ones too. */
 export interface KeyChange {
   readonly federation: string;
+  /** Empty where the keys are the hub's. */
   readonly site: string;
   /** The X25519 key before: what was signed for one change is of no use for another. */
   readonly from: Uint8Array;
@@ -24,6 +25,9 @@ export function rotationStatement({ federation, site, from, ed25519, x25519 }: K
   return ['tributary rotation', federation, site, from, ed25519, x25519];
 }
 
+/** Where a hub keeps the keys before, for sites that do not know the new ones yet. */
+export const FORMER_KEYS = ['former.ed25519.pem', 'former.x25519.pem'];
+
 const folderOf = (folder: string, generation: number): string => join(folder, 'keys', String(generation));
 
 /** The keys of a generation that is to come; made at first use, the same ones after a crash. */
@@ -32,11 +36,17 @@ export function nextIdentity(folder: string, generation: number): Promise<Identi
 }
 
 /** Moves the files of the generation that counts into their place, or what a crash has left of that to do. */
-export async function settleKeys(folder: string, generation: number): Promise<void> {
+export async function settleKeys(
+  folder: string,
+  generation: number,
+  { keepFormer = false }: { readonly keepFormer?: boolean } = {},
+): Promise<void> {
   const from = folderOf(folder, generation);
   if (!existsSync(from)) return;
   for (const name of ['ed25519.pem', 'x25519.pem']) {
-    if (existsSync(join(from, name))) await rename(join(from, name), join(folder, name));
+    if (!existsSync(join(from, name))) continue;
+    if (keepFormer) await copyFile(join(folder, name), join(folder, `former.${name}`));
+    await rename(join(from, name), join(folder, name));
   }
   await syncFolder(folder);
   await rm(from, { recursive: true });

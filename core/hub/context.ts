@@ -100,6 +100,8 @@ export interface Outbox {
 export interface HubContext {
   readonly folder: string;
   readonly identity: Identity;
+  /** The keys before, while they are still answered to. */
+  readonly former: Identity | null;
   readonly store: Store;
   readonly runs: RunStore;
   readonly members: Members;

@@ -28,6 +28,7 @@ import { createRefusalLog } from './refusals.ts';
 import { publishedBlobs, removeUnused } from './retention.ts';
 import { takeScore } from './scoring.ts';
 import { METRICS_TOKEN_FILE, openSecretFile, WEBHOOK_SECRET_FILE } from './secret-file.ts';
+import { hubKeysMessage } from './rotation.ts';
 import { createSessions } from './sessions.ts';
 import type { CrashPoint } from './store.ts';
 import { acceptOffer, takeUpdate } from './updates.ts';
@@ -182,6 +183,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       await hub.inTurn(() => handle(peer, message));
       if (!QUIET.has(message.type)) await advanceNow();
     });
+    if (peer.isFormer) channel.send(hubKeysMessage(hub));
     hub.inTurn(() => tellOwed(site)).catch(report);
   }
 
@@ -265,9 +267,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       port: options.port || Number(hub.store.setting('port') ?? '0'),
       tls,
       keys: hub.identity.x25519,
+      formerKeys: hub.former?.x25519,
       federation,
       heartbeatSeconds,
-      roster: () => hub.members.roster(),
+      roster: (isFormer) => hub.members.roster(isFormer),
       lookUpInvitation: (id) => hub.members.lookUpInvitation(id),
       admit: (join, x25519) => {
         const known = hub.members.lookUp(x25519) !== null;

@@ -31,7 +31,7 @@ import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
 import type { Backoff } from './reconnect.ts';
 import { createRehearsals } from './rehearsals.ts';
 import type { WaitingRehearsal } from './rehearsals.ts';
-import { connectWithKeys } from './rotation.ts';
+import { connectWithKeys, pinHub } from './rotation.ts';
 import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
 import type { Membership, SiteRun } from './store.ts';
@@ -91,7 +91,7 @@ const TRAFFIC_MILLISECONDS = 1000;
 export function startAgent(options: AgentOptions): Agent {
   const { context, onChange = () => undefined, backoff = DEFAULT_BACKOFF, connect = connectToHub } = options;
   const { store, blobs, log } = context;
-  const membership = requireMembership(context);
+  let membership = requireMembership(context);
   const abort = new AbortController();
   const { signal } = abort;
   const bulk = createBulk();
@@ -237,6 +237,11 @@ export function startAgent(options: AgentOptions): Agent {
         break;
       case 'run-ended':
         endRun(message);
+        break;
+      case 'hub-keys':
+        pinHub(context, membership, message);
+        membership = requireMembership(context);
+        control?.channel.close();
         break;
       default:
         throw new TributaryError('wire.not-allowed', `${message.type} has no place on a control socket.`);
