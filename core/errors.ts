@@ -319,6 +319,7 @@ const rows = {
   },
   'hub.rotating': {
     hint: 'Once every site has been here, repeat with --finish; then the keys may change again.',
+    window: 'Once every site has been here, end the change of keys; then they may change again.',
   },
   'hub.busy': { hint: 'It tries again by itself.', retryable: true },
   'site.unknown': { hint: 'Join the federation with an invitation first.' },
