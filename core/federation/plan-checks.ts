@@ -15,7 +15,21 @@ export function checkPlan(plan: PlanRequest | Plan): void {
 
 /** Every combination of fields that does not fit; none where the plan can be run. */
 export function planProblems(plan: PlanRequest | Plan): PlanProblem[] {
-  return [...trainingProblems(plan), ...roundProblems(plan), ...mixtureProblems(plan)];
+  return [
+    ...startProblems(plan),
+    ...trainingProblems(plan),
+    ...roundProblems(plan),
+    ...mixtureProblems(plan),
+  ];
+}
+
+/** A plan as sites approve it has the hash of the start; one that a person writes says where it is. */
+function startProblems({ adapter: { start } }: PlanRequest | Plan): PlanProblem[] {
+  if (start === undefined || 'hash' in start) return [];
+  const { run, folder } = start;
+  if ((run === undefined) !== (folder === undefined)) return [];
+  const what = `adapter.start names ${run === undefined ? 'neither a run nor a folder' : 'a run and a folder'}; a run has one start.`;
+  return [invalid('adapter.start', what)];
 }
 
 function trainingProblems({ training, adapter, objective }: PlanRequest | Plan): PlanProblem[] {

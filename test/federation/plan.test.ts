@@ -261,6 +261,24 @@ describe('inspecting a plan', () => {
     expect(problems.find(({ field }) => field === 'training.steps')?.message).toMatch(/expected at least 1/);
   });
 
+  it.each([
+    ['scaffold', { federation: { strategy: { name: 'scaffold' }, late: {} } }],
+    ['local', { federation: { strategy: { name: 'local' }, late: {} } }],
+    ['rolora', { adapter: { variant: 'rolora' }, federation: { late: {} } }],
+    ['private', { federation: { mode: 'private', late: {} } }],
+  ])('says why %s cannot take late updates into the next round', (name, changes) => {
+    const { problems } = inspectPlan({ ...plan, ...changes });
+    const found = problems.find(({ field }) => field === 'federation.late');
+    expect(found?.message).toContain(name);
+  });
+
+  it('takes late updates at half their weight where the plan does not say by how much', () => {
+    expect(inspectPlan({ ...plan, federation: { late: {} } }).plan?.federation.late).toEqual({
+      discount: 0.5,
+    });
+    expect(inspectPlan(plan).plan?.federation).not.toHaveProperty('late');
+  });
+
   it('tells of all that does not fit together, each at the field to change', () => {
     const { problems } = inspectPlan({
       ...plan,

@@ -35,6 +35,8 @@ export const meanings: Readonly<Record<string, string>> = {
   'federation.cohort.sites': '一轮询问多少个站点',
   'federation.cohort.share': '一轮询问的站点占已批准站点的比例',
   'federation.deadline': '一轮最长可用的时间，如“90s”“10m”“2h”或秒数；按中心的运行时间计算',
+  'federation.late': '在本轮结束之后才到的更新，作为对下一轮模型的改变计入下一轮；不设置则丢弃迟到的更新',
+  'federation.late.discount': '迟到更新的权重要乘的系数',
   'federation.earlyStop': '留出行上的得分不再改善时，以最佳轮次结束运行',
   'federation.earlyStop.metric': '必须改善的指标',
   'federation.earlyStop.patience': '多少个已评分轮次没有改善后，以最佳轮次结束运行',
@@ -60,4 +62,5 @@ export const meanings: Readonly<Record<string, string>> = {
   'adapter.targets': '带有适配器的线性层：“all-linear”或一个列表',
   'adapter.start': '第 0 轮从何开始，代替全新的适配器；对 dpo 而言它也是参考模型',
   'adapter.start.run': '同一中心的一次已完成的运行',
+  'adapter.start.folder': '中心所在机器上的 PEFT 文件夹，相对于计划文件的位置；站点会取得其中的内容',
 };
