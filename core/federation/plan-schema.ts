@@ -228,6 +228,20 @@ const fields = {
   evaluation: evaluationSchema
     .optional()
     .describe('rows that sites never train on and score each aggregate with; without it there are none'),
+  personal: z
+    .strictObject({
+      steps: whole(1, 100_000).default(10).describe('optimiser steps of each site’s own copy'),
+      learningRate: z
+        .number()
+        .positive()
+        .max(1)
+        .optional()
+        .describe('learning rate of the own copy; that of round 0 without it'),
+    })
+    .optional()
+    .describe(
+      'after the run each site trains a copy of its own of the final adapter on its rows; it never leaves the site',
+    ),
   data: dataContractSchema.optional().describe('what every site checks of its rows before it takes part'),
 };
 

@@ -16,7 +16,7 @@ import type { ModelName, Sweep, SweepOptions } from './sweep.ts';
 
 export interface SimulationOptions extends Pick<
   SweepOptions,
-  'custom' | 'onFinished' | 'onProgress' | 'onRound'
+  'custom' | 'federate' | 'onFinished' | 'onProgress' | 'onRound'
 > {
   readonly plan: PlanRequest;
   /** What the plan's model is, and its dimensions: of `openModel`, or of the catalogue. */

@@ -67,8 +67,8 @@ export interface Rounds {
   pause(run: string): void;
   /** Sends again what still waits for an answer: the connection is new. */
   reconnected(): void;
-  /** Runs work that never rejects when no training is under way. */
-  readonly inTurn: (work: () => Promise<void>) => void;
+  /** Runs work when no training is under way. */
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Removes blobs that are of no more use, when no training is under way. */
   tidy(): Promise<void>;
   /** Resolves when everything under way has stopped. */
@@ -329,7 +329,14 @@ export function createRounds(options: RoundsOptions): Rounds {
     reconnected: () => {
       for (const work of works.values()) work.wake('again');
     },
-    inTurn: (work) => void (turn = turn.then(work)),
+    inTurn: (work) => {
+      const done = turn.then(work);
+      turn = done.then(
+        () => undefined,
+        () => undefined, // its caller learns of it
+      );
+      return done;
+    },
     tidy: () => (turn = turn.then(tidy)),
     settled: () => turn,
   };

@@ -119,7 +119,7 @@ describe('readPlan', () => {
       ['training.dpo.labelSmoothing', '0.1', 'ipo'],
     ],
     [{ adapter: { start: { run: '../x' } } }, ['adapter.start.run', '"../x"', 'not a run identifier']],
-    [{ adapter: { start: { folder: 'x' } } }, ['adapter.start.folder', 'no such field', 'run']],
+    [{ adapter: { start: { file: 'x' } } }, ['adapter.start.file', 'no such field', 'run', 'folder']],
   ])('refuses %j by naming the field, what was found and what is allowed', (change, parts) => {
     const error = refusal({ name: 'x', model: 'tiny', ...change });
     expect(error.code).toBe('plan.invalid');
