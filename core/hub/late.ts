@@ -49,9 +49,9 @@ export async function openContribution(
   const earlier = openTensors(blobs.path(late.base));
   try {
     const update = openUpdate(blobs.path(hash), earlier.tensors, updateForm(plan, late.round));
-    const moved = ({ get }: OpenUpdate['parts'][string]): OpenUpdate['parts'][string] => ({
+    const moved = (tensors: OpenUpdate['parts'][string]): OpenUpdate['parts'][string] => ({
       get: (name) => {
-        const values = get(name);
+        const values = tensors.get(name);
         if (values !== undefined && 'difference' in values) return values; // the change itself
         const [from, to] = [earlier.tensors.get(name)?.data, base.get(name)?.data];
         if (values === undefined || from === undefined || to === undefined) return undefined;

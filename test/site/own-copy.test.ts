@@ -66,7 +66,7 @@ it('trains from the joint adapter on the site’s rows, and leaves the joint one
 
 it('that fails costs the copy and nothing else', async () => {
   const trainers = { north: makeTrainer(), south: makeTrainer() };
-  const { train } = trainers.south;
+  const train = trainers.south.train.bind(trainers.south);
   trainers.south.train = (request) =>
     request.run.endsWith('-own') ? Promise.reject(new Error('no memory')) : train(request);
   federation = await foundFederation(root, trainers);
