@@ -11,6 +11,7 @@ export default defineConfig({
     rollupOptions: {
       input: {
         tributary: 'main/cli/tributary.ts',
+        'desktop/main': 'main/desktop/main.ts',
         core: 'core/index.ts',
         'training-process': 'core/training/process.ts',
         'device-probe': 'core/engine/device-probe.ts',

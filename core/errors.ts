@@ -213,6 +213,15 @@ const rows = {
     exit: 2,
   },
   'vault.bad-split': { hint: 'Give shares from 0 to 1 that leave some rows for training.', exit: 2 },
+  'window.crashed': { hint: 'Nothing is lost: the site runs outside the window, and training went on.' },
+  'secrets.sealed': {
+    hint: 'Start the desktop program on this folder, and ask while it runs.',
+    window: 'Open this folder with the desktop program.',
+  },
+  'secrets.unreadable': {
+    hint: 'Sign in as the person who has sealed the keys, unlock the keychain of this system, and try again. Keys of a keychain that was reset are lost: restore the folder and its keychain from a copy, or start again in a new folder.',
+    retryable: true,
+  },
   'vault.wrong-key': { hint: 'Restore the key that belongs to this vault from a copy of the folder.' },
   'vault.no-key': { hint: 'Restore the key from a copy: without it the rows cannot be read.' },
   'vault.damaged-key': { hint: 'Restore the key from a copy: without it the rows cannot be read.' },
@@ -316,10 +325,6 @@ const rows = {
   },
   'hub.wrong-key': {
     hint: 'This is not the hub of the invitation, or something between alters the connection. Ask the coordinator to compare fingerprints.',
-  },
-  'hub.rotating': {
-    hint: 'Once every site has been here, repeat with --finish; then the keys may change again.',
-    window: 'Once every site has been here, end the change of keys; then they may change again.',
   },
   'hub.busy': { hint: 'It tries again by itself.', retryable: true },
   'site.unknown': { hint: 'Join the federation with an invitation first.' },

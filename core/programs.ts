@@ -19,6 +19,11 @@ export function windowPages(): string {
   return dirname(findBuilt(join('renderer', 'assets'), 'The window has not been built.'));
 }
 
+/** Path of the built preload of the desktop's window. @throws TributaryError `internal.not-built` */
+export function preloadPath(): string {
+  return findBuilt(join('desktop', 'preload.cjs'), 'The preload has not been built.');
+}
+
 function findBuilt(file: string, otherwise: string): string {
   const here = import.meta.dirname;
   const found = [here, join(here, '..'), join(here, '..', 'out')]

@@ -65,6 +65,14 @@ export interface BridgeError {
   readonly details?: string;
 }
 
+/** What the preload of the desktop's window gives to the page: texts of JSON, as they go over the WebSocket elsewhere. */
+export interface DesktopBridge {
+  /** Answers `{output}` or `{error}`. Rejects where the page may not ask at all. */
+  ask(name: string, input: string): Promise<string>;
+  /** Tells `{event, body}` from now on. */
+  listen(listener: (text: string) => void): void;
+}
+
 /** The only thing that a window knows of the world. `ask` rejects with a `BridgeError`. */
 export interface Bridge {
   ask<Name extends RequestName>(name: Name, input: Input<Name>): Promise<Output<Name>>;

@@ -55,8 +55,6 @@ function sentenceOf({ kind, body }: Pick<LedgerEntry, 'kind' | 'body'>): string 
       return `The membership of ${say('site')} was ended.`;
     case 'rotation':
       return 'The keys of this ledger’s owner were changed.';
-    case 'hub-rotation':
-      return `The hub of ${say('federation')} has other keys, which those before have signed.`;
     case 'member-rotation':
       return `The keys of ${say('site')} were changed.`;
     case 'plan':

@@ -20,6 +20,7 @@ const DEFAULTS: Settings = {
   modelPath: null,
   keepAwake: true,
   notify: true,
+  startAtLogin: false,
   proxy: 'environment',
   proxyAddress: null,
   proxyScript: null,

@@ -1,4 +1,4 @@
-/** @file The program that tries devices: computes on each of those named and prints a line of JSON for each. */
+/** @file The program that tries devices: computes on each of those named and tells its parent of each, then null. */
 
 import { performance } from 'node:perf_hooks';
 
@@ -6,6 +6,7 @@ import { Tensor } from 'onnxruntime-node';
 
 import { matMul } from '../graph/build.ts';
 import { Graph } from '../graph/graph.ts';
+import { listenToParent } from '../parent-program.ts';
 import { Random } from '../random.ts';
 import { DEVICES, NO_GRAPHICS, type Device, type Probe } from './devices.ts';
 import { openGraph } from './graph-session.ts';
@@ -78,8 +79,10 @@ async function probe(device: Device, cpu: () => ReturnType<typeof measure>): Pro
   }
 }
 
+const send = listenToParent(() => undefined);
 let measured: ReturnType<typeof measure> | null = null;
 for (const device of process.argv.slice(2).map((name) => DEVICES.find((known) => known === name))) {
   // Where no device can be opened the CPU need not compute either.
-  if (device) console.log(JSON.stringify(await probe(device, () => (measured ??= measure('cpu')))));
+  if (device) send(await probe(device, () => (measured ??= measure('cpu'))));
 }
+send(null);

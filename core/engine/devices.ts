@@ -1,12 +1,11 @@
 /** @file Where graphs run: which devices there are, which can be used here, and which is chosen. */
 
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 import { z } from 'zod';
 
+import { startChild } from '../child-programs.ts';
 import { TributaryError } from '../errors.ts';
-import { programPath } from '../programs.ts';
 
 /** What Tributary computes on; the CPU is always there. */
 export const DEVICES = ['cpu', 'webgpu', 'cuda', 'directml', 'coreml'] as const;
@@ -57,8 +56,7 @@ export async function probeDevices(
     return left.map((device) => ({ device, problem: NO_GRAPHICS }));
   }
   while (left.length > 0) {
-    const { lines, end } = await runProbe(left, environment);
-    const answers = lines.map((line) => probed.parse(JSON.parse(line)));
+    const { answers, end } = await runProbe(left, environment);
     found.push(...answers);
     left = left.filter((device) => !answers.some((answer) => answer.device === device));
     // Whatever it was trying when it ended early is the one that ended it.
@@ -138,23 +136,19 @@ export function timing({
 
 function runProbe(
   devices: readonly Device[],
-  env: NodeJS.ProcessEnv,
-): Promise<{ lines: string[]; end: string }> {
-  // What drivers and ONNX Runtime complain of is for nobody to read: the answers say it in short.
-  const stdio = ['ignore', 'pipe', 'ignore'] as const;
-  const child = spawn(process.execPath, [programPath('device-probe'), ...devices], {
-    env,
-    stdio: [...stdio],
-  });
-  let text = '';
-  child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code, signal) =>
-      resolve({
-        lines: text.split('\n').filter((line) => line.endsWith('}')),
-        end: signal ? `signal ${signal}` : `status ${code ?? 'unknown'}`,
-      }),
-    );
+  environment: NodeJS.ProcessEnv,
+): Promise<{ answers: Probe[]; end: string }> {
+  const answers: Probe[] = [];
+  return new Promise((resolve) => {
+    const child = startChild('device-probe', {
+      ...{ words: devices, environment },
+      // What drivers and ONNX Runtime complain of is for nobody to read: the answers say it in short.
+      silent: true,
+      onMessage: (message) => {
+        if (message === null) child.leave();
+        else answers.push(probed.parse(message));
+      },
+      onEnd: (end) => resolve({ answers, end }),
+    });
   });
 }

@@ -2,10 +2,8 @@
 
 import { createHash, createPrivateKey, sign as signBytes, verify as verifyBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { chmod, mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { TributaryError } from '../errors.ts';
-import { writeFileAtomically } from '../files.ts';
+import type { SecretStore } from '../secrets.ts';
 import { encodeCbor } from './cbor.ts';
 import { generateKeys, importPrivateKey, importPublicKey, keyPairOf } from './keys.ts';
 import type { Curve, KeyPair } from './keys.ts';
@@ -28,41 +26,31 @@ export function generateIdentity(): Identity {
 }
 
 /**
- * Reads the keys `ed25519.pem` and `x25519.pem` (PKCS #8, mode 0600) of a folder and makes those that are
- * missing, so that a crash between the two files does no harm. Throws `identity.damaged`.
+ * Reads the keys `ed25519.pem` and `x25519.pem` (PKCS #8) and makes those that are missing, so that a crash between
+ * the two does no harm. Throws `identity.damaged`, `secrets.*`.
  */
-export async function openIdentity(folder: string): Promise<Identity> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  return { ed25519: await openKeys(folder, 'ed25519'), x25519: await openKeys(folder, 'x25519') };
+export async function openIdentity(secrets: SecretStore): Promise<Identity> {
+  return { ed25519: await openKeys(secrets, 'ed25519'), x25519: await openKeys(secrets, 'x25519') };
 }
 
-/** Keys that are there, under names with this prefix. Throws `identity.damaged`. */
-export async function readIdentity(folder: string, prefix: string): Promise<Identity> {
-  const open = (curve: Curve): Promise<KeyPair> => openKeys(folder, curve, prefix);
-  return { ed25519: await open('ed25519'), x25519: await open('x25519') };
-}
-
-async function openKeys(folder: string, curve: Curve, prefix = ''): Promise<KeyPair> {
-  const path = join(folder, `${prefix}${curve}.pem`);
-  let pem: string;
-  try {
-    pem = await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+async function openKeys(secrets: SecretStore, curve: Curve): Promise<KeyPair> {
+  const name = `${curve}.pem` as const;
+  const pem = await secrets.load(name);
+  if (pem === null) {
     const keys = generateKeys(curve);
     const exported = importPrivateKey(curve, keys.privateKey).export({ format: 'pem', type: 'pkcs8' });
-    await writeFileAtomically(path, exported, 0o600);
+    await secrets.save(name, exported.toString());
     return keys;
   }
-  // Restored copies often come back readable by everyone.
-  if (process.platform !== 'win32') await chmod(path, 0o600);
   try {
     const key = createPrivateKey(pem);
     if (key.asymmetricKeyType !== curve)
       throw new TypeError(`It holds a key of type ${key.asymmetricKeyType}.`);
     return keyPairOf(curve, new Uint8Array(key.export({ format: 'der', type: 'pkcs8' }).subarray(-32)));
   } catch (cause) {
-    throw new TributaryError('identity.damaged', `${path} is not a private ${curve} key.`, { cause });
+    throw new TributaryError('identity.damaged', `${secrets.place(name)} is not a private ${curve} key.`, {
+      cause,
+    });
   }
 }
 

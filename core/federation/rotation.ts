@@ -4,16 +4,17 @@
  */
 
 import { existsSync } from 'node:fs';
-import { copyFile, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../files.ts';
+import { sealedFile } from '../secrets.ts';
+import type { SecretStore } from '../secrets.ts';
 import { openIdentity } from './identity.ts';
 import type { Identity, Statement } from './identity.ts';
 
 /** What the owner of the keys before signs, and the owner of the new ones too. */
 export interface KeyChange {
   readonly federation: string;
-  /** Empty where the keys are the hub's. */
   readonly site: string;
   /** The X25519 key before: what was signed for one change is of no use for another. */
   readonly from: Uint8Array;
@@ -25,31 +26,31 @@ export function rotationStatement({ federation, site, from, ed25519, x25519 }: K
   return ['tributary rotation', federation, site, from, ed25519, x25519];
 }
 
-/** Where a hub keeps the keys before, for sites that do not know the new ones yet. */
-export const FORMER_KEYS = ['former.ed25519.pem', 'former.x25519.pem'];
-
-const folderOf = (folder: string, generation: number): string => join(folder, 'keys', String(generation));
+const folderOf = (generation: number): string => join('keys', String(generation));
 
 /** The keys of a generation that is to come; made at first use, the same ones after a crash. */
-export function nextIdentity(folder: string, generation: number): Promise<Identity> {
-  return openIdentity(folderOf(folder, generation));
+export function nextIdentity(secrets: SecretStore, generation: number): Promise<Identity> {
+  return openIdentity(secrets.inside(folderOf(generation)));
 }
 
 /** Moves the files of the generation that counts into their place, or what a crash has left of that to do. */
-export async function settleKeys(
-  folder: string,
-  generation: number,
-  { keepFormer = false }: { readonly keepFormer?: boolean } = {},
-): Promise<void> {
-  const from = folderOf(folder, generation);
+export async function settleKeys(folder: string, generation: number): Promise<void> {
+  const from = join(folder, folderOf(generation));
   if (!existsSync(from)) return;
-  for (const name of ['ed25519.pem', 'x25519.pem']) {
-    if (!existsSync(join(from, name))) continue;
-    if (keepFormer) await copyFile(join(folder, name), join(folder, `former.${name}`));
-    await rename(join(from, name), join(folder, name));
+  for (const name of ['ed25519.pem', 'x25519.pem'] as const) {
+    const [plain, sealed] = [join(folder, name), sealedFile(folder, name)];
+    await replace(join(from, name), plain, sealed);
+    await replace(sealedFile(from, name), sealed, plain);
   }
   await syncFolder(folder);
   await rm(from, { recursive: true });
+}
+
+/** Moves a file that may not be there into its place; what lay there in the other form is deleted. */
+async function replace(from: string, to: string, other: string): Promise<void> {
+  if (!existsSync(from)) return;
+  await rename(from, to);
+  await rm(other, { force: true });
 }
 
 /** The parts of a program hold an identity, not its keys: from here on all of them use the new ones. */

@@ -11,12 +11,11 @@ import type { Plan } from '../federation/plan.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
 import { clientOf, STRATEGIES } from '../federation/strategies/table.ts';
 import { putTensors } from '../federation/tensor-writer.ts';
-import { updateForm } from '../federation/update.ts';
+import { openUpdate, updateForm } from '../federation/update.ts';
 import type { OpenUpdate, UpdateForm } from '../federation/update.ts';
 import { toTributaryError } from '../errors.ts';
 import { isTrainable } from '../model/lora.ts';
 import type { NamedTensors } from '../model/tensor.ts';
-import { openContribution, weightOf } from './late.ts';
 import { publishControl, publishWeights } from './publishing.ts';
 import type { Contribution, RoundRecord } from './records.ts';
 import { openRoundState, REST, writeRoundState } from './round-state.ts';
@@ -93,12 +92,12 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
   const updates: Open[] = [];
   try {
     for (const contribution of contributions) {
-      const opened = await openOrLose(blobs, contribution, { base: base.tensors, plan, round: round.number });
+      const opened = await openContribution(blobs, contribution, { base: base.tensors, form });
       if ('lost' in opened) return opened;
       updates.push(opened);
     }
     const work = { ...options, strategy, form, base: base.tensors, updates, members };
-    return { start: await closeTensors(work), loss: meanLoss(contributions, plan) };
+    return { start: await closeTensors(work), loss: meanLoss(contributions) };
   } catch (thrown) {
     if (thrown instanceof LostUpdate) return thrown.result;
     throw thrown;
@@ -124,13 +123,14 @@ class LostUpdate extends Error {
   }
 }
 
-async function openOrLose(
+async function openContribution(
   blobs: BlobStore,
   contribution: Contribution,
-  into: { base: NamedTensors; plan: Plan; round: number },
+  { base, form }: { base: NamedTensors; form: UpdateForm },
 ): Promise<Open | Lost> {
   try {
-    return { contribution, update: await openContribution(blobs, contribution, into) };
+    await blobs.verify(contribution.hash);
+    return { contribution, update: openUpdate(blobs.path(contribution.hash), base, form) };
   } catch (thrown) {
     return lostOf(contribution, thrown);
   }
@@ -167,7 +167,7 @@ async function closeTensors(work: Closing): Promise<RoundStart> {
       const { weights, moments, rest } = before.read(name, from);
       if (isTrainable(name, form.shared)) {
         const accumulator = createAccumulator(strategy, new Map([[name, { data: from }]]));
-        for (const open of updates) add(accumulator, open, plan);
+        for (const open of updates) add(accumulator, open);
         const state = {
           weights: new Map([[name, { shape, data: weights }]]),
           moments: Object.fromEntries(
@@ -198,22 +198,21 @@ async function closeTensors(work: Closing): Promise<RoundStart> {
   }
 }
 
-function add(accumulator: Accumulator, { contribution, update }: Open, plan: Plan): void {
+function add(accumulator: Accumulator, { contribution, update }: Open): void {
   try {
-    accumulator.add({ parts: update.parts, examples: weightOf(contribution, plan) });
+    accumulator.add({ parts: update.parts, examples: contribution.examples ?? 0 });
   } catch (thrown) {
     throw new LostUpdate(lostOf(contribution, thrown));
   }
 }
 
-/** Mean of the losses, weighted as the updates are. */
-function meanLoss(contributions: readonly Contribution[], plan: Plan): number {
+/** Mean of the losses, weighted by examples. */
+function meanLoss(contributions: readonly Contribution[]): number {
   let losses = 0;
   let total = 0;
-  for (const contribution of contributions) {
-    const weight = weightOf(contribution, plan);
-    losses += weight * (contribution.loss ?? 0);
-    total += weight;
+  for (const { examples, loss } of contributions) {
+    losses += (examples ?? 0) * (loss ?? 0);
+    total += examples ?? 0;
   }
   return losses / total;
 }

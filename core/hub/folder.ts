@@ -12,9 +12,9 @@ import { TributaryError } from '../errors.ts';
 import { openBlobStore } from '../federation/blobs.ts';
 import { fingerprint, openIdentity, publicIdentity } from '../federation/identity.ts';
 import { machine } from '../machine.ts';
+import { fileSecrets } from '../secrets.ts';
 import type { HubContext, HubEvent, Outbox } from './context.ts';
 import { openMembers } from './members.ts';
-import { formerIdentity, settleHubKeys } from './rotation.ts';
 import { openRunStore } from './run-store.ts';
 import { DATABASE_FILE, openStore } from './store.ts';
 import type { CrashPoint } from './store.ts';
@@ -32,7 +32,7 @@ export async function initHub(options: {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const lock = acquireFolderLock(folder);
   try {
-    const identity = await openIdentity(folder);
+    const identity = await openIdentity(fileSecrets(folder));
     const store = openStore(folder, identity, options.crashPoint);
     try {
       if (store.setting('federation') !== null) {
@@ -75,22 +75,19 @@ export async function openHubFolder(options: OpenOptions): Promise<HubContext> {
   const { folder, outbox, log, emit = () => undefined } = options;
   const now = options.now ?? (() => Math.floor(machine.date() / 1000));
   requireHub(folder);
-  await settleHubKeys(folder);
-  const identity = await openIdentity(folder);
-  const former = await formerIdentity(folder);
+  const identity = await openIdentity(fileSecrets(folder));
   const store = openStore(folder, identity, options.crashPoint);
   if (store.setting('federation') === null) {
     store.close();
     throw new TributaryError('hub.not-there', `The making of the hub in ${folder} was interrupted.`);
   }
-  const members = openMembers(store, identity, now, former);
+  const members = openMembers(store, identity, now);
   const runs = openRunStore(store);
   const blobs = await openBlobStore(join(folder, 'blobs'));
   let last: Promise<unknown> = Promise.resolve();
   return {
     folder,
     identity,
-    former,
     store,
     runs,
     members,

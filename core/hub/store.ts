@@ -16,8 +16,6 @@ export const TRANSITIONS = [
   'revoke',
   'replace',
   'rotate-member',
-  'rotate-hub',
-  'retire-keys',
   'propose',
   'rehearse',
   'rehearsed',

@@ -4,7 +4,6 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { acquireFolderLock, askControl } from '../control.ts';
 import { TributaryError } from '../errors.ts';
-import type { Keyring } from '../vault/keyring.ts';
 import type { NetworkSettings } from './network/settings.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
 import { answerOffice } from './office.ts';
@@ -22,8 +21,6 @@ export interface AskOptions {
   /** Name and version of this program. */
   readonly software: string;
   readonly machinePolicy?: string;
-  /** Where the vault's key is kept, while no site runs; a file of the folder without it. */
-  readonly keyring?: Keyring;
   /** What lies between this machine and hubs, while no site runs. */
   readonly network?: () => NetworkSettings;
   /** For crash tests, while no site runs. */
@@ -56,14 +53,13 @@ async function askRunning(options: AskOptions, command: OfficeCommand, request: 
 }
 
 async function askDirectly(options: AskOptions, command: OfficeCommand, request: object): Promise<unknown> {
-  const { folder, software, machinePolicy, keyring, network, crashPoint } = options;
+  const { folder, software, machinePolicy, network, crashPoint } = options;
   const lock = acquireFolderLock(folder);
   try {
     const context = await openSiteFolder({
       folder,
       log: pino({ level: 'silent' }),
       machinePolicy,
-      keyring,
       network,
       crashPoint,
     });

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { BlobStore } from '../federation/blobs.ts';
 import type { Identity } from '../federation/identity.ts';
 import type { Message } from '../federation/messages.ts';
+import type { SecretStore } from '../secrets.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Network } from './network/network.ts';
 import type { Policy } from './policy.ts';
@@ -11,6 +12,8 @@ import type { SiteStore } from './store.ts';
 
 export interface SiteContext {
   readonly folder: string;
+  /** Where its keys are kept. */
+  readonly secrets: SecretStore;
   readonly identity: Identity;
   readonly store: SiteStore;
   readonly vault: Vault;

@@ -8,8 +8,9 @@ import { TributaryError } from '../errors.ts';
 import { openBlobStore } from '../federation/blobs.ts';
 import { openIdentity } from '../federation/identity.ts';
 import { settleKeys } from '../federation/rotation.ts';
-import { fileKeyring, vaultKey } from '../vault/keyring.ts';
-import type { Keyring } from '../vault/keyring.ts';
+import { fileSecrets } from '../secrets.ts';
+import type { SecretStore } from '../secrets.ts';
+import { vaultKey } from '../vault/vault-key.ts';
 import { openVault } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
 import { settleDatasets } from './data-ledger.ts';
@@ -26,8 +27,8 @@ export interface SiteFolderOptions {
   readonly log: Logger;
   /** A policy of the machine's owner, which the site's own cannot widen. */
   readonly machinePolicy?: string;
-  /** Where the vault's key is kept; a file of the folder without it. */
-  readonly keyring?: Keyring;
+  /** Where the keys are kept; files of the folder without it. */
+  readonly secrets?: SecretStore;
   /** What lies between this machine and hubs, as it is set now; the environment says it where this is absent. */
   readonly network?: () => NetworkSettings;
   /** Told of every persisted transition; for crash tests. */
@@ -39,22 +40,22 @@ export async function openSiteFolder({
   folder,
   log,
   machinePolicy,
-  keyring = fileKeyring(folder),
+  secrets = fileSecrets(folder),
   network,
   crashPoint,
 }: SiteFolderOptions): Promise<SiteContext> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await settleKeys(folder, keyGeneration(folder));
-  const identity = await openIdentity(folder);
+  const identity = await openIdentity(secrets);
   const policyFiles = [join(folder, POLICY_FILE), ...(machinePolicy === undefined ? [] : [machinePolicy])];
   const blobs = await openBlobStore(join(folder, 'blobs'));
   const store = openSiteStore(folder, identity, crashPoint);
   try {
     const path = join(folder, 'vault.sqlite');
-    const vault = openVault(path, { key: await vaultKey(keyring, path) });
+    const vault = openVault(path, { key: await vaultKey(secrets, path) });
     settleDatasets({ vault, store });
     const policies = () => policyFiles.map(readPolicy);
-    return { folder, identity, store, vault, blobs, log, policies, network: createNetwork(network) };
+    return { folder, secrets, identity, store, vault, blobs, log, policies, network: createNetwork(network) };
   } catch (error) {
     store.close();
     throw error;

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
 import type { ControlHandlers, ControlServer, FolderLock } from '../control.ts';
 import { sleep } from '../machine.ts';
-import type { Keyring } from '../vault/keyring.ts';
+import type { SecretStore } from '../secrets.ts';
 import { startAgent } from './agent.ts';
 import type { Agent, AgentOptions } from './agent.ts';
 import type { SiteContext } from './context.ts';
@@ -43,8 +43,8 @@ export interface SiteOptions {
   readonly resident?: boolean;
   /** Further commands of the control socket. */
   readonly commands?: (site: Site) => ControlHandlers;
-  /** Where the vault's key is kept; a file of the folder without it. */
-  readonly keyring?: Keyring;
+  /** Where the keys are kept; files of the folder without it. */
+  readonly secrets?: SecretStore;
   /** What lies between this machine and hubs, as it is set now. */
   readonly network?: () => NetworkSettings;
   /** For crash tests: what it is told of may be the last this process does. */
@@ -83,8 +83,8 @@ export async function startSite(options: SiteOptions): Promise<Site> {
 async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   const { folder, trainer, software, machinePolicy, saveAdapter, backoff, retrySeconds, connect } = options;
   const log = options.log ?? pino({ level: 'silent' });
-  const { keyring, network, crashPoint } = options;
-  const context = await openSiteFolder({ folder, log, machinePolicy, keyring, network, crashPoint });
+  const { secrets, network, crashPoint } = options;
+  const context = await openSiteFolder({ folder, log, machinePolicy, secrets, network, crashPoint });
   const watchers = new Set<(status: SiteStatus) => void>();
   if (options.onStatus !== undefined) watchers.add(options.onStatus);
   let agent = null as Agent | null;

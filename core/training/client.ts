@@ -1,9 +1,8 @@
 /** @file The caller's side of the training process. */
 
-import { fork, type ChildProcess } from 'node:child_process';
-
+import { startChild } from '../child-programs.ts';
+import type { ChildProgram } from '../child-programs.ts';
 import { isErrorCode, TributaryError } from '../errors.ts';
-import { programPath } from '../programs.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
 import type { Notice, Observer } from './observer.ts';
 import type { TrainerOptions } from './requests.ts';
@@ -18,25 +17,25 @@ interface Pending {
 
 /** Runs a trainer in a process of its own. The caller never blocks; a crash rejects what was asked. */
 export class TrainerProcess {
-  readonly #child: ChildProcess;
+  readonly #child: ChildProgram;
+  readonly #exited: Promise<void>;
   readonly #pending = new Map<number, Pending>();
   #calls = 0;
   #ended: TributaryError | null = null;
   #closing = false;
 
   constructor() {
-    this.#child = fork(programPath('training-process'), [], {
-      serialization: 'advanced',
-      stdio: 'inherit',
-      // The space for young objects, in MB, would grow to three times 16 and never be given back; the process collects
-      // garbage by itself.
-      execArgv: [...process.execArgv, '--max-semi-space-size=1', '--expose-gc'],
+    let markExited: () => void = () => undefined;
+    this.#exited = new Promise((resolve) => (markExited = resolve));
+    this.#child = startChild('training-process', {
+      // The space for young objects, in MB, would grow to three times 16 and never be given back.
+      flags: ['--max-semi-space-size=1'],
+      onMessage: (message) => this.#receive(message as FromTrainer),
+      onEnd: (how) => {
+        this.#end(how);
+        markExited();
+      },
     });
-    this.#child.on('message', (message) => this.#receive(message as FromTrainer));
-    this.#child.on('error', (error) => this.#end(error.message));
-    this.#child.on('exit', (code, signal) =>
-      this.#end(signal ? `signal ${signal}` : `status ${code ?? 'unknown'}`),
-    );
   }
 
   get pid(): number | undefined {
@@ -81,13 +80,12 @@ export class TrainerProcess {
   async close(): Promise<void> {
     if (this.#ended) return;
     this.#closing = true;
-    const exited = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.disconnect();
-    await exited;
+    this.#child.leave();
+    await this.#exited;
   }
 
   #send(message: ToTrainer): void {
-    if (this.#child.connected) this.#child.send(message);
+    this.#child.send(message);
   }
 
   #receive(message: FromTrainer): void {

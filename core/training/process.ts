@@ -1,6 +1,9 @@
 /** @file The training process: a child that owns the engine, so that a crash of it takes nothing else along. */
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { toTributaryError } from '../errors.ts';
+import { listenToParent } from '../parent-program.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
 import type { Notice, Observer } from './observer.ts';
 import type { StepReport } from './requests.ts';
@@ -16,12 +19,16 @@ function open(): Trainer {
 /** Steps after which garbage is collected: left to itself, it grows by some tens of megabytes before it is. */
 const STEPS_OF_GARBAGE = 32;
 
+// A flag of V8 that the process sets for itself: not every parent can.
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
 function collectingGarbage(observer: Observer<StepReport>): Observer<StepReport> {
   return {
     ...observer,
     report: (step) => {
       observer.report?.(step);
-      if (step.step % STEPS_OF_GARBAGE === 0) globalThis.gc?.();
+      if (step.step % STEPS_OF_GARBAGE === 0) collectGarbage();
     },
   };
 }
@@ -82,13 +89,11 @@ const handlers: Handlers = {
 
 const running = new Map<number, { readonly stop: AbortController; readonly finish: AbortController }>();
 
-// Without its parent nobody needs the work.
-function end(): void {
-  process.exit(0);
-}
+const send: (message: FromTrainer) => void = listenToParent((message) => receive(message as ToTrainer));
 
-function send(message: FromTrainer): void {
-  process.send?.(message, undefined, undefined, (error) => error && end());
+function receive(message: ToTrainer): void {
+  if (message.type === 'abort') running.get(message.id)?.[message.save ? 'finish' : 'stop'].abort();
+  else void answer(message);
 }
 
 async function answer(message: Extract<ToTrainer, { type: 'call' }>): Promise<void> {
@@ -116,11 +121,6 @@ async function answer(message: Extract<ToTrainer, { type: 'call' }>): Promise<vo
   }
 }
 
-process.on('message', (message: ToTrainer) => {
-  if (message.type === 'abort') running.get(message.id)?.[message.save ? 'finish' : 'stop'].abort();
-  else void answer(message);
-});
-process.on('disconnect', end);
 // A terminal interrupts all of its processes at once, and a supervisor ends them so; what that means for the work,
 // the caller says.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);

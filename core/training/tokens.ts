@@ -5,7 +5,6 @@ import { TributaryError } from '../errors.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Example } from './examples.ts';
 import type { Span, Template, TemplatedText } from './templates.ts';
-import { usable } from './usable.ts';
 
 export interface TokenExample {
   readonly ids: Int32Array;
@@ -64,7 +63,7 @@ function overlaps(token: Span, span: Span): boolean {
 
 export interface TokenizedSet {
   readonly examples: readonly TokenExample[];
-  /** Examples left out because their supervised tokens were all cut away, or because the template refuses them. */
+  /** Examples left out because their supervised tokens were all cut away. */
   readonly skipped: number;
 }
 
@@ -77,10 +76,12 @@ export function tokenizeExamples(
   examples: readonly Example[],
   { template, tokenizer, maxLength }: { template: Template; tokenizer: Tokenizer; maxLength: number },
 ): TokenizedSet {
-  const kept = usable(examples, (example) => {
+  const kept: TokenExample[] = [];
+  for (const example of examples) {
     const tokens = tokenizeText(template.render(example), tokenizer, maxLength);
-    return tokens && (example.person === undefined ? tokens : { ...tokens, person: example.person });
-  }).map(({ tokens }) => tokens);
+    const { person } = example;
+    if (tokens !== null) kept.push(person === undefined ? tokens : { ...tokens, person });
+  }
   if (kept.length === 0) throw allTruncated(examples.length, maxLength);
   return { examples: kept, skipped: examples.length - kept.length };
 }

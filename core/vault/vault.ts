@@ -57,7 +57,7 @@ export interface StoredRow {
 }
 
 export interface OpenVaultOptions extends VaultLimits {
-  /** 32 bytes, as a keyring keeps them (`keyring.ts`). */
+  /** 32 bytes, as `vault-key.ts` gives them. */
   readonly key: Uint8Array;
 }
 

@@ -5,7 +5,7 @@ import { TributaryError } from '../../core/errors.ts';
 import { report } from './command.ts';
 import { registerNamed } from './loading.ts';
 import { openOutput } from './output.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from '../version.ts';
 
 /** Every file under `commands/` registers its own. */
 const files = {

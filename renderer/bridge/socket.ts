@@ -4,13 +4,8 @@
  */
 
 import { Failure } from './failure.ts';
-import type { Bridge, BridgeErrorBody } from './types.ts';
-
-export type LinkState = 'connecting' | 'open' | 'lost' | 'refused';
-
-export interface SocketBridge extends Bridge {
-  onLink(listener: (state: LinkState, nextAttemptSeconds: number) => void): void;
-}
+import { Listeners } from './listeners.ts';
+import type { BridgeErrorBody, LinkedBridge, LinkState } from './types.ts';
 
 type Answer =
   | { readonly id: number; readonly output: unknown }
@@ -38,9 +33,9 @@ async function signIn(): Promise<boolean> {
   return true;
 }
 
-export function connectSocket(): SocketBridge {
+export function connectSocket(): LinkedBridge {
   const pending = new Map<number, Pending>();
-  const listeners = new Map<string, Set<(body: never) => void>>();
+  const listeners = new Listeners();
   const linkListeners = new Set<(state: LinkState, nextAttemptSeconds: number) => void>();
   const waiting: (() => void)[] = [];
   let socket: WebSocket | null = null;
@@ -52,7 +47,7 @@ export function connectSocket(): SocketBridge {
   function receive(text: string): void {
     const answer = JSON.parse(text) as Answer;
     if ('event' in answer) {
-      listeners.get(answer.event)?.forEach((each) => each(answer.body as never));
+      listeners.tell(answer.event, answer.body);
       return;
     }
     const asked = pending.get(answer.id);
@@ -108,11 +103,7 @@ export function connectSocket(): SocketBridge {
         if (socket === null && attempts === 0) waiting.push(send);
         else send();
       }),
-    on: (event, listener) => {
-      const set = listeners.get(event) ?? new Set();
-      listeners.set(event, set.add(listener));
-      return () => void set.delete(listener);
-    },
+    on: (event, listener) => listeners.add(event, listener),
     onLink: (listener) => void linkListeners.add(listener),
   };
 }

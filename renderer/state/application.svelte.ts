@@ -3,8 +3,9 @@
 import { bridge, watchLink } from '../bridge/bridge.ts';
 import { toFailure } from '../bridge/failure.ts';
 import type { Failure } from '../bridge/failure.ts';
-import type { LinkState } from '../bridge/socket.ts';
+import type { LinkState } from '../bridge/types.ts';
 import type { Output } from '../bridge/types.ts';
+import { router } from '../router.svelte.ts';
 import { appearance } from './appearance.svelte.ts';
 import { tasks } from './tasks.svelte.ts';
 
@@ -15,6 +16,8 @@ class Application {
   error: Failure | null = $state.raw(null);
   /** Something that no request was the cause of, until it is put away. */
   problem: Failure | null = $state.raw(null);
+  /** An invitation that a link has brought, until it is used. */
+  invitation: string | null = $state(null);
   /** A person looks around without having joined. */
   lookingAround = $state(false);
 
@@ -23,6 +26,7 @@ class Application {
     bridge.on('problem', (problem) => (this.problem = toFailure(problem)));
     bridge.on('changed', ({ what }) => {
       if (what === 'settings' || what === 'stage') void this.refresh();
+      if (what === 'link') void this.#takeLink();
     });
     watchLink((link, seconds) => {
       const opened = link === 'open' && this.link !== 'open';
@@ -40,10 +44,19 @@ class Application {
       this.info = info;
       this.error = null;
       if (info.stage !== 'blocked') await tasks.catchUp();
+      if (info.surface === 'desktop') await this.#takeLink();
     } catch (thrown) {
       this.error = toFailure(thrown);
     }
   };
+
+  /** The invitation of a link is shown where one joins; nothing is joined. */
+  async #takeLink(): Promise<void> {
+    const { invitation } = await bridge.ask('app.link', {});
+    if (invitation === null) return;
+    this.invitation = invitation;
+    router.go('welcome');
+  }
 }
 
 export const application = new Application();

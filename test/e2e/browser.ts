@@ -54,7 +54,13 @@ export async function openWindow(
     locale,
     reducedMotion: 'reduce',
   });
-  const page = await context.newPage();
+  const window = await follow(await context.newPage(), theme);
+  await window.page.goto(url);
+  return window;
+}
+
+/** A page as a window: what is clicked in it and what goes wrong is counted from its next load on. */
+export async function follow(page: Page, theme: 'light' | 'dark' = 'light'): Promise<TestWindow> {
   const troubles: string[] = [];
   let clicks = 0;
   page.on('pageerror', (error) => troubles.push(error.message));
@@ -67,7 +73,6 @@ export async function openWindow(
     if (event.isTrusted && event.detail > 0) void countClick();
   }, { capture: true });`;
   await page.addInitScript({ content: counting });
-  await page.goto(url);
   return {
     page,
     troubles,
@@ -94,6 +99,6 @@ export async function openWindow(
       mkdirSync(SCREENSHOTS, { recursive: true });
       await page.screenshot({ path: join(SCREENSHOTS, `${name}-${theme}.png`) });
     },
-    close: () => context.close(),
+    close: () => page.context().close(),
   };
 }

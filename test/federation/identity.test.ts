@@ -17,6 +17,7 @@ import { encodeInvitation, parseInvitation, requireUnexpired } from '../../core/
 import type { Invitation } from '../../core/federation/invitation.ts';
 import { findMember, signRoster, verifyRoster } from '../../core/federation/roster.ts';
 import { codeOf } from '../helpers/errors.ts';
+import { fileSecrets } from '../../core/secrets.ts';
 
 const folders: string[] = [];
 function folder(): string {
@@ -31,9 +32,9 @@ afterEach(() => {
 describe('identity', () => {
   it('is made once and is the same afterwards, in files only its owner reads', async () => {
     const path = folder();
-    const first = await openIdentity(path);
+    const first = await openIdentity(fileSecrets(path));
     for (const name of readdirSync(path)) chmodSync(join(path, name), 0o644);
-    expect(await openIdentity(path)).toEqual(first);
+    expect(await openIdentity(fileSecrets(path))).toEqual(first);
     for (const name of readdirSync(path)) expect(statSync(join(path, name)).mode & 0o777).toBe(0o600);
     expect(readdirSync(path).sort()).toEqual(['ed25519.pem', 'x25519.pem']);
     expect(first.ed25519.publicKey).not.toEqual(first.x25519.publicKey);
@@ -41,27 +42,27 @@ describe('identity', () => {
 
   it('completes itself after a crash between its two files', async () => {
     const path = folder();
-    const first = await openIdentity(path);
+    const first = await openIdentity(fileSecrets(path));
     rmSync(join(path, 'x25519.pem'));
-    expect((await openIdentity(path)).ed25519).toEqual(first.ed25519);
+    expect((await openIdentity(fileSecrets(path))).ed25519).toEqual(first.ed25519);
   });
 
   it.each(['', 'not a key', '-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n'])(
     'names a damaged file (%j) and does not replace it',
     async (content) => {
       const path = folder();
-      await openIdentity(path);
+      await openIdentity(fileSecrets(path));
       writeFileSync(join(path, 'ed25519.pem'), content);
-      await expect(openIdentity(path)).rejects.toMatchObject({ code: 'identity.damaged' });
-      await expect(openIdentity(path)).rejects.toMatchObject({ code: 'identity.damaged' });
+      await expect(openIdentity(fileSecrets(path))).rejects.toMatchObject({ code: 'identity.damaged' });
+      await expect(openIdentity(fileSecrets(path))).rejects.toMatchObject({ code: 'identity.damaged' });
     },
   );
 
   it('does not take a key of the other curve', async () => {
     const path = folder();
-    await openIdentity(path);
+    await openIdentity(fileSecrets(path));
     writeFileSync(join(path, 'ed25519.pem'), readFileSync(join(path, 'x25519.pem')));
-    await expect(openIdentity(path)).rejects.toMatchObject({ code: 'identity.damaged' });
+    await expect(openIdentity(fileSecrets(path))).rejects.toMatchObject({ code: 'identity.damaged' });
   });
 
   it('signs statements that cannot pass for one another', () => {

@@ -83,7 +83,7 @@ describe.runIf(isBuilt).each(SYSTEMS)('the package of %s', (system) => {
     const needed = [
       ...reached,
       ...filesBelow('out/renderer'),
-      ...['plans', 'samples', 'tasks']
+      ...['desktop', 'plans', 'samples', 'tasks']
         .flatMap((folder) => filesBelow(`resources/${folder}`))
         .filter((path) => !path.endsWith('README.md')),
       // Read by the interpreter of proxy scripts when it begins.
@@ -97,7 +97,7 @@ describe.runIf(isBuilt).each(SYSTEMS)('the package of %s', (system) => {
     const own = [...paths()].filter((path) => !path.startsWith('node_modules/'));
     const known = new Set([...reached, ...filesBelow('out/renderer'), 'package.json', 'LICENSE']);
     expect(
-      own.filter((path) => !known.has(path) && !/^resources\/(plans|samples|tasks)\//.test(path)),
+      own.filter((path) => !known.has(path) && !/^resources\/(desktop|plans|samples|tasks)\//.test(path)),
     ).toEqual([]);
   });
 

@@ -17,11 +17,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fileSecrets } from '../../core/secrets.ts';
 import { exportRows } from '../../core/vault/export.ts';
-import { fileKeyring, vaultKey } from '../../core/vault/keyring.ts';
 import { readListBatches } from '../../core/vault/readers/json.ts';
 import { readJsonLineBatches } from '../../core/vault/readers/json-lines.ts';
 import { readTableBatches } from '../../core/vault/readers/table.ts';
+import { vaultKey } from '../../core/vault/vault-key.ts';
 import { openVault } from '../../core/vault/vault.ts';
 import { until } from '../helpers/until.ts';
 
@@ -115,7 +116,7 @@ describe('an import', () => {
       child.kill('SIGKILL');
       await once(child, 'exit');
       expect(blocks()).toBeGreaterThan(10);
-      const vault = openVault(vaultPath, { key: await vaultKey(fileKeyring(site), vaultPath) });
+      const vault = openVault(vaultPath, { key: await vaultKey(fileSecrets(site), vaultPath) });
       expect(vault.datasets({ allVersions: true })).toEqual([]);
       expect(blocks()).toBe(0);
       vault.close();

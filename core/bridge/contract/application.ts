@@ -20,6 +20,8 @@ export const settingsShape = z.strictObject({
   keepAwake: z.boolean(),
   /** Tell of a run's end outside the window. */
   notify: z.boolean(),
+  /** Start the desktop program when the person signs in; off unless turned on. */
+  startAtLogin: z.boolean(),
   /** How hubs are reached: as the environment says, straight, through one proxy, or as a proxy script decides. */
   proxy: z.enum(['environment', 'none', 'address', 'script']),
   /** Without credentials. */
@@ -96,6 +98,8 @@ export const applicationRequests = {
       problems: z.array(problem),
     }),
   ),
+  /** The invitation that a link `tributary://join/…` has brought, given once; on the desktop alone. */
+  'app.link': request(nothing, z.object({ invitation: z.string().nullable() })),
   /** Tries again to open a folder that was blocked. */
   'app.retry': request(nothing, done),
 

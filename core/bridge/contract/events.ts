@@ -53,6 +53,8 @@ export const eventShapes = {
   }),
   /** Something that a person should know and that no request is the cause of. */
   problem,
-  /** Settings, datasets, results or the stage changed in another window: read them again. */
-  changed: z.object({ what: z.enum(['settings', 'datasets', 'results', 'runs', 'stage', 'invitations']) }),
+  /** Settings, datasets, results or the stage changed in another window, or a link was opened: read them again. */
+  changed: z.object({
+    what: z.enum(['settings', 'datasets', 'results', 'runs', 'stage', 'invitations', 'link']),
+  }),
 };

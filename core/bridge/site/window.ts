@@ -29,6 +29,8 @@ export interface SiteWindowOptions {
   readonly start: (settings: SettingsFile) => Promise<Site>;
   /** What the owner of the machine has set for all of its sites, where there is anything. */
   readonly machine?: MachineRules;
+  /** What the program around the window answers beside. */
+  readonly answers?: (application: SiteApplication) => Handlers;
 }
 
 export interface SiteWindow {
@@ -42,6 +44,7 @@ export async function openSiteWindow({
   program,
   start,
   machine,
+  answers: more,
 }: SiteWindowOptions): Promise<SiteWindow> {
   let answers: Handlers = {};
   const dispatcher = createDispatcher(() => answers);
@@ -68,6 +71,7 @@ export async function openSiteWindow({
       return { folder, ledger, exportLedger };
     }),
     ...diagnosticsHandlers(application),
+    ...more?.(application),
   };
   await application.open();
   return { application, dispatcher };

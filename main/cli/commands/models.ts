@@ -123,7 +123,10 @@ const verifyModels = runs(
     const wanted = model === undefined ? CATALOGUE : [inCatalogue(model)];
     const present = wanted.filter((entry) => existsSync(placeOfModel(entry)));
     if (model !== undefined && present.length === 0) {
-      throw new TributaryError('model.not-found', `${model} is not on this machine (${placeOfModel(wanted[0])}).`);
+      throw new TributaryError(
+        'model.not-found',
+        `${model} is not on this machine (${placeOfModel(wanted[0])}).`,
+      );
     }
     const trusted = await firstUses();
     const results = [];

@@ -97,6 +97,10 @@ export const remedies: Readonly<Record<string, string>> = {
   'vault.no-mapping': '请说明各列的含义。',
   'vault.bad-split': '请填写 0 到 1 之间的比例，并为训练留下一些行。',
   'vault.wrong-key': '请从该文件夹的副本恢复属于此数据库的密钥。',
+  'window.crashed': '没有丢失任何内容：站点在窗口之外运行，训练一直在继续。',
+  'secrets.sealed': '请用桌面程序打开此文件夹。',
+  'secrets.unreadable':
+    '请以封存密钥的用户身份登录，解锁本系统的钥匙串，然后重试。钥匙串被重置后其中的密钥即已丢失：请从副本恢复文件夹及其钥匙串，或在新文件夹中重新开始。',
   'vault.no-key': '请从副本恢复密钥：没有它就无法读取各行。',
   'vault.damaged-key': '请从副本恢复密钥：没有它就无法读取各行。',
   'vault.damaged': '请从副本恢复该文件夹，或撤回数据集后重新导入。',
@@ -138,7 +142,6 @@ export const remedies: Readonly<Record<string, string>> = {
   'proxy.unsupported': '请填写 http 或 https 代理；不支持 SOCKS。',
   'network.certificates': '请选择含有贵机构根证书的 PEM 文件。',
   'hub.wrong-key': '这不是邀请中的中心，或中间有东西改动了连接。请让协调者核对指纹。',
-  'hub.rotating': '待所有站点都连接过之后，先结束本次更换；之后才能再次更换密钥。',
   'hub.busy': '会自动重试。',
   'site.unknown': '请先用邀请加入联邦。',
   'site.revoked': '协调者已结束此站点的成员资格。请索取新的邀请。',

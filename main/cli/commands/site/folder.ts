@@ -5,7 +5,7 @@ import { openSettings } from '../../../../core/bridge/settings.ts';
 import { networkOf } from '../../../../core/bridge/site/network.ts';
 import { machineRules } from '../../../../core/folders.ts';
 import type { AskOptions } from '../../../../core/site/ask.ts';
-import { SOFTWARE } from '../../version.ts';
+import { SOFTWARE } from '../../../version.ts';
 
 /** The folder of the site. */
 export const folder = z.object({ dir: z.string() });
