@@ -6,8 +6,6 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { networkInterfaces } from 'node:os';
-import { createPacResolver } from 'pac-resolver';
-import { QuickJS } from 'quickjs-wasi';
 import { TributaryError } from '../../errors.ts';
 import { machine } from '../../machine.ts';
 
@@ -51,6 +49,9 @@ export function createScripts(): { readonly ask: (source: string, url: URL) => P
 
 async function load(source: string): Promise<Script> {
   const text = await read(source);
+  // Few sites have such a script; the others do without the time that these take to load.
+  const { createPacResolver } = await import('pac-resolver');
+  const { QuickJS } = await import('quickjs-wasi');
   const wasm = await readFile(createRequire(import.meta.url).resolve('quickjs-wasi/quickjs.wasm'));
   let interrupts = 0;
   const interpreter = await QuickJS.create({
