@@ -12,10 +12,11 @@ import tseslint from 'typescript-eslint';
  */
 const mayImport = {
   graph: [],
-  model: ['graph'],
+  fetching: [],
+  model: ['graph', 'fetching'],
   engine: ['model', 'graph'],
   training: ['engine', 'model', 'graph'],
-  vault: [],
+  vault: ['fetching'],
   federation: ['model'],
   evaluation: ['training', 'engine', 'model'],
   export: ['model', 'graph'],
@@ -33,6 +34,7 @@ const mayImport = {
     'vault',
     'engine',
     'model',
+    'fetching',
   ],
 };
 const rooms = readdirSync(new URL('core', import.meta.url), { withFileTypes: true }).flatMap((entry) =>

@@ -17,7 +17,11 @@ const rows = {
   'file.not-found': { hint: 'Check the path and that you may read it.' },
   'file.not-allowed': { hint: 'Change the permissions, or choose another place.' },
   'file.wrong-kind': { hint: 'Name a file where a file is meant, a folder where a folder is meant.' },
-  'disk.full': { hint: 'Free some space on that disk and run the same command again.', retryable: true },
+  'disk.full': {
+    hint: 'Free some space on that disk and run the same command again.',
+    window: 'Free some space on that disk and try again.',
+    retryable: true,
+  },
 
   'model.not-found': {
     hint: 'Check the path, or run `tributary models list` for the names in the catalogue.',
@@ -191,6 +195,14 @@ const rows = {
     hint: 'Nothing was kept. Import the file again when nobody writes to it.',
     retryable: true,
   },
+  'data.unknown-set': {
+    hint: 'See the names with `tributary site data fetch`.',
+    window: 'Choose one of the list.',
+    exit: 2,
+  },
+  'data.not-reachable': { hint: 'Connect to the internet, or put the file there by hand.', retryable: true },
+  'data.other-hash': { hint: 'The file is not the one that was asked for. Delete it and fetch it again.' },
+  'data.damaged-memory': { hint: 'Delete that file to trust the datasets anew at their next use.' },
   'data.all-truncated': {
     hint: 'Raise --max-length, or shorten the prompts so that the answers fit.',
     window: 'Shorten the prompts so that the answers fit, or choose a larger longest example.',

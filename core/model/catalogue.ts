@@ -3,6 +3,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { FilePlace } from '../fetching/first-use.ts';
+import { sourceShape } from '../fetching/sources.ts';
 import { dataFolder, shippedFolder } from '../folders.ts';
 import { resourcesFolder } from '../resources.ts';
 import catalogue from '../../resources/models.json' with { type: 'json' };
@@ -39,24 +41,6 @@ export const configurationSchema = z.object({
 });
 
 const fileName = z.string().regex(/^[\w-][\w.-]*$/);
-const sourceSchema = z.discriminatedUnion('kind', [
-  /** A file of a repository of the Hugging Face hub at one commit. */
-  z.object({
-    kind: z.literal('hugging-face'),
-    repository: z.string(),
-    revision: z.string(),
-    file: z.string(),
-  }),
-  /** A Python package whose wheel holds the file. */
-  z.object({
-    kind: z.literal('python-package'),
-    package: z.string(),
-    version: z.string(),
-    member: z.string(),
-  }),
-]);
-export type ModelSource = z.infer<typeof sourceSchema>;
-
 const entrySchema = z
   .object({
     id: z.string(),
@@ -68,7 +52,7 @@ const entrySchema = z
     file: fileName,
     /** Size of the file; about, where it is not pinned. */
     bytes: size,
-    /** Null: unpinned, since the hash could not be checked. It is remembered at first use (`first-use.ts`). */
+    /** Null: unpinned, since the hash could not be checked. It is remembered at first use (`fetching/first-use.ts`). */
     sha256: z
       .string()
       .regex(/^[0-9a-f]{64}$/)
@@ -77,7 +61,7 @@ const entrySchema = z
     /** Enough to make an initial adapter without the file, where that is pinned. */
     configuration: configurationSchema,
     /** Tried in this order. */
-    sources: z.array(sourceSchema),
+    sources: z.array(sourceShape),
   })
   .refine(({ sha256, sources }) => sha256 !== null || sources.every(({ kind }) => kind === 'hugging-face'), {
     message: 'an unpinned model comes from a hub',
@@ -117,4 +101,16 @@ function shippedModelFolders(): string[] {
   return [shippedFolder(), resourcesFolder()].flatMap((folder) =>
     folder === undefined ? [] : [join(folder, 'models')],
   );
+}
+
+export function modelPlace(folder = modelFolder()): FilePlace {
+  return {
+    folder,
+    kind: {
+      noun: 'model',
+      notReachable: 'model.not-reachable',
+      otherHash: 'model.hash-mismatch',
+      damaged: 'model.damaged',
+    },
+  };
 }

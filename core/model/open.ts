@@ -5,12 +5,12 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
-import { CATALOGUE, findInCatalogue, placeOfModel } from './catalogue.ts';
+import { rememberedSha256 } from '../fetching/digest.ts';
+import { acceptHash, firstUses } from '../fetching/first-use.ts';
+import { CATALOGUE, findInCatalogue, modelFolder, modelPlace, placeOfModel } from './catalogue.ts';
 import { createChatTemplate } from './chat-template.ts';
 import type { ChatTemplate } from './chat-template.ts';
 import { EMBEDDING, type ModelConfiguration } from './configuration.ts';
-import { rememberedSha256 } from './digest.ts';
-import { acceptHash, firstUses } from './first-use.ts';
 import { openGgufWeights } from './gguf-weights.ts';
 import { openGguf } from './gguf.ts';
 import type { Gguf } from './gguf.ts';
@@ -64,7 +64,7 @@ export async function openModel(reference: string): Promise<OpenModel> {
     checkWeights(parts.weights, path);
     const sha256 = await hashOf(isFolder ? weightFiles(path) : [path]);
     const entry = findInCatalogue(reference);
-    if (entry !== undefined) await acceptHash(entry, { path, sha256 });
+    if (entry !== undefined) await acceptHash(entry, { path, sha256 }, modelPlace());
     const id = entry?.id ?? (await idOf(sha256)) ?? basename(path).replace(/\.gguf$/i, '');
     const identity = { id, sha256, parameters: countParameters(parts.weights) };
     return {
@@ -173,12 +173,12 @@ function templateOf(source: unknown, tokenizer: Tokenizer, beginning: string): C
 async function idOf(sha256: string): Promise<string | undefined> {
   const pinned = CATALOGUE.find((entry) => entry.sha256 === sha256)?.id;
   if (pinned !== undefined) return pinned;
-  return Object.entries(await firstUses()).find(([, hash]) => hash === sha256)?.[0];
+  return Object.entries(await firstUses(modelPlace())).find(([, hash]) => hash === sha256)?.[0];
 }
 
 async function hashOf(files: readonly string[]): Promise<string> {
   const digests: string[] = [];
-  for (const file of files) digests.push(await rememberedSha256(file));
+  for (const file of files) digests.push(await rememberedSha256(file, modelFolder()));
   return digests.length === 1 ? digests[0] : createHash('sha256').update(digests.join('\n')).digest('hex');
 }
 

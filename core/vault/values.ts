@@ -3,13 +3,17 @@
 import { isObject } from './readers/source.ts';
 import type { SourceRow } from './readers/source.ts';
 
-/** The value of a column, or of a field within one: `options.A`. */
+/** The value of a column, or of a field or an element within one: `options.A`, `choices.0`. */
 export function valueOf(record: SourceRow, name: string): unknown {
   if (Object.hasOwn(record, name)) return record[name];
   let value: unknown = record;
   for (const part of name.split('.')) {
-    if (!isObject(value) || !Object.hasOwn(value, part)) return undefined;
-    value = value[part];
+    if (Array.isArray(value)) {
+      const list: readonly unknown[] = value;
+      if (!/^\d+$/.test(part) || Number(part) >= list.length) return undefined;
+      value = list[Number(part)];
+    } else if (isObject(value) && Object.hasOwn(value, part)) value = value[part];
+    else return undefined;
   }
   return value;
 }

@@ -1,23 +1,37 @@
-/** @file Fetching a model of the catalogue with progress. */
+/** @file Fetching a file of a catalogue with progress. */
 
+import type { FetchOptions } from '../../core/fetching/fetch.ts';
 import type { CatalogueEntry } from '../../core/model/catalogue.ts';
 import { fetchModel } from '../../core/model/fetch.ts';
+import type { PublicDataset } from '../../core/vault/public/catalogue.ts';
+import { fetchPublicDataset } from '../../core/vault/public/fetch.ts';
 import type { CommandContext } from './command.ts';
 import { formatBytes } from './format.ts';
 
 /** Brings a model to this machine and checks it; returns its path. A model that is here already is only checked. */
-export async function fetchWithProgress(
-  entry: CatalogueEntry,
+export function fetchWithProgress(entry: CatalogueEntry, context: CommandContext): Promise<string> {
+  return fetching({ model: entry.id }, context, (options) => fetchModel(entry, options));
+}
+
+/** The same for a public dataset. */
+export function fetchDataWithProgress(entry: PublicDataset, context: CommandContext): Promise<string> {
+  return fetching({ dataset: entry.id }, context, (options) => fetchPublicDataset(entry, options));
+}
+
+async function fetching(
+  what: { readonly model: string } | { readonly dataset: string },
   { output, interruption, progress }: CommandContext,
+  fetch: (options: FetchOptions) => Promise<string>,
 ): Promise<string> {
-  const display = progress(`Fetching ${entry.id}`);
+  const id = 'model' in what ? what.model : what.dataset;
+  const display = progress(`Fetching ${id}`);
   let source = '';
-  const path = await fetchModel(entry, {
+  const path = await fetch({
     signal: interruption(),
     onFirstUse: (sha256) => {
-      output.line(`The catalogue does not pin ${entry.id}. The hash of what was fetched is remembered here:`);
+      output.line(`The catalogue does not pin ${id}. The hash of what was fetched is remembered here:`);
       output.line(`  sha256 ${sha256}`);
-      output.event('first-use', { model: entry.id, sha256 });
+      output.event('first-use', { ...what, sha256 });
     },
     onProgress: (state) => {
       if (state.source !== source) output.event('source', { source: state.source });
@@ -27,6 +41,6 @@ export async function fetchWithProgress(
       display.update(state.fraction ?? 0, 1, `${detail}, ${source}`);
     },
   });
-  display.finish(`${entry.id} is verified; it came from ${source}.`);
+  display.finish(`${id} is verified; it came from ${source}.`);
   return path;
 }

@@ -5,6 +5,7 @@ import { shell } from './en/shell.ts';
 import { files } from './en/files.ts';
 import { welcome } from './en/welcome.ts';
 import { data } from './en/data.ts';
+import { publicData } from './en/public-data.ts';
 import { run } from './en/run.ts';
 import { federation } from './en/federation.ts';
 import { tryIt } from './en/try.ts';
@@ -12,6 +13,7 @@ import { results } from './en/results.ts';
 import { diagnostics } from './en/diagnostics.ts';
 import { settings } from './en/settings.ts';
 import { privacy } from './en/privacy.ts';
+import { ledger } from './en/ledger.ts';
 import { hub } from './en/hub.ts';
 import { rounds } from './en/rounds.ts';
 import { plan } from './en/plan.ts';
@@ -22,6 +24,7 @@ export const en = {
   files,
   welcome,
   data,
+  publicData,
   run,
   federation,
   tryIt,
@@ -29,6 +32,7 @@ export const en = {
   diagnostics,
   settings,
   privacy,
+  ledger,
   hub,
   rounds,
   plan,

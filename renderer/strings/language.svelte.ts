@@ -3,12 +3,16 @@
 import { en } from './en.ts';
 import type { Catalogue } from './en.ts';
 import { zh } from './zh.ts';
+import { translator } from './sentences.ts';
 import { remedies } from './zh/remedies.ts';
+import { sentences } from './zh/sentences.ts';
 
 export const LOCALES = ['en', 'zh-CN'] as const;
 export type Locale = (typeof LOCALES)[number];
 
 const catalogues: Record<Locale, Catalogue> = { en, 'zh-CN': zh };
+
+const inChinese = translator(sentences);
 
 /** The language that the system prefers, as far as there is a catalogue for it. */
 function preferred(): Locale {
@@ -26,6 +30,11 @@ class Language {
   locale: Locale = $state(preferred());
   /** Every string of the window. */
   readonly t: Catalogue = $derived(catalogues[this.locale]);
+
+  /** A sentence of the program, which is in English, in this language as far as its form is known. */
+  said(sentence: string): string {
+    return this.locale === 'zh-CN' ? inChinese(sentence) : sentence;
+  }
 
   /** What to do about an error: in this language where it is known, or as the program says it, which is in English. */
   remedy({ code, hint }: { readonly code: string; readonly hint: string }): string {

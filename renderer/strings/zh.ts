@@ -6,6 +6,7 @@ import { shell } from './zh/shell.ts';
 import { files } from './zh/files.ts';
 import { welcome } from './zh/welcome.ts';
 import { data } from './zh/data.ts';
+import { publicData } from './zh/public-data.ts';
 import { run } from './zh/run.ts';
 import { federation } from './zh/federation.ts';
 import { tryIt } from './zh/try.ts';
@@ -13,6 +14,7 @@ import { results } from './zh/results.ts';
 import { diagnostics } from './zh/diagnostics.ts';
 import { settings } from './zh/settings.ts';
 import { privacy } from './zh/privacy.ts';
+import { ledger } from './zh/ledger.ts';
 import { hub } from './zh/hub.ts';
 import { rounds } from './zh/rounds.ts';
 import { plan } from './zh/plan.ts';
@@ -23,6 +25,7 @@ export const zh: Catalogue = {
   files,
   welcome,
   data,
+  publicData,
   run,
   federation,
   tryIt,
@@ -30,6 +33,7 @@ export const zh: Catalogue = {
   diagnostics,
   settings,
   privacy,
+  ledger,
   hub,
   rounds,
   plan,

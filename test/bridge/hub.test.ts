@@ -173,7 +173,7 @@ test('leads a run from the proposal to its adapter', async () => {
   const { total, entries } = await client.ask('ledger.page', { limit: 5 });
   expect(total).toBeGreaterThan(10);
   expect(entries.map(({ index }) => index)).toEqual([1, 2, 3, 4, 5].map((back) => total - back));
-  expect(entries.some(({ sentence }) => sentence.includes(run))).toBe(true);
+  expect(entries.some(({ body }) => body.run === run)).toBe(true);
   const exported = join(folder, 'ledger.jsonl');
   await client.ask('ledger.export', { path: exported });
   expect(await verifyLedger(exported)).toMatchObject({ verified: true, entries: total });

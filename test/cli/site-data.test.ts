@@ -1,7 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { captureOutput, run } from './capture.ts';
 
 const captured = captureOutput();
@@ -108,4 +111,45 @@ it('takes a mapping from a file, and refuses one that is none', async () => {
   ];
   expect(await run(...words)).toBe(2);
   expect(captured.error).toContain('vault.bad-map');
+});
+
+it('lists public datasets, fetches one, and imports it as its catalogue says', async () => {
+  const rows = readFileSync(join(import.meta.dirname, '../../resources/datasets.json'), 'utf8');
+  const { datasets } = await data('fetch');
+  expect((datasets as { id: string }[]).map(({ id }) => id)).toEqual(
+    (JSON.parse(rows) as { datasets: { id: string }[] }).datasets.map(({ id }) => id),
+  );
+  const columns = ['instruction', 'input', 'output', 'text'];
+  const file = new Uint8Array(
+    parquetWriteBuffer({
+      columnData: columns.map((name) => ({
+        ...{ name, type: 'STRING' as const },
+        data: Array.from({ length: 30 }, (_, row) => `${name} ${row}`),
+      })),
+    }),
+  );
+  const server = createServer((request, response) => {
+    expect(request.url).toBe(
+      '/datasets/tatsu-lab/alpaca/resolve/refs%2Fconvert%2Fparquet/default/train/0000.parquet',
+    );
+    response.writeHead(200, { 'content-length': file.length }).end(file);
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  vi.stubEnv('TRIBUTARY_HOME', join(folder, 'home'));
+  vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  try {
+    const only = await data('fetch', 'alpaca');
+    expect(only).toMatchObject({ path: join(folder, 'home/datasets/alpaca.parquet'), pinned: false });
+    // It is here now, and nobody is asked again.
+    server.close();
+    const imported = await data('fetch', 'alpaca', '--as', 'public');
+    expect(imported).toMatchObject({ rows: 30, skipped: 0, licence: 'CC BY-NC 4.0' });
+    const page = await data('rows', 'public', '--limit', '1');
+    expect(page.rows).toMatchObject([
+      { row: { instruction: 'instruction 0', input: 'input 0', response: 'output 0' } },
+    ]);
+  } finally {
+    server.close();
+    vi.unstubAllEnvs();
+  }
 });

@@ -14,8 +14,8 @@ export interface Clinics {
   /** Port on which the hub listens. */
   readonly port: number;
   invite(): Promise<string>;
-  /** Proposes two rounds of two steps with the model tiny; gives the run's name. */
-  propose(): Promise<string>;
+  /** Proposes two rounds of two steps, or of as many as are wanted, with the model tiny; gives the run's name. */
+  propose(steps?: number): Promise<string>;
   /** A folder of this federation that nothing has used yet. */
   newFolder(name: string): string;
   /** Starts a program that is ended with the federation. */
@@ -51,9 +51,9 @@ export async function foundClinics(): Promise<Clinics> {
 
   return {
     ...{ folder, hub, invite, start: begin, port: Number(new URL(String(url)).port) },
-    propose: async () => {
+    propose: async (steps = 2) => {
       const plan = join(folder, 'plan.json');
-      const training = { steps: 2, batchSize: 2, maxLength: 512 };
+      const training = { steps, batchSize: 2, maxLength: 512 };
       const federation = { rounds: 2, minSites: 2 };
       writeFileSync(
         plan,

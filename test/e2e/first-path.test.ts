@@ -31,12 +31,14 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
   let window: TestWindow;
   let site: string;
   let table: string;
+  let began = 0;
 
   beforeAll(async () => {
     [browser, clinics] = await Promise.all([openBrowser(), foundClinics()]);
     site = clinics.newFolder('river');
     table = join(clinics.folder, 'letters.csv');
     writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
+    began = performance.now();
     const { url } = await clinics.start('site', 'ui', '--dir', site).line('listening');
     window = await openWindow(browser, String(url));
     window.page.setDefaultTimeout(60_000);
@@ -72,6 +74,10 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
       await window.shoot('run-decision');
       await approve.click();
       expect(window.clicks() - before).toBeLessThanOrEqual(5);
+      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      console.info(
+        `From the first start to the approved run: ${seconds} s, ${window.clicks() - before} clicks after pasting.`,
+      );
       // Join, connect, import, approve: a count that misses them counts nothing.
       expect(window.clicks() - before).toBeGreaterThanOrEqual(4);
 

@@ -1,6 +1,7 @@
 /** @file The built program `tributary` as processes, told what to do and heard as its `--json` lines. */
 
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 
@@ -11,6 +12,7 @@ export type Line = Readonly<Record<string, unknown>> & { readonly type?: string 
 /** A process that goes on until it is ended. */
 export interface Program {
   readonly lines: readonly Line[];
+  readonly pid: number;
   /** The first line of a type, once it is there. Rejects when the process ends without one. */
   line(type: string): Promise<Line>;
   kill(signal: NodeJS.Signals): void;
@@ -40,6 +42,7 @@ export function start(...words: string[]): Program {
   });
   return {
     lines,
+    pid: child.pid ?? 0,
     line: async (type) => {
       for (;;) {
         const found = lines.find((line) => line.type === type);
@@ -55,6 +58,15 @@ export function start(...words: string[]): Program {
       return ended;
     },
   };
+}
+
+/** A process that another one has started, by a word of its command line; as Linux tells it. */
+export function childOf(parent: number, word: string): number | null {
+  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ');
+  const found = children.find(
+    (pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(word),
+  );
+  return found === undefined ? null : Number(found);
 }
 
 /** Runs a command that must succeed and gives its `result`. */

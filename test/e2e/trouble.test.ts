@@ -1,10 +1,14 @@
 /** @file What the window says when something is wrong, and that it goes on once it is right. */
 
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { en } from '../../renderer/strings/en.ts';
 import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
 import type { TestWindow } from './browser.ts';
@@ -160,6 +164,82 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
       expect(await figure(en.data.train)).toMatch(/\b20$/);
       expect(await figure(en.data.skipped)).toMatch(/\b1$/);
       await window.close();
+    },
+    PATIENCE,
+  );
+
+  it(
+    'a disk that is full while data is imported is told, nothing of it is kept, and the window goes on',
+    async (test) => {
+      const folder = clinics.newFolder('small-disk');
+      mkdirSync(folder);
+      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', folder]).status === 0;
+      if (!mounted) test.skip('only one who may mount can have a small disk');
+      const { window, program } = await open(folder);
+      try {
+        const { page } = window;
+        await (await button(page, en.welcome.alone)).click();
+        await page.getByRole('link', { name: en.shell.screens.data }).click();
+        const large = join(clinics.folder, 'large.csv');
+        const line = (row: number): string => `What is ${row}?,${`It is ${row}. `.repeat(40)}`;
+        writeFileSync(
+          large,
+          ['question,answer', ...Array.from({ length: 20_000 }, (_, row) => line(row))].join('\n'),
+        );
+        await chooseFile(page, large);
+        await (await button(page, en.data.import)).click();
+        await page.getByText('disk.full').waitFor({ state: 'attached' });
+        await page.getByText(en.data.importFailed).waitFor();
+        await window.shoot('disk-full');
+        await (await button(page, en.common.cancel)).click();
+        await page.getByText(en.data.emptyTitle).waitFor();
+        await window.close();
+      } finally {
+        await program.stop();
+        spawnSync('umount', [folder]);
+      }
+    },
+    PATIENCE,
+  );
+
+  it(
+    'a public dataset that cannot be reached says where to put it; once it can be, it is fetched and connected',
+    async () => {
+      const columns = ['instruction', 'input', 'output', 'text'].map((name) => ({
+        ...{ name, type: 'STRING' as const },
+        data: Array.from({ length: 40 }, (_, row) => `${name} ${row}`),
+      }));
+      const file = new Uint8Array(parquetWriteBuffer({ columnData: columns }));
+      let isThere = false;
+      const server = createServer((_, response) => {
+        if (isThere) response.writeHead(200, { 'content-length': file.length }).end(file);
+        else response.writeHead(404).end();
+      });
+      await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+      vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+      vi.stubEnv('TRIBUTARY_HOME', clinics.newFolder('home'));
+      try {
+        const { window } = await open(clinics.newFolder('public'));
+        const { page } = window;
+        await (await button(page, en.welcome.alone)).click();
+        await page.getByRole('link', { name: en.shell.screens.data }).click();
+        await (await button(page, en.publicData.open)).click();
+        await page.getByRole('heading', { name: en.publicData.topics.medicine }).waitFor();
+        expect(await window.audit()).toEqual([]);
+        await window.shoot('public-data');
+        await (await button(page, en.publicData.fetchNamed('Alpaca'))).click();
+        await page.getByText('data.not-reachable').waitFor({ state: 'attached' });
+        expect(await page.getByRole('alert').innerText()).toContain('datasets/alpaca.parquet');
+        isThere = true;
+        await (await button(page, en.publicData.fetchNamed('Alpaca'))).click();
+        await (await button(page, en.publicData.connectNamed('Alpaca'))).click();
+        await (await button(page, en.data.import)).click();
+        await page.getByRole('heading', { level: 1, name: 'alpaca', exact: true }).waitFor();
+        await window.close();
+      } finally {
+        vi.unstubAllEnvs();
+        server.close();
+      }
     },
     PATIENCE,
   );

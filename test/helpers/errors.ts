@@ -23,3 +23,14 @@ export async function codeOfAsync(action: () => Promise<unknown>): Promise<Error
     throw error;
   }
 }
+
+/** The TributaryError that `action` throws or rejects with. */
+export async function errorOf(action: () => unknown): Promise<TributaryError> {
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof TributaryError) return error;
+    throw error;
+  }
+  throw new Error('it succeeded');
+}

@@ -16,13 +16,16 @@ import { dirname, join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
-import { findInCatalogue, modelFolder, placeOfModel } from '../../core/model/catalogue.ts';
+import type { FetchOptions, FetchProgress } from '../../core/fetching/fetch.ts';
+import { firstUses as firstUsesAt } from '../../core/fetching/first-use.ts';
+import { extractMember } from '../../core/fetching/zip.ts';
+import { findInCatalogue, modelFolder, modelPlace, placeOfModel } from '../../core/model/catalogue.ts';
 import type { CatalogueEntry } from '../../core/model/catalogue.ts';
 import { fetchModel } from '../../core/model/fetch.ts';
-import type { FetchOptions, FetchProgress } from '../../core/model/fetch.ts';
-import { firstUses } from '../../core/model/first-use.ts';
-import { extractMember } from '../../core/model/fetching/zip.ts';
+
 import { countingTensor, ggufBytes, llamaMetadata, temporaryFolder } from './fixtures.ts';
+
+const firstUses = (folder: string) => firstUsesAt(modelPlace(folder));
 
 const content = Buffer.alloc(300_000);
 for (let at = 0; at < content.length; at++) content[at] = (at * 31 + (at >> 8)) & 255;
@@ -287,7 +290,7 @@ describe('a model that the catalogue does not pin', () => {
     const folder = newFolder();
     const seen: string[] = [];
     const progress: FetchProgress[] = [];
-    const options: FetchOptions = {
+    const options: FetchOptions & { folder: string } = {
       ...quick,
       folder,
       hub: url,

@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { firstUses } from '../../core/model/first-use.ts';
+import { firstUses } from '../../core/fetching/first-use.ts';
+import { modelPlace } from '../../core/model/catalogue.ts';
 import { openModel } from '../../core/model/open.ts';
 import { codeOfAsync } from '../helpers/errors.ts';
 import { ggufBytes, temporaryFolder } from './fixtures.ts';
@@ -76,7 +77,7 @@ it('opens a Qwen3 of a GGUF file, remembers the hash of an unpinned model, and r
     ropeTheta: 1e6,
   });
   expect(model.identity.id).toBe('qwen3-0.6b');
-  expect(await firstUses(join(home, 'models'))).toEqual({ 'qwen3-0.6b': model.identity.sha256 });
+  expect(await firstUses(modelPlace(join(home, 'models')))).toEqual({ 'qwen3-0.6b': model.identity.sha256 });
   const byPath = await openModel(path);
   byPath.close();
   expect(byPath.identity).toEqual(model.identity);

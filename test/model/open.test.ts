@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findInCatalogue } from '../../core/model/catalogue.ts';
-import { rememberedSha256 } from '../../core/model/digest.ts';
+import { rememberedSha256 } from '../../core/fetching/digest.ts';
 import { linears } from '../../core/model/lora.ts';
 import { openModel } from '../../core/model/open.ts';
 import { encodeSafetensors } from '../../core/model/safetensors.ts';

@@ -1,7 +1,7 @@
 /** @file Files as institutions have them: encodings, ragged tables, persons that must not be split, imports cut off. */
 
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -113,4 +113,38 @@ it('leaves nothing of an import that was stopped or whose file grew meanwhile', 
   });
   await expect(growing).rejects.toMatchObject({ code: 'data.file-changed' });
   expect(vault.datasets()).toEqual([]);
+});
+
+it.each([
+  ['removed', (file: string) => rmSync(file)],
+  ['cut short', (file: string) => truncateSync(file, 100_000)],
+  ['written anew', (file: string) => writeFileSync(file, 'question,answer\nother,rows\n')],
+])('leaves nothing of an import whose file was %s meanwhile', async (_, change) => {
+  const lines = Array.from({ length: 20_000 }, (_row, row) => `question ${row},answer ${row}`);
+  const file = write(['question,answer', ...lines].join('\n'));
+  let changed = false;
+  const importing = vault.importFile(file, {
+    as: 'notes',
+    mapping,
+    onProgress: () => {
+      if (!changed) change(file);
+      changed = true;
+    },
+  });
+  await expect(importing).rejects.toMatchObject({ code: 'data.file-changed' });
+  expect(vault.datasets({ allVersions: true })).toEqual([]);
+});
+
+it('refuses a mapping in which one column is two fields, or that names none of the file', async () => {
+  const file = write('question,answer\na,b\n');
+  const twice = { kind: 'instruction', fields: { instruction: 'answer', response: 'answer' } } as const;
+  const importing = vault.importFile(file, { as: 'notes', mapping: twice });
+  await expect(importing).rejects.toMatchObject({
+    code: 'vault.bad-map',
+    message: expect.stringContaining('“answer”') as string,
+  });
+  const unknown = { kind: 'instruction', fields: { instruction: 'frage', response: 'answer' } } as const;
+  const other = vault.importFile(file, { as: 'notes', mapping: unknown });
+  await expect(other).rejects.toMatchObject({ code: 'vault.bad-map' });
+  expect(vault.datasets({ allVersions: true })).toEqual([]);
 });

@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { COLUMN_KINDS } from '../../vault/column-kinds.ts';
 import { PERSONAL_CHOICES, PERSONAL_KINDS } from '../../vault/personal/kinds.ts';
 import { mappingShape } from '../../vault/mapping-shape.ts';
+import { PUBLIC_TOPICS } from '../../vault/public/topics.ts';
 import { ENCODINGS, fileChoiceShape, FORMATS } from '../../vault/readers/source.ts';
-import { count, name, nothing, path, problem, request, started, text, time } from './request.ts';
+import { count, name, nothing, path, request, sha256, started, text, time } from './request.ts';
 
 const guess = z.object({
   mapping: mappingShape,
@@ -201,9 +202,26 @@ export const dataRequests = {
     nothing,
     z.object({
       datasets: z.array(
-        z.object({ id: z.string(), name: z.string(), licence: z.string(), bytes: count.nullable() }),
+        z.object({
+          id: z.string(),
+          /** For people. */
+          name: z.string(),
+          topic: z.enum(PUBLIC_TOPICS),
+          licence: z.string(),
+          languages: z.array(z.string()),
+          /** Kept for measuring, not for training. */
+          evaluation: z.boolean(),
+          bytes: count,
+          /** Null where nobody could check it: it is trusted at first use. */
+          sha256: sha256.nullable(),
+          /** Where its file lies whole on this machine. */
+          path: z.string().nullable(),
+        }),
       ),
-      problems: z.array(problem),
+      /** Where a file may be put by hand. */
+      folder: z.string(),
     }),
   ),
+  /** A task of the kind `data`, counted in bytes; its result: `{path}`, to be connected as any other file. */
+  'data.fetch': request(z.strictObject({ dataset: name }), started),
 };

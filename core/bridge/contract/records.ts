@@ -7,8 +7,6 @@ const ledgerEntry = z.object({
   index: count,
   time,
   kind: z.string(),
-  /** The entry in words. */
-  sentence: z.string(),
   body: z.record(z.string(), z.json()),
   hash: z.string(),
 });

@@ -7,10 +7,10 @@ import { problem } from './request.ts';
 export const taskShape = z.object({
   task: z.string(),
   /**
-   * `model` (download), `import`, `search`, `withdraw`, `export`, `alone` (training alone), `generate`, `measure`
+   * `model` and `data` (downloads), `import`, `search`, `withdraw`, `export`, `alone` (training alone), `generate`, `measure`
    * (the time of a round).
    */
-  kind: z.enum(['model', 'import', 'search', 'withdraw', 'export', 'alone', 'generate', 'measure']),
+  kind: z.enum(['model', 'data', 'import', 'search', 'withdraw', 'export', 'alone', 'generate', 'measure']),
   /** What it works on: a dataset, a file, a run, a model. */
   subject: z.string(),
   done: z.number(),

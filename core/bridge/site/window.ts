@@ -18,6 +18,7 @@ import { dataHandlers } from './data.ts';
 import { diagnosticsHandlers } from './diagnostics.ts';
 import { federationHandlers } from './federation.ts';
 import { privacyHandlers } from './privacy.ts';
+import { publicDataHandlers } from './public-data.ts';
 import { resultHandlers } from './results.ts';
 import { runHandlers } from './runs.ts';
 import { tryHandlers } from './try.ts';
@@ -61,6 +62,7 @@ export async function openSiteWindow({
     ...commonHandlers(application),
     ...federationHandlers(application),
     ...dataHandlers(application),
+    ...publicDataHandlers(application),
     ...runHandlers(application, alone.course),
     ...alone.handlers,
     ...tryHandlers(application),

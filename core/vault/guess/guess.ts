@@ -33,13 +33,15 @@ const LABEL_SHARE = 0.5;
 
 /** All mappings that fit a sample of rows. */
 export function guessMappings(rows: readonly SourceRow[]): Guesses {
-  const columns = describeColumns(rows).filter(({ kind }) => kind !== 'empty');
-  const names = columns.map(({ name }) => name);
-  const preset = findPreset(names, rows);
+  const all = describeColumns(rows);
+  const columns = all.filter(({ kind }) => kind !== 'empty');
+  const preset = findPreset(
+    all.map(({ name }) => name),
+    rows,
+  );
   const found: GuessedMapping[] = [];
   if (preset !== null) {
-    const alike = preset.alike.length > 0 ? ` (as ${preset.alike.join(' and ')})` : '';
-    const reason = `The columns are those of ${preset.dataset}${alike}.`;
+    const reason = `The columns are named as in the public dataset ${preset.dataset}.`;
     found.push({ mapping: preset.mapping, reason, preset: preset.dataset });
   }
   found.push(

@@ -12,8 +12,8 @@ const presetShape = z.strictObject({
   alike: z.array(z.string()).default([]),
   /** Columns that the file must have. */
   columns: z.array(z.string()).min(1),
-  /** Whether it may have no others. */
-  exactly: z.boolean().default(false),
+  /** Whether many files have such columns: then it is not recognised by them. */
+  common: z.boolean().default(false),
   /** How every value of a column begins. */
   begins: z.record(z.string(), z.string()).default({}),
   mapping: mappingShape,
@@ -27,9 +27,9 @@ export const PRESETS: readonly Preset[] = z
 
 /** The first preset that a file fits. */
 export function findPreset(columns: readonly string[], rows: readonly SourceRow[]): Preset | null {
-  const fits = ({ columns: wanted, exactly, begins }: Preset): boolean =>
+  const fits = ({ columns: wanted, common, begins }: Preset): boolean =>
+    !common &&
     wanted.every((name) => columns.includes(name)) &&
-    (!exactly || columns.length === wanted.length) &&
     Object.entries(begins).every(([name, beginning]) =>
       rows.every((row) => {
         const value = row[name];
@@ -37,4 +37,11 @@ export function findPreset(columns: readonly string[], rows: readonly SourceRow[
       }),
     );
   return PRESETS.find(fits) ?? null;
+}
+
+/** The preset of a dataset, by its own name or that of one with the same columns. */
+export function presetNamed(dataset: string): Preset {
+  const found = PRESETS.find((preset) => preset.dataset === dataset || preset.alike.includes(dataset));
+  if (found === undefined) throw new Error(`resources/mappings.json does not map ${dataset}`);
+  return found;
 }

@@ -31,10 +31,10 @@ const CHINESE = [
 const LABELLED =
   /(?:(?<![\w-])(?:home |mailing |postal |street |billing )?address|住址|家庭住址|地址|现住址|户籍地)\s*[:：]\s*(?<value>(?=[^\n;；。]{0,80}\d)[^\n;；。]{6,120})/dgi;
 
-export const findAddresses: Detector = function* (text): Generator<Place> {
+export const findAddresses: Detector = function* (text, { digits, label, capitals, han }): Generator<Place> {
   // What every pattern needs is looked for first, which is sooner done.
-  if (!/\d/.test(text)) return;
-  if (/[:：]/.test(text)) yield* placesOf(text, LABELLED, (value) => !/@|https?:|www\./.test(value));
-  if (/[A-Z]|box/.test(text)) for (const pattern of PATTERNS) yield* placesOf(text, pattern);
-  if (/[号弄室栋幢座元]/.test(text)) for (const pattern of CHINESE) yield* placesOf(text, pattern);
+  if (digits === 0) return;
+  if (label) yield* placesOf(text, LABELLED, (value) => !/@|https?:|www\./.test(value));
+  if (capitals || text.includes('box')) for (const pattern of PATTERNS) yield* placesOf(text, pattern);
+  if (han && /[号弄室栋幢座元]/.test(text)) for (const pattern of CHINESE) yield* placesOf(text, pattern);
 };

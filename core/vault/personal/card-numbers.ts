@@ -16,7 +16,8 @@ const ISSUERS: readonly RegExp[] = [
   /^62\d{14,17}$/,
 ];
 
-export const findCardNumbers: Detector = (text) => placesOf(text, NUMBER, isCardNumber);
+export const findCardNumbers: Detector = (text, { digits }) =>
+  digits < 13 ? [] : placesOf(text, NUMBER, isCardNumber);
 
 function isCardNumber(found: string): boolean {
   const digits = digitsOf(found);

@@ -20,7 +20,8 @@ const NUMBERS = [
   /(?<![\d./-])\d{1,2}\/\d{1,2}\/\d{2}(?!\d|[-/.]\d)/dg,
 ];
 
-export const findDates: Detector = function* (text): Generator<Place> {
+export const findDates: Detector = function* (text, { digits }): Generator<Place> {
+  if (digits === 0) return;
   if (/\d[-/.]\d/.test(text)) for (const pattern of NUMBERS) yield* placesOf(text, pattern, isDate);
   // Without a year, an ordinal or 月 none of them can match; this is found out sooner.
   if (/(?:19|20)\d{2}|\d(?:st|nd|rd|th)|月/i.test(text))

@@ -10,6 +10,7 @@ import type { PersonalKind } from './kinds.ts';
 import { findNames } from './names.ts';
 import { findNationalIds } from './national-ids.ts';
 import { findPhones } from './phones.ts';
+import { traitsOf } from './place.ts';
 import type { Detector, Place } from './place.ts';
 import { findRecordNumbers } from './record-numbers.ts';
 
@@ -31,9 +32,10 @@ export interface Finding extends Place {
 
 /** All findings in their order, none over another: the surer kind counts, of one kind the earlier and longer place. */
 export function findPersonal(text: string): Finding[] {
+  const traits = traitsOf(text);
   const found: Finding[] = [];
   for (const kind of PERSONAL_KINDS) {
-    const places = [...DETECTORS[kind](text)].sort((a, b) => a.start - b.start || b.end - a.end);
+    const places = [...DETECTORS[kind](text, traits)].sort((a, b) => a.start - b.start || b.end - a.end);
     for (const { start, end } of places) {
       if (start < end && !found.some((other) => start < other.end && other.start < end))
         found.push({ kind, start, end });

@@ -16,7 +16,8 @@ const LENGTHS: Readonly<Record<string, number>> = Object.fromEntries(
 
 const BEGINNING = /(?<![A-Za-z0-9])([A-Z]{2})\d{2}(?=[ -]?[A-Z0-9])/g;
 
-export const findIbans: Detector = function* (text): Generator<Place> {
+export const findIbans: Detector = function* (text, { digits, capitals }): Generator<Place> {
+  if (digits < 2 || !capitals) return;
   for (const { index, 1: country } of text.matchAll(BEGINNING)) {
     const length = LENGTHS[country];
     if (length === undefined) continue;

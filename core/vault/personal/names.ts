@@ -52,11 +52,11 @@ const CHINESE = [
   `(?<value>(?:${SURNAMES})某某?)(?![些种个])`,
 ].map((pattern) => new RegExp(pattern, 'dgu'));
 
-export const findNames: Detector = function* (text): Generator<Place> {
+export const findNames: Detector = function* (text, { label, capitals, han }): Generator<Place> {
   // What every pattern needs is looked for first, which is sooner done.
-  if (/[:=]/.test(text)) for (const pattern of [LABELLED, SPEAKER]) yield* placesOf(text, pattern, isName);
-  if (TITLE.test(text)) yield* placesOf(text, TITLED, isName);
-  if (/\p{Script=Han}/u.test(text)) for (const pattern of CHINESE) yield* placesOf(text, pattern);
+  if (label && capitals) for (const pattern of [LABELLED, SPEAKER]) yield* placesOf(text, pattern, isName);
+  if (capitals && TITLE.test(text)) yield* placesOf(text, TITLED, isName);
+  if (han) for (const pattern of CHINESE) yield* placesOf(text, pattern);
 };
 
 function isName(found: string): boolean {

@@ -1,6 +1,6 @@
 /** @file Numbers by which a state knows a person: Chinese resident identity numbers, US social security numbers. */
 
-import { digitsOf, hasDigits, isDay, placesOf } from './place.ts';
+import { digitsOf, isDay, placesOf } from './place.ts';
 import type { Detector, Place } from './place.ts';
 
 const RESIDENT = /(?<![0-9A-Za-z])\d{17}[\dXx](?![0-9A-Za-z])/dg;
@@ -9,11 +9,11 @@ const SOCIAL_SECURITY = /(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])/dg;
 const LABELLED =
   /(?:\b(?:SSN|social security (?:number|no\.?)|passport (?:number|no\.?)|national id(?:entity)?(?: number)?)|身份证(?:号码|号)?|护照号码?)\s*(?:is|为|是)?\s*[:：#]?\s*(?<value>[A-Z]{0,2}\d[\dXx -]{5,18}[\dXx])(?![0-9A-Za-z])/dgi;
 
-export const findNationalIds: Detector = function* (text): Generator<Place> {
-  if (!hasDigits(text, 6)) return;
+export const findNationalIds: Detector = function* (text, { digits, dash }): Generator<Place> {
+  if (digits < 6) return;
   yield* placesOf(text, LABELLED);
-  yield* placesOf(text, RESIDENT, isResidentNumber);
-  yield* placesOf(text, SOCIAL_SECURITY, isSocialSecurityNumber);
+  if (digits >= 17) yield* placesOf(text, RESIDENT, isResidentNumber);
+  if (digits >= 9 && dash) yield* placesOf(text, SOCIAL_SECURITY, isSocialSecurityNumber);
 };
 
 /** Place of a digit from the left → its weight, 2^(17 − place) modulo 11 (GB 11643, ISO 7064 MOD 11-2). */

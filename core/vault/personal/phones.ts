@@ -1,6 +1,6 @@
 /** @file Phone numbers: international ones, those of North America, Britain and China, and what is called one. */
 
-import { digitsOf, hasDigits, placesOf } from './place.ts';
+import { digitsOf, placesOf } from './place.ts';
 import type { Detector, Place } from './place.ts';
 
 const PATTERNS = [
@@ -17,8 +17,8 @@ const PATTERNS = [
 const LABELLED =
   /(?:(?<![\w])(?:tel\.|tel(?:ephone)?|phone|mobile|cell|fax|pager)(?: (?:number|no\.?|#))?|电话号?码?|手机号?码?|联系方式|传真)\s*(?:is|为|是)?\s*[:：]?\s*(?<value>\+?\(?\d(?:[ ().-]?\d){5,14})(?!\d)/dgi;
 
-export const findPhones: Detector = function* (text): Generator<Place> {
-  if (!hasDigits(text, 6)) return;
+export const findPhones: Detector = function* (text, { digits }): Generator<Place> {
+  if (digits < 6) return;
   yield* placesOf(text, LABELLED);
   for (const pattern of PATTERNS) yield* placesOf(text, pattern, hasLength);
 };

@@ -1,6 +1,6 @@
 /** @file Numbers by which an institution knows a person: of records, admissions, insurance; NHS numbers. */
 
-import { digitsOf, hasDigits, placesOf } from './place.ts';
+import { digitsOf, placesOf } from './place.ts';
 import type { Detector, Place } from './place.ts';
 
 const LABELS = [
@@ -22,10 +22,10 @@ const LABELLED = new RegExp(
 /** An NHS number stands in groups of 3, 3 and 4 with blanks, or without any. Dashes are left to phone numbers. */
 const NHS = /(?<![\w.+-])\d{3} ?\d{3} ?\d{4}(?![\w-]|\.\d)/dg;
 
-export const findRecordNumbers: Detector = function* (text): Generator<Place> {
-  if (!hasDigits(text, 1)) return;
+export const findRecordNumbers: Detector = function* (text, { digits }): Generator<Place> {
+  if (digits === 0) return;
   yield* placesOf(text, LABELLED);
-  yield* placesOf(text, NHS, isNhsNumber);
+  if (digits >= 10) yield* placesOf(text, NHS, isNhsNumber);
 };
 
 /** Nine digits weighted 10 to 2, whose sum the tenth makes up to a multiple of 11. */

@@ -6,10 +6,16 @@ import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { TributaryError } from '../../../core/errors.ts';
-import { CATALOGUE, findInCatalogue, modelFolder, placeOfModel } from '../../../core/model/catalogue.ts';
+import { sha256OfFile } from '../../../core/fetching/digest.ts';
+import { firstUses } from '../../../core/fetching/first-use.ts';
+import {
+  CATALOGUE,
+  findInCatalogue,
+  modelFolder,
+  modelPlace,
+  placeOfModel,
+} from '../../../core/model/catalogue.ts';
 import type { CatalogueEntry } from '../../../core/model/catalogue.ts';
-import { sha256OfFile } from '../../../core/model/digest.ts';
-import { firstUses } from '../../../core/model/first-use.ts';
 import { openModel } from '../../../core/model/open.ts';
 import { memoryTier, trainingMemory } from '../../../core/model/requirements.ts';
 import { runs } from '../command.ts';
@@ -40,7 +46,7 @@ export function register(program: Command): void {
 }
 
 const listModels = runs(z.object({}), async (_, { output }) => {
-  const trusted = await firstUses();
+  const trusted = await firstUses(modelPlace());
   const rows = CATALOGUE.map((entry) => {
     const { id, name, licence, languages, bytes, sha256, parameters, configuration } = entry;
     const path = placeOfModel(entry);
@@ -98,7 +104,7 @@ const fetchOne = runs(
     const path = await fetchWithProgress(entry, { output, interruption, progress });
     output.line(path);
     const { size: bytes } = await stat(path);
-    const sha256 = entry.sha256 ?? (await firstUses())[entry.id];
+    const sha256 = entry.sha256 ?? (await firstUses(modelPlace()))[entry.id];
     output.result({ model: entry.id, path, bytes, sha256, pinned: entry.sha256 !== null });
   },
 );
@@ -128,7 +134,7 @@ const verifyModels = runs(
         `${model} is not on this machine (${placeOfModel(wanted[0])}).`,
       );
     }
-    const trusted = await firstUses();
+    const trusted = await firstUses(modelPlace());
     const results = [];
     for (const entry of present) {
       const path = placeOfModel(entry);

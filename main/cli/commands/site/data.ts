@@ -1,6 +1,8 @@
 /** @file `tributary site data`: the private datasets of a site, from the file to the withdrawal. */
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { TributaryError } from '../../../../core/errors.ts';
@@ -9,11 +11,14 @@ import { parseMapping } from '../../../../core/vault/mapping.ts';
 import { EXPORT_FORMATS } from '../../../../core/vault/export.ts';
 import { PERSONAL_CHOICES, PERSONAL_KINDS } from '../../../../core/vault/personal/kinds.ts';
 import { personalChoicesShape } from '../../../../core/vault/personal/treatment.ts';
+import { publicDataset, PUBLIC_DATASETS, publicFolder } from '../../../../core/vault/public/catalogue.ts';
 import { ENCODINGS } from '../../../../core/vault/readers/source.ts';
 import { textOf } from '../../../../core/vault/values.ts';
 import { askSite } from '../../../../core/site/ask.ts';
 import { runs, wholeNumber } from '../../command.ts';
-import { formatTable } from '../../format.ts';
+import { fetchDataWithProgress } from '../../fetching.ts';
+import { formatBytes, formatTable } from '../../format.ts';
+import type { Output } from '../../output.ts';
 import { askingSite as at, folder } from './folder.ts';
 
 export function register(command: (name: string, description: string) => Command): void {
@@ -45,6 +50,10 @@ export function register(command: (name: string, description: string) => Command
     .option('--skip-bad', 'leave broken rows out and count them')
     .action(importFile);
   command('list', 'the datasets').action(list);
+  command('fetch', 'bring a public dataset to this machine and check it; without a name, list them')
+    .argument('[name]')
+    .option('--as <dataset>', 'import it under this name, read as its catalogue says')
+    .action(fetchPublic);
   const named = (name: string, description: string): Command =>
     command(name, description).argument('<dataset>', 'its name; name@2 is its second version');
   named('preview', 'three examples as a model sees them, with what is trained on between » and «')
@@ -149,6 +158,9 @@ async function readMapping(path: string) {
   return parseMapping(value);
 }
 
+/** What `import` takes where nothing else is said: broken rows are left out and counted. */
+const IMPORT_DEFAULTS = { skipBad: true, newVersion: false, withoutDuplicates: false };
+
 const list = runs(folder, async ({ dir }, { output }) => {
   const answer = await askSite(at(dir), 'datasets', {});
   const lines = answer.datasets.map(({ name, rows, skipped, created }) => [
@@ -160,6 +172,51 @@ const list = runs(folder, async ({ dir }, { output }) => {
   for (const line of formatTable(['dataset', 'rows', 'left out', 'imported'], lines)) output.line(line);
   output.result(answer);
 });
+
+const fetchPublic = runs(
+  folder.extend({ name: z.string().optional(), as: z.string().optional() }),
+  async ({ dir, name, as }, context) => {
+    const { output } = context;
+    if (name === undefined) {
+      listPublic(output);
+      return;
+    }
+    const entry = publicDataset(name);
+    const file = await fetchDataWithProgress(entry, context);
+    output.line(file);
+    const about = { id: entry.id, path: file, licence: entry.licence, pinned: entry.sha256 !== null };
+    if (as === undefined) {
+      output.line(`Import it with: tributary site data import ${file} --dir ${dir} --as ${entry.id}`);
+      output.result(about);
+      return;
+    }
+    const { mapping } = entry;
+    const imported = await askSite(at(dir), 'import', { ...IMPORT_DEFAULTS, file, as, mapping });
+    output.line(`${imported.rows} rows are imported as ${as}. Licence: ${entry.licence}.`);
+    output.result({ ...about, ...imported });
+  },
+);
+
+function listPublic(output: Output): void {
+  const rows = PUBLIC_DATASETS.map(({ id, name, topic, licence, bytes, sha256, evaluation, file }) => ({
+    ...{ id, name, topic, licence, bytes, sha256, evaluation },
+    fetched: existsSync(join(publicFolder(), file)),
+  }));
+  const table = formatTable(
+    ['name', 'about', 'size', 'licence', 'hash', 'for', 'here'],
+    rows.map(({ id, topic, bytes, licence, sha256, evaluation, fetched }) => [
+      id,
+      topic,
+      `${sha256 === null ? 'about ' : ''}${formatBytes(bytes)}`,
+      licence,
+      sha256 === null ? 'first use' : 'pinned',
+      evaluation ? 'measuring' : 'training',
+      fetched ? 'yes' : 'no',
+    ]),
+  );
+  for (const line of table) output.line(line);
+  output.result({ datasets: rows, folder: publicFolder() });
+}
 
 const preview = runs(
   dataset.extend({ model: z.string().optional(), maxLength: wholeNumber(8).optional() }),

@@ -1,4 +1,4 @@
-/** @file Hashes of model files. A file that has not changed is hashed once. */
+/** @file Hashes of large files. A file that has not changed is hashed once. */
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -6,7 +6,6 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../files.ts';
-import { modelFolder } from './catalogue.ts';
 
 const remembered = z.record(
   z.string(),
@@ -26,10 +25,10 @@ export async function sha256OfFile(path: string, onBytes?: (bytes: number) => vo
 }
 
 /**
- * As `sha256OfFile`, but remembers the result beside the user's models by path, size, time of change and inode. A
+ * As `sha256OfFile`, but remembers the result in a folder by path, size, time of change and inode. A
  * memory that cannot be read or written only costs the time to hash again.
  */
-export async function rememberedSha256(path: string, folder = modelFolder()): Promise<string> {
+export async function rememberedSha256(path: string, folder: string): Promise<string> {
   const { size, mtimeMs: modified, ino: inode } = await stat(path);
   const memory = join(folder, '.digests.json');
   const key = resolve(path);

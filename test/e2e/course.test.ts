@@ -1,0 +1,121 @@
+/** @file The course of a run in the window: stopped and resumed, its engine killed, watched to its end; then leaving. */
+
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { askSite } from '../../core/site/ask.ts';
+import { en } from '../../renderer/strings/en.ts';
+import { until } from '../helpers/until.ts';
+import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
+import type { TestWindow } from './browser.ts';
+import { foundClinics, SAMPLES } from './clinics.ts';
+import type { Clinics } from './clinics.ts';
+import { childOf } from './programs.ts';
+import type { Program } from './programs.ts';
+import { button, chooseFile, pasteInvitation, readRows, writeTable } from './steps.ts';
+
+/** Far more than a busy machine needs; what hangs shows. */
+const PATIENCE = 180_000;
+/** Enough that a round is still under way when a person stops it. */
+const STEPS = 120;
+
+/** Notes how long the page's longest task takes from now on; the browser tells of those above 50 ms. */
+async function watchTasks(page: Page): Promise<() => Promise<number[]>> {
+  await page.evaluate(`{
+    globalThis.longTasks = [];
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) longTasks.push(duration);
+    }).observe({ type: 'longtask' });
+  }`);
+  return async () => page.evaluate('longTasks');
+}
+
+describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
+  let browser: Browser;
+  let clinics: Clinics;
+  let window: TestWindow;
+  let program: Program;
+  let site: string;
+
+  beforeAll(async () => {
+    [browser, clinics] = await Promise.all([openBrowser(), foundClinics()]);
+    site = clinics.newFolder('river');
+    program = clinics.start('site', 'ui', '--dir', site);
+    window = await openWindow(browser, String((await program.line('listening')).url));
+    const { page } = window;
+    page.setDefaultTimeout(90_000);
+    const table = join(clinics.folder, 'letters.csv');
+    writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
+    await pasteInvitation(page, await clinics.invite(), 'clinic-river');
+    await (await button(page, en.welcome.join)).click();
+    await chooseFile(page, table);
+    await (await button(page, en.data.import)).click();
+    await page.getByRole('heading', { level: 1, name: 'letters', exact: true }).waitFor();
+  }, PATIENCE);
+  afterAll(async () => {
+    await browser.close();
+    await clinics.close();
+  }, PATIENCE);
+
+  it(
+    'is stopped with its work saved, goes on, outlives a crash of its engine and ends',
+    async () => {
+      const { page } = window;
+      const run = await clinics.propose(STEPS);
+      await page.goto(page.url().replace(/#.*$/, `#/run/${run}`));
+      const longTasks = await watchTasks(page);
+      await (await button(page, en.run.approve)).click();
+      const training = page.getByText(en.run.phases.training, { exact: true });
+      await training.waitFor();
+
+      await (await button(page, en.run.stop)).click();
+      await (await button(page, en.run.stopSave)).click();
+      await page.getByText(en.run.stateSentences.paused).waitFor();
+      await window.shoot('run-paused');
+      expect(await window.audit()).toEqual([]);
+      await (await button(page, en.run.resume)).click();
+      await training.waitFor();
+
+      let engine: number | null = null;
+      await until(() => expect((engine = childOf(program.pid, 'training-process'))).not.toBeNull());
+      process.kill(engine ?? 0, 'SIGKILL');
+      await page
+        .getByText(/training process ended unexpectedly/)
+        .first()
+        .waitFor();
+      await window.shoot('run-crashed');
+
+      await page.getByText(en.run.stateSentences.completed).waitFor({ timeout: 120_000 });
+      const tasks = (await longTasks()).map(Math.round);
+      console.info(
+        `Tasks above 50 ms on the Run screen: ${tasks.length}, the longest ${Math.max(0, ...tasks)} ms.`,
+      );
+      const status = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
+      expect(status.runs).toMatchObject([{ id: run, state: 'completed' }]);
+      expect(window.troubles).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  it(
+    'leaves the federation: the data and what was learned stay, and it is no member any more',
+    async () => {
+      const { page } = window;
+      await page.getByRole('link', { name: en.shell.screens.federation }).first().click();
+      await (await button(page, en.federation.leave)).click();
+      await page.getByText(en.federation.leaveSentences[0]).waitFor();
+      await window.shoot('leave');
+      expect(await window.audit()).toEqual([]);
+      await (await button(page, en.federation.leaveNow)).click();
+      await page.getByRole('dialog').waitFor({ state: 'detached' });
+      const status = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
+      expect(status).toMatchObject({ state: 'not-joined', federation: null });
+      await page.getByRole('link', { name: en.shell.screens.data }).first().click();
+      await page.getByRole('link', { name: 'letters' }).waitFor();
+      await page.getByRole('link', { name: en.shell.screens.results }).first().click();
+      await page.locator('main h1').waitFor();
+      expect(window.troubles).toEqual([]);
+    },
+    PATIENCE,
+  );
+});
