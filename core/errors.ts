@@ -338,6 +338,10 @@ const rows = {
   'hub.wrong-key': {
     hint: 'This is not the hub of the invitation, or something between alters the connection. Ask the coordinator to compare fingerprints.',
   },
+  'hub.rotating': {
+    hint: 'Once every site has been here, repeat with --finish; then the keys may change again.',
+    window: 'Once every site has been here, end the change of keys; then they may change again.',
+  },
   'hub.busy': { hint: 'It tries again by itself.', retryable: true },
   'site.unknown': { hint: 'Join the federation with an invitation first.' },
   'site.revoked': {

@@ -10,7 +10,7 @@ import { TributaryError } from './errors.ts';
 import { writeFileAtomically } from './files.ts';
 
 /** Private keys of a hub or a site, and the key of a vault; the names of their files. */
-export type SecretName = 'ed25519.pem' | 'x25519.pem' | 'vault.key';
+export type SecretName = `${'' | 'former.'}${'ed25519' | 'x25519'}.pem` | 'vault.key';
 
 export interface SecretStore {
   /** Where a secret lies, for people. */

@@ -26,7 +26,7 @@ export interface BlobWriter {
 }
 
 /** Bytes after which the disk begins to write, while more are computed. */
-const SYNC_BYTES = 4 * CHUNK_BYTES;
+const SYNC_BYTES = 4 * 2 ** 20;
 
 /** Begins a blob in a folder; `onFinished` is told of it once it has its name. */
 export async function createBlobWriter(

@@ -32,6 +32,8 @@ function statementOf(join: Omit<Join, 'signature'>, x25519: Uint8Array): Stateme
 /** What the hub must know to answer. */
 export interface Gate {
   readonly keys: KeyPair;
+  /** Those before, to which sites are answered that do not know the present ones. */
+  readonly formerKeys?: KeyPair | null;
   /** The secret of an open invitation; throws when there is none. */
   readonly lookUpInvitation: (id: Uint8Array) => Uint8Array;
   /** Enters a site into the roster; throws when it may not. */
@@ -41,6 +43,8 @@ export interface Gate {
 }
 
 export interface Answered {
+  /** Whether the site knows the hub by its former keys. */
+  readonly isFormer: boolean;
   readonly transport: Transport;
   /**
    * Who it is. To be called once the first frame under the session's keys has arrived: only that proves that
@@ -56,18 +60,13 @@ export async function answerHandshake(socket: WebSocket, role: SocketRole, gate:
   if (first[0] !== patternBytes[pattern] || (pattern === 'IKpsk2' && role !== 'control')) {
     throw new TributaryError('noise.failed', `No handshake begins with ${first[0]} on the ${role} socket.`);
   }
-  const handshake = startHandshake({
-    pattern,
-    initiator: false,
-    prologue: prologueOf(role),
-    keys: gate.keys,
-  });
-  const payload = handshake.read(first.subarray(1));
+  const { handshake, payload, isFormer } = openFirst(gate, { pattern, role, message: first.subarray(1) });
   const x25519 = handshake.remoteStatic() ?? new Uint8Array(0);
 
   if (pattern === 'IK') {
     socket.send(handshake.write());
     return {
+      isFormer,
       transport: handshake.split(),
       identify: () => {
         const entry = gate.lookUpMember(x25519);
@@ -85,7 +84,24 @@ export async function answerHandshake(socket: WebSocket, role: SocketRole, gate:
   }
   handshake.usePsk(gate.lookUpInvitation(join.invitation));
   socket.send(handshake.write());
-  return { transport: handshake.split(), identify: () => gate.admit(join, x25519) };
+  return { isFormer, transport: handshake.split(), identify: () => gate.admit(join, x25519) };
+}
+
+/** Opens a first message, which is sealed for the hub's keys or for those before. */
+function openFirst(
+  { keys, formerKeys = null }: Gate,
+  { pattern, role, message }: { pattern: NoisePattern; role: SocketRole; message: Uint8Array },
+): { handshake: ReturnType<typeof startHandshake>; payload: Uint8Array; isFormer: boolean } {
+  const begin = (own: KeyPair): ReturnType<typeof startHandshake> =>
+    startHandshake({ pattern, initiator: false, prologue: prologueOf(role), keys: own });
+  const handshake = begin(keys);
+  try {
+    return { handshake, payload: handshake.read(message), isFormer: false };
+  } catch (error) {
+    if (formerKeys === null) throw error;
+    const former = begin(formerKeys);
+    return { handshake: former, payload: former.read(message), isFormer: true };
+  }
 }
 
 function readJoin(payload: Uint8Array): Join {

@@ -33,8 +33,14 @@ export async function openIdentity(secrets: SecretStore): Promise<Identity> {
   return { ed25519: await openKeys(secrets, 'ed25519'), x25519: await openKeys(secrets, 'x25519') };
 }
 
-async function openKeys(secrets: SecretStore, curve: Curve): Promise<KeyPair> {
-  const name = `${curve}.pem` as const;
+/** Keys that are there, under names with this prefix. Throws `identity.damaged`. */
+export async function readIdentity(secrets: SecretStore, prefix: 'former.'): Promise<Identity> {
+  const open = (curve: Curve): Promise<KeyPair> => openKeys(secrets, curve, prefix);
+  return { ed25519: await open('ed25519'), x25519: await open('x25519') };
+}
+
+async function openKeys(secrets: SecretStore, curve: Curve, prefix: 'former.' | '' = ''): Promise<KeyPair> {
+  const name = `${prefix}${curve}.pem` as const;
   const pem = await secrets.load(name);
   if (pem === null) {
     const keys = generateKeys(curve);

@@ -21,6 +21,8 @@ export const LEDGER_KINDS = [
   'rotation',
   // A site's keys change, as its hub enters it.
   'member-rotation',
+  // A hub's keys change, as a site pins them.
+  'hub-rotation',
   'plan',
   'rehearsal',
   'approval',

@@ -309,6 +309,18 @@ const table = {
       proof: signatureShape,
     }),
   },
+  // To a site that knows the hub by its former keys; each pair signs the change.
+  'hub-keys': {
+    code: 52,
+    from: 'hub',
+    on: 'control',
+    body: z.strictObject({
+      ed25519: publicKeyShape,
+      x25519: publicKeyShape,
+      signature: signatureShape,
+      proof: signatureShape,
+    }),
+  },
   'keys-rotated': {
     code: 51,
     from: 'hub',

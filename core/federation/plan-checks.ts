@@ -15,7 +15,21 @@ export function checkPlan(plan: PlanRequest | Plan): void {
 
 /** Every combination of fields that does not fit; none where the plan can be run. */
 export function planProblems(plan: PlanRequest | Plan): PlanProblem[] {
-  return [...trainingProblems(plan), ...roundProblems(plan), ...mixtureProblems(plan)];
+  return [
+    ...startProblems(plan),
+    ...trainingProblems(plan),
+    ...roundProblems(plan),
+    ...mixtureProblems(plan),
+  ];
+}
+
+/** A plan as sites approve it has the hash of the start; one that a person writes says where it is. */
+function startProblems({ adapter: { start } }: PlanRequest | Plan): PlanProblem[] {
+  if (start === undefined || 'hash' in start) return [];
+  const { run, folder } = start;
+  if ((run === undefined) !== (folder === undefined)) return [];
+  const what = `adapter.start names ${run === undefined ? 'neither a run nor a folder' : 'a run and a folder'}; a run has one start.`;
+  return [invalid('adapter.start', what)];
 }
 
 function trainingProblems({ training, adapter, objective }: PlanRequest | Plan): PlanProblem[] {
@@ -43,7 +57,9 @@ function trainingProblems({ training, adapter, objective }: PlanRequest | Plan):
   return problems;
 }
 
-function mixtureProblems({ federation: { strategy, mode }, adapter }: PlanRequest | Plan): PlanProblem[] {
+function mixtureProblems(plan: PlanRequest | Plan): PlanProblem[] {
+  const { federation, adapter, personal, objective } = plan;
+  const { strategy, mode } = federation;
   const problems: PlanProblem[] = [];
   const kept = Object.keys(STRATEGIES[strategy.name].create(strategy).moments);
   if (adapter.variant === 'rolora' && kept.length > 0) {
@@ -53,6 +69,11 @@ function mixtureProblems({ federation: { strategy, mode }, adapter }: PlanReques
   if (adapter.variant === 'fedsa' && ['scaffold', 'local'].includes(strategy.name)) {
     const what = `adapter.variant is "fedsa", which shares A and keeps B at each site; ${strategy.name} ${strategy.name === 'local' ? 'shares nothing' : 'steers by the mean change of all that is trained'}. Choose fedavg or another strategy.`;
     problems.push(unsupported('adapter.variant', what));
+  }
+  if (personal !== undefined && objective === 'dpo' && adapter.start !== undefined) {
+    const what =
+      'personal trains after the run, and the adapter that pairs are held against (adapter.start) is there only until the run ends; leave out one of them.';
+    problems.push(unsupported('personal', what));
   }
   if (mode !== 'inspected') {
     const what = `federation.mode is "${mode}", which this version does not do yet; it does inspected.`;

@@ -5,7 +5,7 @@ import type { PlanProblem } from './plan-problem.ts';
 import type { Plan, PlanRequest } from './plan-schema.ts';
 
 export function roundProblems(plan: PlanRequest | Plan): PlanProblem[] {
-  return [...cohortProblems(plan), ...evaluationProblems(plan)];
+  return [...cohortProblems(plan), ...evaluationProblems(plan), ...lateProblems(plan)];
 }
 
 function cohortProblems({ federation, training }: PlanRequest | Plan): PlanProblem[] {
@@ -25,6 +25,24 @@ function cohortProblems({ federation, training }: PlanRequest | Plan): PlanProbl
     problems.push(invalid('federation.cohort', what));
   }
   return problems;
+}
+
+/** A late update is a change to an earlier model, so whatever ties updates to one round has no room for it. */
+function lateProblems({ federation, adapter }: PlanRequest | Plan): PlanProblem[] {
+  const { late, strategy, mode } = federation;
+  if (late === undefined) return [];
+  const why =
+    mode === 'private'
+      ? 'federation.mode is "private", in which the hub sees only the sum of a round'
+      : strategy.name === 'scaffold'
+        ? 'federation.strategy is scaffold, whose control variates belong to the round that they were computed in'
+        : strategy.name === 'local'
+          ? 'with federation.strategy "local" every site keeps its own adapter, so none is late'
+          : adapter.variant === 'rolora'
+            ? 'adapter.variant is "rolora", whose next round moves other matrices'
+            : null;
+  if (why === null) return [];
+  return [unsupported('federation.late', `A late update cannot be taken into the next round: ${why}.`)];
 }
 
 function evaluationProblems({ federation, evaluation, objective }: PlanRequest | Plan): PlanProblem[] {

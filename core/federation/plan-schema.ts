@@ -84,11 +84,21 @@ const adapterFields = {
 
 const startRun = runShape.describe('a completed run of the same hub');
 
-/** The adapter as a person writes it: it may go on from an earlier run. */
+/** The adapter as a person writes it: it may go on from an earlier run or from a folder. */
 const adapterRequestSchema = z.strictObject({
   ...adapterFields,
   start: z
-    .strictObject({ run: startRun })
+    .strictObject({
+      run: startRun.optional(),
+      folder: z
+        .string()
+        .min(1)
+        .max(4096)
+        .optional()
+        .describe(
+          'a PEFT folder on the hub’s machine, from the place of the plan’s file; sites fetch what is in it',
+        ),
+    })
     .optional()
     .describe('what round 0 starts from instead of a fresh adapter; for dpo it is the reference too'),
 });
@@ -175,6 +185,20 @@ const federationSchema = z.strictObject({
     .describe('approvals needed to start, where they are more than minSites and the cohort'),
   cohort: cohortSchema.optional(),
   deadline: durationSchema.prefault('10m'),
+  late: z
+    .strictObject({
+      discount: z
+        .number()
+        .gt(0)
+        .max(1)
+        .default(0.5)
+        .describe('by what the weight of a late update is multiplied'),
+    })
+    .optional()
+    .describe(
+      'takes an update that comes after its round into the next round, as a change to that round’s model; without it ' +
+        'a late update is dropped',
+    ),
   earlyStop: earlyStopSchema
     .optional()
     .describe('ends the run with its best round once scores on held-out rows get no better'),
@@ -204,6 +228,20 @@ const fields = {
   evaluation: evaluationSchema
     .optional()
     .describe('rows that sites never train on and score each aggregate with; without it there are none'),
+  personal: z
+    .strictObject({
+      steps: whole(1, 100_000).default(10).describe('optimiser steps of each site’s own copy'),
+      learningRate: z
+        .number()
+        .positive()
+        .max(1)
+        .optional()
+        .describe('learning rate of the own copy; that of round 0 without it'),
+    })
+    .optional()
+    .describe(
+      'after the run each site trains a copy of its own of the final adapter on its rows; it never leaves the site',
+    ),
   data: dataContractSchema.optional().describe('what every site checks of its rows before it takes part'),
 };
 

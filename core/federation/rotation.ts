@@ -4,7 +4,7 @@
  */
 
 import { existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { copyFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../files.ts';
 import { sealedFile } from '../secrets.ts';
@@ -15,6 +15,7 @@ import type { Identity, Statement } from './identity.ts';
 /** What the owner of the keys before signs, and the owner of the new ones too. */
 export interface KeyChange {
   readonly federation: string;
+  /** Empty where the keys are the hub's. */
   readonly site: string;
   /** The X25519 key before: what was signed for one change is of no use for another. */
   readonly from: Uint8Array;
@@ -26,6 +27,9 @@ export function rotationStatement({ federation, site, from, ed25519, x25519 }: K
   return ['tributary rotation', federation, site, from, ed25519, x25519];
 }
 
+/** Where a hub keeps the keys before, for sites that do not know the new ones yet. */
+export const FORMER_KEYS = ['former.ed25519.pem', 'former.x25519.pem'];
+
 const folderOf = (generation: number): string => join('keys', String(generation));
 
 /** The keys of a generation that is to come; made at first use, the same ones after a crash. */
@@ -34,11 +38,16 @@ export function nextIdentity(secrets: SecretStore, generation: number): Promise<
 }
 
 /** Moves the files of the generation that counts into their place, or what a crash has left of that to do. */
-export async function settleKeys(folder: string, generation: number): Promise<void> {
+export async function settleKeys(
+  folder: string,
+  generation: number,
+  { keepFormer = false }: { readonly keepFormer?: boolean } = {},
+): Promise<void> {
   const from = join(folder, folderOf(generation));
   if (!existsSync(from)) return;
   for (const name of ['ed25519.pem', 'x25519.pem'] as const) {
     const [plain, sealed] = [join(folder, name), sealedFile(folder, name)];
+    if (keepFormer && existsSync(join(from, name))) await copyFile(plain, join(folder, `former.${name}`));
     await replace(join(from, name), plain, sealed);
     await replace(sealedFile(from, name), sealed, plain);
   }

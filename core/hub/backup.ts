@@ -12,6 +12,7 @@ import Database from 'better-sqlite3';
 import { z } from 'zod';
 import { acquireFolderLock } from '../control.ts';
 import { TributaryError } from '../errors.ts';
+import { FORMER_KEYS } from '../federation/rotation.ts';
 import { hashShape } from '../federation/shapes.ts';
 import { syncFolder, writeFileAtomically } from '../files.ts';
 import type { HubContext } from './context.ts';
@@ -22,7 +23,7 @@ import { DATABASE_FILE } from './store.ts';
 const LIST = 'backup.json';
 const BLOBS = 'blobs';
 /** Secrets: of the hub's identity, and of those who may read its figures or check its events. */
-const KEYS = ['ed25519.pem', 'x25519.pem', METRICS_TOKEN_FILE, WEBHOOK_SECRET_FILE];
+const KEYS = ['ed25519.pem', 'x25519.pem', ...FORMER_KEYS, METRICS_TOKEN_FILE, WEBHOOK_SECRET_FILE];
 
 const listShape = z.strictObject({
   version: z.literal(1),

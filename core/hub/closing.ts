@@ -11,11 +11,12 @@ import type { Plan } from '../federation/plan.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
 import { clientOf, STRATEGIES } from '../federation/strategies/table.ts';
 import { putTensors } from '../federation/tensor-writer.ts';
-import { openUpdate, updateForm } from '../federation/update.ts';
+import { updateForm } from '../federation/update.ts';
 import type { OpenUpdate, UpdateForm } from '../federation/update.ts';
 import { toTributaryError } from '../errors.ts';
 import { isTrainable } from '../model/lora.ts';
 import type { NamedTensors } from '../model/tensor.ts';
+import { openContribution, weightOf } from './late.ts';
 import { publishControl, publishWeights } from './publishing.ts';
 import type { Contribution, RoundRecord } from './records.ts';
 import { openRoundState, REST, writeRoundState } from './round-state.ts';
@@ -92,12 +93,12 @@ export async function computeAggregate(options: CloseOptions): Promise<CloseResu
   const updates: Open[] = [];
   try {
     for (const contribution of contributions) {
-      const opened = await openContribution(blobs, contribution, { base: base.tensors, form });
+      const opened = await openOrLose(blobs, contribution, { base: base.tensors, plan, round: round.number });
       if ('lost' in opened) return opened;
       updates.push(opened);
     }
     const work = { ...options, strategy, form, base: base.tensors, updates, members };
-    return { start: await closeTensors(work), loss: meanLoss(contributions) };
+    return { start: await closeTensors(work), loss: meanLoss(contributions, plan) };
   } catch (thrown) {
     if (thrown instanceof LostUpdate) return thrown.result;
     throw thrown;
@@ -123,14 +124,13 @@ class LostUpdate extends Error {
   }
 }
 
-async function openContribution(
+async function openOrLose(
   blobs: BlobStore,
   contribution: Contribution,
-  { base, form }: { base: NamedTensors; form: UpdateForm },
+  into: { base: NamedTensors; plan: Plan; round: number },
 ): Promise<Open | Lost> {
   try {
-    await blobs.verify(contribution.hash);
-    return { contribution, update: openUpdate(blobs.path(contribution.hash), base, form) };
+    return { contribution, update: await openContribution(blobs, contribution, into) };
   } catch (thrown) {
     return lostOf(contribution, thrown);
   }
@@ -167,7 +167,7 @@ async function closeTensors(work: Closing): Promise<RoundStart> {
       const { weights, moments, rest } = before.read(name, from);
       if (isTrainable(name, form.shared)) {
         const accumulator = createAccumulator(strategy, new Map([[name, { data: from }]]));
-        for (const open of updates) add(accumulator, open);
+        for (const open of updates) add(accumulator, open, plan);
         const state = {
           weights: new Map([[name, { shape, data: weights }]]),
           moments: Object.fromEntries(
@@ -198,21 +198,22 @@ async function closeTensors(work: Closing): Promise<RoundStart> {
   }
 }
 
-function add(accumulator: Accumulator, { contribution, update }: Open): void {
+function add(accumulator: Accumulator, { contribution, update }: Open, plan: Plan): void {
   try {
-    accumulator.add({ parts: update.parts, examples: contribution.examples ?? 0 });
+    accumulator.add({ parts: update.parts, examples: weightOf(contribution, plan) });
   } catch (thrown) {
     throw new LostUpdate(lostOf(contribution, thrown));
   }
 }
 
-/** Mean of the losses, weighted by examples. */
-function meanLoss(contributions: readonly Contribution[]): number {
+/** Mean of the losses, weighted as the updates are. */
+function meanLoss(contributions: readonly Contribution[], plan: Plan): number {
   let losses = 0;
   let total = 0;
-  for (const { examples, loss } of contributions) {
-    losses += (examples ?? 0) * (loss ?? 0);
-    total += examples ?? 0;
+  for (const contribution of contributions) {
+    const weight = weightOf(contribution, plan);
+    losses += weight * (contribution.loss ?? 0);
+    total += weight;
   }
   return losses / total;
 }

@@ -38,7 +38,15 @@ export type HubEvent =
       readonly examples: number;
       readonly sites: readonly string[];
     }
-  | { readonly type: 'update'; readonly run: string; readonly round: number; readonly site: string }
+  | {
+      readonly type: 'update';
+      readonly run: string;
+      /** The round that it counts in. */
+      readonly round: number;
+      readonly site: string;
+      /** Of a late update: the round that it was trained in. */
+      readonly late?: number;
+    }
   | {
       readonly type: 'refused';
       readonly run: string;
@@ -100,6 +108,8 @@ export interface Outbox {
 export interface HubContext {
   readonly folder: string;
   readonly identity: Identity;
+  /** The keys before, while they are still answered to. */
+  readonly former: Identity | null;
   readonly store: Store;
   readonly runs: RunStore;
   readonly members: Members;

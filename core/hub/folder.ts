@@ -15,6 +15,7 @@ import { machine } from '../machine.ts';
 import { fileSecrets } from '../secrets.ts';
 import type { HubContext, HubEvent, Outbox } from './context.ts';
 import { openMembers } from './members.ts';
+import { formerIdentity, settleHubKeys } from './rotation.ts';
 import { openRunStore } from './run-store.ts';
 import { DATABASE_FILE, openStore } from './store.ts';
 import type { CrashPoint } from './store.ts';
@@ -75,19 +76,22 @@ export async function openHubFolder(options: OpenOptions): Promise<HubContext> {
   const { folder, outbox, log, emit = () => undefined } = options;
   const now = options.now ?? (() => Math.floor(machine.date() / 1000));
   requireHub(folder);
+  await settleHubKeys(folder);
   const identity = await openIdentity(fileSecrets(folder));
+  const former = await formerIdentity(folder);
   const store = openStore(folder, identity, options.crashPoint);
   if (store.setting('federation') === null) {
     store.close();
     throw new TributaryError('hub.not-there', `The making of the hub in ${folder} was interrupted.`);
   }
-  const members = openMembers(store, identity, now);
+  const members = openMembers(store, identity, now, former);
   const runs = openRunStore(store);
   const blobs = await openBlobStore(join(folder, 'blobs'));
   let last: Promise<unknown> = Promise.resolve();
   return {
     folder,
     identity,
+    former,
     store,
     runs,
     members,

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
 import type { ControlHandlers, ControlServer, FolderLock } from '../control.ts';
 import { toTributaryError, TributaryError } from '../errors.ts';
-import type { Message, MessageOf, MessageType } from '../federation/messages.ts';
+import type { Message, MessageType } from '../federation/messages.ts';
 import { serveTransfers } from '../federation/transfer.ts';
 import type { HubContext, HubEvent } from './context.ts';
 import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
@@ -28,10 +28,12 @@ import { createRefusalLog } from './refusals.ts';
 import { publishedBlobs, removeUnused } from './retention.ts';
 import { takeScore } from './scoring.ts';
 import { METRICS_TOKEN_FILE, openSecretFile, WEBHOOK_SECRET_FILE } from './secret-file.ts';
+import { hubKeysMessage } from './rotation.ts';
 import { createSessions } from './sessions.ts';
 import type { CrashPoint } from './store.ts';
-import { acceptOffer, takeUpdate } from './updates.ts';
+import { acceptOffer } from './updates.ts';
 import { createUptimeClock } from './uptime.ts';
+import { createWaitingUpdates } from './waiting-updates.ts';
 import { startWebhook } from './webhook.ts';
 import type { Webhook } from './webhook.ts';
 
@@ -128,9 +130,12 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     () => listener?.unauthenticated() ?? 0,
   );
   const clock = createUptimeClock(hub, () => machine.now() / 1000);
-  const advanceNow = (): Promise<void> => hub.inTurn(() => advance(hub, clock));
-  /** Updates whose blob is still on its way, by site. */
-  const pending = new Map<string, MessageOf<'update'>>();
+  const updates = createWaitingUpdates(hub);
+  const advanceNow = (): Promise<void> =>
+    hub.inTurn(async () => {
+      await advance(hub, clock);
+      while (updates.again()) await advance(hub, clock);
+    });
 
   function handle(peer: Peer, message: Message): void {
     const { site } = peer;
@@ -151,8 +156,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       case 'score':
         return void takeScore(hub, site, message);
       case 'update':
-        if (takeUpdate(hub, site, message) === 'waiting') pending.set(site, message);
-        return;
+        return updates.take(site, message);
       case 'rotate-keys':
         hub.members.rotate(site, message);
         log.info({ site }, 'the keys of a site were changed');
@@ -182,6 +186,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       await hub.inTurn(() => handle(peer, message));
       if (!QUIET.has(message.type)) await advanceNow();
     });
+    if (peer.isFormer) channel.send(hubKeysMessage(hub));
     hub.inTurn(() => tellOwed(site)).catch(report);
   }
 
@@ -197,17 +202,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       acceptOffer: (offer) => acceptOffer(hub, site, offer),
       onArrived: (blob) =>
         void hub
-          .inTurn(() => arrived(site, blob.hash))
+          .inTurn(() => updates.arrived(site, blob.hash))
           .then(advanceNow)
           .catch(report),
     });
-  }
-
-  function arrived(site: string, hash: string): void {
-    const message = pending.get(site);
-    if (message?.blob.hash !== hash) return;
-    pending.delete(site);
-    takeUpdate(hub, site, message);
   }
 
   function report(thrown: unknown): void {
@@ -265,9 +263,10 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       port: options.port || Number(hub.store.setting('port') ?? '0'),
       tls,
       keys: hub.identity.x25519,
+      formerKeys: hub.former?.x25519,
       federation,
       heartbeatSeconds,
-      roster: () => hub.members.roster(),
+      roster: (isFormer) => hub.members.roster(isFormer),
       lookUpInvitation: (id) => hub.members.lookUpInvitation(id),
       admit: (join, x25519) => {
         const known = hub.members.lookUp(x25519) !== null;

@@ -27,6 +27,8 @@ export interface Peer {
   readonly site: string;
   readonly entry: RosterEntry;
   readonly channel: Channel;
+  /** Whether the site knows the hub by its former keys. */
+  readonly isFormer: boolean;
 }
 
 export interface ListenerOptions extends Gate {
@@ -37,8 +39,8 @@ export interface ListenerOptions extends Gate {
   readonly tls?: { readonly certificate: string; readonly key: string };
   readonly federation: string;
   readonly heartbeatSeconds: number;
-  /** The current members' list; sent with every welcome. */
-  readonly roster: () => SignedRoster;
+  /** The current members' list; sent with every welcome, signed with the keys that the site knows. */
+  readonly roster: (isFormer: boolean) => SignedRoster;
   readonly onControl: (peer: Peer) => void;
   readonly onBulk: (peer: Peer) => void;
   /** Answers what is no WebSocket. */
@@ -170,17 +172,17 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     let channel: Channel | undefined;
     socket.on('error', () => socket.terminate());
     try {
-      const { transport, identify } = await answerHandshake(socket, role, options);
+      const { transport, identify, isFormer } = await answerHandshake(socket, role, options);
       channel = makeChannel({ socket, transport, role, remote: 'site' });
       // Only now, with a frame under the session's keys, has the caller proven its key and the secret.
       const hello = await channel.receive();
       const version = agreeOnVersion(hello, role);
       const entry = identify();
       strangers.get(stranger)?.();
-      const peer: Peer = { site: entry.site, entry, channel };
+      const peer: Peer = { site: entry.site, entry, channel, isFormer };
       enter(peer, role);
       const { federation, heartbeatSeconds } = options;
-      const roster = options.roster();
+      const roster = options.roster(isFormer);
       channel.send({ type: 'welcome', version, federation, site: entry.site, roster, heartbeatSeconds });
       channel.startHeartbeat(heartbeatSeconds);
       if (role === 'bulk') options.onBulk(peer);

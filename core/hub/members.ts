@@ -59,7 +59,8 @@ export interface Members {
   find(site: string): RosterEntry | null;
   /** In the order of their names. */
   all(): RosterEntry[];
-  roster(): SignedRoster;
+  /** Signed with the hub's keys, or with those before. */
+  roster(isFormer?: boolean): SignedRoster;
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -67,7 +68,12 @@ const keyText = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 /** `now` gives Unix seconds. */
-export function openMembers(store: Store, identity: Identity, now: () => number): Members {
+export function openMembers(
+  store: Store,
+  identity: Identity,
+  now: () => number,
+  former: Identity | null = null,
+): Members {
   const { database, ledger } = store;
   const insertInvitation = database.prepare(
     `INSERT INTO invitation (id, secret, site, expires, replaces)
@@ -269,12 +275,15 @@ export function openMembers(store: Store, identity: Identity, now: () => number)
     lookUp: (x25519) => byKey.get(x25519) ?? replaced.get(x25519) ?? null,
     find: (site) => bySite.get(site) ?? null,
     all: () => everyone.all(),
-    roster() {
-      signed ??= signRoster(identity.ed25519, {
-        federation: federation(),
-        version: rosterVersion(),
-        entries: everyone.all(),
-      });
+    roster(isFormer = false) {
+      const signWith = ({ ed25519 }: Identity): SignedRoster =>
+        signRoster(ed25519, {
+          federation: federation(),
+          version: rosterVersion(),
+          entries: everyone.all(),
+        });
+      if (isFormer && former !== null) return signWith(former);
+      signed ??= signWith(identity);
       return signed;
     },
   };

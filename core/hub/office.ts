@@ -20,6 +20,7 @@ import { reportOf } from './forecast.ts';
 import type { UptimeClock } from './uptime.ts';
 import { propose } from './proposals.ts';
 import { rehearse, requireRehearsal } from './rehearsals.ts';
+import { retireFormerKeys, rotateHubKeys } from './rotation.ts';
 import { extendRun, pauseRun, resumeRun } from './run-control.ts';
 import { findStart } from './start.ts';
 import { endRun } from './steps.ts';
@@ -112,6 +113,14 @@ export const OFFICE = {
   rehearsal: row(z.object({ rehearsal: z.string() }), ({ hub }, { rehearsal }) =>
     reportOf(hub, requireRehearsal(hub, rehearsal)),
   ),
+
+  rotateKeys: row(z.object({ finish: z.boolean().default(false) }), async ({ hub, running }, { finish }) => {
+    if (running)
+      throw new TributaryError('folder.locked', 'The hub is running; its keys change while it is not.');
+    if (!finish) return rotateHubKeys(hub);
+    await retireFormerKeys(hub);
+    return { fingerprint: fingerprint(publicIdentity(hub.identity)) };
+  }),
 
   status: row(nothing, ({ hub, clock, running }) => ({
     federation: hub.store.setting('federation') ?? '',

@@ -70,7 +70,13 @@ function owedOfRound({ runs }: HubContext, { site, run, seconds }: Debt, round: 
     const { hash, code, reason } = sent;
     return [{ type: 'update-refused', ...about, hash, code: code ?? '', reason: reason ?? '' }];
   }
-  if (sent !== undefined) return [];
+  if (sent !== undefined) {
+    const { late, hash } = sent;
+    // Its site believes the update lost with the round, unless it has heard.
+    return late
+      ? [{ type: 'update-accepted', run: run.id, round: late.round, hash, state: 'committed' }]
+      : [];
+  }
   return [isAsked(round, site) ? roundStart(run, round, seconds(round)) : notDrawn(run, round)];
 }
 

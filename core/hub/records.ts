@@ -77,6 +77,8 @@ export interface Contribution {
   readonly metrics: Metrics | null;
   readonly code: string | null;
   readonly reason: string | null;
+  /** Of an update that came late: the round that it was trained in, and the base of that round. */
+  readonly late: { readonly round: number; readonly base: string } | null;
 }
 
 /** What a site has measured of an aggregate on rows that it holds out. */

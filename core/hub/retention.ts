@@ -60,6 +60,9 @@ export function neededBlobs({ runs }: Pick<HubContext, 'runs'>): Set<string> {
     for (const { state, hash } of runs.contributions(run.id, current.number)) {
       if (state === 'committed') needed.add(hash);
     }
+    // What a late update has started from.
+    const before = planOf(run).federation.late && runs.round(run.id, current.number - 1);
+    if (before) needed.add(before.base.hash);
   }
   return needed;
 }

@@ -53,7 +53,11 @@ interface RoundRow {
   readonly scoring_from: number | null;
 }
 
-type ContributionRow = Omit<Contribution, 'metrics'> & { readonly metrics: string | null };
+type ContributionRow = Omit<Contribution, 'metrics' | 'late'> & {
+  readonly metrics: string | null;
+  readonly late_from: number | null;
+  readonly late_base: string | null;
+};
 type ScoreRow = Omit<Score, 'metrics'> & { readonly metrics: string };
 type AnswerRow = Omit<Answer, 'approved'> & { readonly approved: number };
 
@@ -215,15 +219,16 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
   );
 
   const contributions = database.prepare<[string, number], ContributionRow>(
-    `SELECT site, state, hash, examples, loss, metrics, code, reason FROM contribution
-     WHERE run = ? AND round = ? ORDER BY site`,
+    `SELECT site, state, hash, examples, loss, metrics, code, reason, late_from,
+       (SELECT base_hash FROM round WHERE round.run = contribution.run AND number = late_from) AS late_base
+     FROM contribution WHERE run = ? AND round = ? ORDER BY site`,
   );
   const putContribution = database.prepare(
-    `INSERT INTO contribution (run, round, site, state, hash, examples, loss, metrics, code, reason)
-     VALUES (@run, @round, @site, @state, @hash, @examples, @loss, @metrics, @code, @reason)
+    `INSERT INTO contribution (run, round, site, state, hash, examples, loss, metrics, code, reason, late_from)
+     VALUES (@run, @round, @site, @state, @hash, @examples, @loss, @metrics, @code, @reason, @lateFrom)
      ON CONFLICT (run, round, site) DO UPDATE SET state = excluded.state, hash = excluded.hash,
        examples = excluded.examples, loss = excluded.loss, metrics = excluded.metrics,
-       code = excluded.code, reason = excluded.reason`,
+       code = excluded.code, reason = excluded.reason, late_from = excluded.late_from`,
   );
   const dropContribution = database.prepare(
     'DELETE FROM contribution WHERE run = ? AND round = ? AND site = ?',
@@ -371,13 +376,14 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     },
 
     contributions: (run: string, round: number): Contribution[] =>
-      contributions.all(run, round).map((row) => ({
+      contributions.all(run, round).map(({ late_from: from, late_base: base, ...row }) => ({
         ...row,
         metrics: row.metrics === null ? null : metricsShape.parse(JSON.parse(row.metrics)),
+        late: from === null || base === null ? null : { round: from, base },
       })),
-    putContribution({ run, number }: RoundRecord, contribution: Contribution) {
+    putContribution({ run, number }: RoundRecord, { late, ...contribution }: Contribution) {
       const metrics = contribution.metrics === null ? null : JSON.stringify(contribution.metrics);
-      putContribution.run({ run, round: number, ...contribution, metrics });
+      putContribution.run({ run, round: number, ...contribution, metrics, lateFrom: late?.round ?? null });
     },
     dropContribution({ run, number }: RoundRecord, site: string) {
       dropContribution.run(run, number, site);

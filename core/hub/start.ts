@@ -35,14 +35,16 @@ interface FoundAdapter {
  * `readAdapter` throws.
  */
 export async function findStart(hub: HubContext, request: StartRequest): Promise<AdapterStart | null> {
-  const { plan, folder } = request;
-  const run = plan.adapter.start?.run;
-  if (run !== undefined && folder !== undefined) {
+  const { plan, folder: beside } = request;
+  const { run, folder: named } = plan.adapter.start ?? {};
+  const written = run === undefined ? named && `the folder ${named}` : `the run ${run}`;
+  if (written !== undefined && beside !== undefined) {
     throw new TributaryError(
       'plan.invalid',
-      `adapter.start names the run ${run}, and the folder ${folder} is named beside the plan; a run has one start.`,
+      `adapter.start names ${written}, and the folder ${beside} is named beside the plan; a run has one start.`,
     );
   }
+  const folder = named ?? beside;
   if (run === undefined && folder === undefined) return null;
   const found = run === undefined ? fromFolder(request, folder ?? '') : await fromRun(hub, request, run);
   checkShape(request, found);

@@ -16,6 +16,8 @@ export const TRANSITIONS = [
   'revoke',
   'replace',
   'rotate-member',
+  'rotate-hub',
+  'retire-keys',
   'propose',
   'rehearse',
   'rehearsed',

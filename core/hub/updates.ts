@@ -12,13 +12,14 @@ import type { HubContext } from './context.ts';
 import { isRefusedTooOften, REFUSALS_UNTIL_EXCLUSION } from './attendance.ts';
 import { approvals, planOf } from './proposals.ts';
 import { isAsked } from './steps.ts';
-import type { Answer, RoundRecord, RunRecord } from './records.ts';
+import type { Answer, Contribution, RoundRecord, RunRecord } from './records.ts';
+import { placeOfLate } from './late.ts';
 
 /** Each part of an update is as long as its base, but for the order and spacing of its header. */
 const HEADER_BYTES = 65_536;
 
-/** What became of an update: counted, waiting for its blob, or answered with a refusal. */
-export type Outcome = 'committed' | 'waiting' | 'answered';
+/** What became of an update: counted, waiting for its blob or for the next round, or answered with a refusal. */
+export type Outcome = 'committed' | 'waiting' | 'held' | 'answered';
 
 /** Takes a site's update. Never throws for what a site may do wrong. */
 export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'update'>): Outcome {
@@ -33,17 +34,21 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
     refuse(hub, site, message, new TributaryError('update.not-approved', `${site} takes no part in ${id}.`));
     return 'answered';
   }
-  const round = runs.round(id, number);
-  const before = round && runs.contributions(id, number).find((entry) => entry.site === site);
-  if (before?.state === 'committed' && before.hash === blob.hash) {
+  if ([number, number + 1].some((at) => isCounted(runs.contributions(id, at), message, site))) {
     answer('duplicate');
     return 'answered';
   }
-  if (round === null || run.state !== 'running' || round.phase !== 'collecting') {
+  const own = runs.round(id, number);
+  const isLate = own === null || run.state !== 'running' || own.phase !== 'collecting';
+  const round = isLate && own !== null ? placeOfLate(hub, { run, number, site }) : own;
+  if (round === 'held') return 'held';
+  if (round === null) {
     answer('late');
     return 'answered';
   }
-  if (!isAsked(round, site)) {
+  const before = runs.contributions(id, round.number).find((entry) => entry.site === site);
+  const late = isLate ? { round: number, base: own?.base.hash ?? '' } : null;
+  if (!isLate && !isAsked(round, site)) {
     refuse(
       hub,
       site,
@@ -55,8 +60,8 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
   const objection = objectionTo(hub, { site, message, approval, committed: before?.state === 'committed' });
   if (objection !== null) {
     refuse(hub, site, message, objection);
-    // A second update after the first leaves the first in place.
-    if (before?.state !== 'committed') remember(hub, { site, message, round, error: objection });
+    // A second update after the first leaves the first in place; after a late one the site may send a better one.
+    if (before?.state !== 'committed' && !isLate) remember(hub, { site, message, round, error: objection });
     return 'answered';
   }
   if (!blobs.has(blob.hash)) return 'waiting';
@@ -66,14 +71,25 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
   } catch (thrown) {
     const error = toTributaryError(thrown);
     if (!error.code.startsWith('update.')) throw thrown;
-    remember(hub, { site, message, round, error });
+    if (!isLate) remember(hub, { site, message, round, error });
     refuse(hub, site, message, error);
     return 'answered';
   }
-  commit(hub, { site, message, round });
+  commit(hub, { site, message, round, late });
   answer('committed');
-  hub.emit({ type: 'update', run: id, round: number, site });
+  hub.emit({ type: 'update', run: id, round: round.number, site, ...(late && { late: number }) });
   return 'committed';
+}
+
+/** Whether this very update counts already; a late one does so in the round after its own. */
+function isCounted(
+  contributions: readonly Contribution[],
+  { round, blob }: MessageOf<'update'>,
+  site: string,
+): boolean {
+  const found = contributions.find((entry) => entry.site === site);
+  if (found?.state !== 'committed' || found.hash !== blob.hash) return false;
+  return found.late === null || found.late.round === round;
 }
 
 function objectionTo(
@@ -106,21 +122,27 @@ function objectionTo(
 interface Submission {
   readonly site: string;
   readonly message: MessageOf<'update'>;
+  /** The round that it counts in. */
   readonly round: RoundRecord;
 }
 
-function commit(hub: HubContext, { site, message, round }: Submission): void {
+function commit(
+  hub: HubContext,
+  { site, message, round, late }: Submission & Pick<Contribution, 'late'>,
+): void {
   const { runs, store, outbox } = hub;
   const { blob, examples, loss, metrics, signature } = message;
   store.transition('commit-update', () => {
     const accepted = { site, state: 'committed' as const, hash: blob.hash, examples, loss };
-    runs.putContribution(round, { ...accepted, metrics, code: null, reason: null });
+    runs.putContribution(round, { ...accepted, metrics, code: null, reason: null, late });
     runs.addTraffic(round, outbox.takeTraffic(site));
     runs.dropOffer(site); // from here on the contribution keeps the blob
     store.ledger.append('update', {
       site,
       run: round.run,
-      round: round.number,
+      // The site signs the round that it was trained in.
+      round: message.round,
+      ...(late && { countedIn: round.number }),
       hash: blob.hash,
       examples,
       loss,
@@ -141,7 +163,7 @@ function remember(
   const { code, message: reason } = error;
   const excluded = store.transition('refuse-update', () => {
     const refused = { site, state: 'refused' as const, hash: message.blob.hash, code, reason };
-    runs.putContribution(round, { ...refused, examples: null, loss: null, metrics: null });
+    runs.putContribution(round, { ...refused, examples: null, loss: null, metrics: null, late: null });
     store.ledger.append('refusal', { site, run: round.run, round: round.number, code, reason });
     if (!isRefusedTooOften(hub, round, site)) return null;
     const why = `its updates of ${REFUSALS_UNTIL_EXCLUSION} rounds were refused, the last one because: ${reason}`;
@@ -201,13 +223,15 @@ function longestUpdate({ run, round }: { run: RunRecord; round: RoundRecord }): 
   return parts * round.base.size + (parts + 1) * HEADER_BYTES;
 }
 
-/** Rounds that collect updates and lack the site's. */
+/** Rounds that collect updates and lack the site's, and those before whose end a late one may come. */
 export function openRounds(hub: HubContext, site: string): { run: RunRecord; round: RoundRecord }[] {
   const { runs } = hub;
   return runs.runs().flatMap((run) => {
     if (run.state !== 'running' || !approvals(hub, run.id).some((entry) => entry.site === site)) return [];
     const round = runs.currentRound(run.id);
-    if (round === null || round.phase !== 'collecting' || !isAsked(round, site)) return [];
+    if (round === null) return [];
+    const mayBeLate = planOf(run).federation.late !== undefined;
+    if (!mayBeLate && (round.phase !== 'collecting' || !isAsked(round, site))) return [];
     const sent = runs.contributions(run.id, round.number).find((entry) => entry.site === site);
     return sent?.state === 'committed' ? [] : [{ run, round }];
   });

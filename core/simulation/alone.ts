@@ -4,6 +4,7 @@ import { planAtSite } from '../federation/local-steps.ts';
 import type { Plan } from '../federation/plan.ts';
 import { learningRateOfRound } from '../federation/schedule.ts';
 import type { NamedTensors } from '../model/tensor.ts';
+import { ownTraining } from '../site/own-copy.ts';
 import type { RoundTrainer } from '../site/trainer.ts';
 import { referenceOf } from './federated.ts';
 import type { VirtualSite } from './federated.ts';
@@ -51,6 +52,23 @@ export async function trainAlone(options: {
     adapter = trained.adapter;
   }
   return adapter;
+}
+
+/** A site's own copy of the final adapter, as it makes it after a run; null where the plan has none. */
+export async function trainOwn(options: {
+  readonly plan: Plan;
+  readonly site: VirtualSite;
+  readonly trainer: RoundTrainer;
+  /** The final adapter at the site. */
+  readonly base: NamedTensors;
+  readonly signal: AbortSignal;
+}): Promise<NamedTensors | null> {
+  const { plan, site, trainer, base, signal } = options;
+  const training = ownTraining(plan, site.name);
+  if (training === null) return null;
+  const { examples } = site;
+  const request = { ...training, run: plan.name, base, examples, signal, onStep: () => undefined };
+  return (await trainer.train(request)).adapter;
 }
 
 /** The rows of all sites as those of one, in the order of the sites' names. */

@@ -10,11 +10,11 @@ import { isPersonal } from '../federation/schedule.ts';
 import type { Strategy } from '../federation/strategies/strategy.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { EngineTrainer } from '../site/engine-trainer.ts';
-import { pooled, trainAlone } from './alone.ts';
+import { pooled, trainAlone, trainOwn } from './alone.ts';
 import { virtualSite } from './experiment.ts';
 import type { Federation } from './experiment.ts';
 import { referenceOf, runFederated } from './federated.ts';
-import type { RoundOutcome, VirtualSite } from './federated.ts';
+import type { FederatedOptions, FederatedRun, RoundOutcome, VirtualSite } from './federated.ts';
 import { measure } from './measure.ts';
 import type { Outcome } from './measure.ts';
 
@@ -45,6 +45,8 @@ export const resultSchema = z.object({
   cohortRounds: z.record(z.string(), z.number()),
   /** Of each model of the kind (one a site of `local`), what it makes of each held-out row. */
   members: z.array(z.array(outcomeSchema)),
+  /** The same of the sites' own copies, where the plan has them. */
+  personal: z.array(z.array(outcomeSchema)).optional(),
   seconds: z.number(),
 });
 export type CombinationResult = z.infer<typeof resultSchema>;
@@ -54,6 +56,8 @@ export interface CombinationOptions {
   readonly kind: Kind;
   /** In place of the plan's. */
   readonly strategy?: Strategy;
+  /** In place of `runFederated`, which it gives the same as. */
+  readonly federate?: (options: FederatedOptions) => Promise<FederatedRun>;
   readonly engine: EngineTrainer;
   readonly signal: AbortSignal;
   readonly onRound?: (round: RoundOutcome) => void;
@@ -73,7 +77,9 @@ export function workOf({ plan, sites, heldOut }: Federation, kind: Kind): number
     plan.training.batchSize;
   const evaluation = heldOut.length * EVALUATION_SHARE;
   const trained = { base: [], local: all, centralised: [pooled(all)], federated: all }[kind];
-  const measured = kind === 'local' || (kind === 'federated' && isPersonal(plan)) ? sites.length : 1;
+  const copies = kind === 'federated' && plan.personal !== undefined ? sites.length : 0;
+  const measured =
+    copies + (kind === 'local' || (kind === 'federated' && isPersonal(plan)) ? sites.length : 1);
   return training(trained) + measured * evaluation;
 }
 
@@ -85,10 +91,11 @@ export async function runCombination(
   const { plan, sites, heldOut, start } = federation;
   const began = performance.now();
   const members: Outcome[][] = [];
+  const personal: Outcome[][] = [];
   let trained: Awaited<ReturnType<typeof runFederated>> | null = null;
   let adapter: NamedTensors | null = null;
 
-  async function assess(tensors: NamedTensors | null, name: string): Promise<void> {
+  async function assess(tensors: NamedTensors | null, name: string, into = members): Promise<void> {
     let seen = 0;
     const report = ({ done }: { done: number }): void => {
       onWork((done - seen) * EVALUATION_SHARE, `held-out rows, ${name}`);
@@ -96,7 +103,7 @@ export async function runCombination(
     };
     const reference = referenceOf(plan, start);
     const lend = engine.lend.bind(engine);
-    members.push(await measure({ plan, lend, adapter: tensors, reference, heldOut }, { signal, report }));
+    into.push(await measure({ plan, lend, adapter: tensors, reference, heldOut }, { signal, report }));
   }
   const alone = (site: Parameters<typeof trainAlone>[0]['site']): Promise<NamedTensors> =>
     trainAlone({
@@ -118,7 +125,7 @@ export async function runCombination(
   }
   if (kind === 'federated') {
     trained = await inFolder((blobs) =>
-      runFederated({
+      (options.federate ?? runFederated)({
         plan,
         sites: sites.map(virtualSite),
         trainer: engine,
@@ -136,11 +143,17 @@ export async function runCombination(
       await assess(adapter, 'federated model');
     }
     for (const [name, own] of trained.atSites ?? []) await assess(own, `federated model of ${name}`);
+    for (const site of sites.map(virtualSite)) {
+      const base = trained.atSites?.get(site.name) ?? trained.adapter;
+      const own = await trainOwn({ plan, site, trainer: engine, base, signal });
+      if (own !== null) await assess(own, `own copy of ${site.name}`, personal);
+    }
   }
   const result = {
     rounds: [...(trained?.rounds ?? [])],
     cohortRounds: Object.fromEntries(trained?.cohortRounds ?? []),
     members,
+    ...(personal.length > 0 && { personal }),
     seconds: (performance.now() - began) / 1000,
   };
   return { result, adapter };

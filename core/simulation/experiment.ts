@@ -86,7 +86,7 @@ export function virtualSite({ name, train }: SiteRows): VirtualSite {
 
 /** The plan as the hub would propose it. */
 function planOf({ plan, model, start }: Experiment, seed: number): Plan {
-  if (plan.adapter.start !== undefined) {
+  if (plan.adapter.start?.run !== undefined) {
     throw new TributaryError(
       'plan.unsupported',
       `adapter.start names the run ${plan.adapter.start.run}, and a simulation has no runs.`,

@@ -56,6 +56,8 @@ export interface FederatedOptions {
   readonly start: NamedTensors;
   /** Names of the sites of a round's cohort, in place of those that the plan draws. */
   readonly cohortOf?: (round: number) => readonly string[];
+  /** Sites whose late updates count in a round, with the round that each was trained in. */
+  readonly lateOf?: (round: number) => ReadonlyMap<string, number>;
   /** In place of the plan's, which then only says what sites do. */
   readonly strategy?: Strategy;
   readonly signal: AbortSignal;
@@ -92,14 +94,23 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
   let start = await writeInitialState(blobs, plan, options.start, strategy);
   /** What each site carries, by its name. */
   const carried = new Map<string, Carried>();
+  /** Late updates that count in the next round. */
+  let held: Contribution[] = [];
   for (let number = 0; number < count; number++) {
     const began = performance.now();
-    const contributions: Contribution[] = [];
+    const contributions = held;
+    held = [];
+    const late = options.lateOf?.(number);
+    const later = options.lateOf?.(number + 1);
     const chosen = options.cohortOf?.(number) ?? drawCohort([...cohortRounds.keys()], plan, number);
     for (const site of sites) {
-      if (chosen !== null && !chosen.includes(site.name)) continue;
-      contributions.push(await contribute({ ...options, site, number, round: start, carried }));
+      const isLate = later?.get(site.name) === number;
+      if (!isLate && (late?.has(site.name) === true || chosen?.includes(site.name) === false)) continue;
+      const made = await contribute({ ...options, site, number, round: start, carried });
+      if (isLate) held.push({ ...made, late: { round: number, base: start.base.hash } });
+      else contributions.push(made);
     }
+    const before = start.base;
     const cohort = contributions.map(({ site }) => site);
     const closed = await computeAggregate({
       blobs,
@@ -122,7 +133,8 @@ export async function runFederated(options: FederatedOptions): Promise<Federated
       seconds: (performance.now() - began) / 1000,
     };
     start = closed.start;
-    await blobs.collectGarbage(new Set(blobsOf(start, carried)));
+    const waiting = held.length === 0 ? [] : [before.hash, ...held.map(({ hash }) => hash)];
+    await blobs.collectGarbage(new Set([...blobsOf(start, carried), ...waiting]));
     rounds.push(outcome);
     onRound?.(outcome);
   }
@@ -183,6 +195,7 @@ async function contribute(part: Part): Promise<Contribution> {
       : {},
     code: null,
     reason: null,
+    late: null,
   };
 }
 

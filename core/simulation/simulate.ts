@@ -16,7 +16,7 @@ import type { ModelName, Sweep, SweepOptions } from './sweep.ts';
 
 export interface SimulationOptions extends Pick<
   SweepOptions,
-  'custom' | 'onFinished' | 'onProgress' | 'onRound'
+  'custom' | 'federate' | 'onFinished' | 'onProgress' | 'onRound'
 > {
   readonly plan: PlanRequest;
   /** What the plan's model is, and its dimensions: of `openModel`, or of the catalogue. */
@@ -87,8 +87,13 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
   }
   const rows = await readRows(options.data, plan.objective);
   const sites = options.sites ?? (partition === 'source' ? undefined : plan.federation.minSites);
-  const start =
-    options.start === undefined ? undefined : readAdapter(options.start, { identity: model, configuration });
+  const { folder } = plan.adapter.start ?? {};
+  if (folder !== undefined && options.start !== undefined) {
+    const what = `adapter.start names the folder ${folder}, and ${options.start} is named beside the plan; a run has one start.`;
+    throw new TributaryError('plan.invalid', what);
+  }
+  const from = folder ?? options.start;
+  const start = from === undefined ? undefined : readAdapter(from, { identity: model, configuration });
   const engine = createEngineTrainer({ threads, model: options.modelPath, onNote: options.onNote });
   try {
     const sweep = await runSweep({

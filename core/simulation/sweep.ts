@@ -15,7 +15,7 @@ import { strategySchema } from '../federation/strategies/table.ts';
 import { writeAdapter } from '../model/adapter.ts';
 import type { EngineTrainer } from '../site/engine-trainer.ts';
 import { resultSchema, runCombination, workOf } from './combination.ts';
-import type { CombinationResult, Kind } from './combination.ts';
+import type { CombinationOptions, CombinationResult, Kind } from './combination.ts';
 import { federationOf } from './experiment.ts';
 import type { Experiment, Federation } from './experiment.ts';
 import type { RoundOutcome } from './federated.ts';
@@ -31,6 +31,8 @@ export interface SweepOptions {
   readonly models: readonly ModelName[];
   /** Strategies that are not of the table, which `models` may name too. */
   readonly custom?: readonly LoadedStrategy[];
+  /** Plays the rounds otherwise than in this process, to the same adapter. */
+  readonly federate?: CombinationOptions['federate'];
   readonly engine: EngineTrainer;
   /** Of the engine: another number may give other last bits, so what one made is not taken for the other's. */
   readonly threads: number;
@@ -97,6 +99,7 @@ export async function runSweep(options: SweepOptions): Promise<Sweep> {
         federation,
         kind,
         strategy: job.custom?.create(),
+        federate: options.federate,
         engine,
         signal,
         onRound: (round) => options.onRound?.(at, round),
@@ -194,7 +197,7 @@ function keyOf({
       rows,
       initial: sha256(encodeTensors(start)),
     }),
-    ...(kind === 'federated' && { federation, custom: custom?.hash ?? null }),
+    ...(kind === 'federated' && { federation, custom: custom?.hash ?? null, personal: plan.personal }),
   };
   // Through JSON, which leaves out fields that are undefined.
   return sha256(canonicalJson(JSON.parse(JSON.stringify(decides)) as Json));

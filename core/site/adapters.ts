@@ -13,6 +13,7 @@ import type { TemplateName } from '../training/templates.ts';
 import { ALONE_FOLDER, ALONE_RECORD, aloneRecordShape } from './alone.ts';
 import type { AloneRecord } from './alone.ts';
 import type { SiteContext } from './context.ts';
+import { runOfOwnCopy } from './own-copy.ts';
 
 const RUNS_FOLDER = 'adapters';
 
@@ -20,7 +21,7 @@ export interface SiteAdapter {
   /** The run's id, or the name of the training alone. */
   readonly run: string;
   readonly name: string;
-  /** `local`: trained on this site's rows alone, also within a run of the strategy `local`. */
+  /** `local`: trained on this site's rows alone, also within a run of the strategy `local`, or last of all on them. */
   readonly kind: 'federated' | 'local';
   /** PEFT folder. */
   readonly folder: string;
@@ -96,7 +97,8 @@ function described(
 function federatedAdapter({ folder: site, store }: Place, id: string): SiteAdapter | null {
   const files = described(join(site, RUNS_FOLDER, id));
   if (files === null) return null;
-  const run = store.run(id);
+  const copied = runOfOwnCopy(id);
+  const run = store.run(copied ?? id);
   // A site that has left its federation keeps the adapters and forgets the runs.
   const plan = run === null ? null : openPlan(run.plan, run.plan_hash);
   const rounds = plan?.federation.rounds ?? null;
@@ -105,13 +107,18 @@ function federatedAdapter({ folder: site, store }: Place, id: string): SiteAdapt
   );
   return {
     ...files,
-    ...{ run: id, name: plan?.name ?? id, rounds, steps: plan?.training.steps ?? null },
-    kind: plan?.federation.strategy.name === 'local' ? 'local' : 'federated',
+    ...{
+      run: id,
+      name: nameOf(plan?.name ?? copied ?? id, copied),
+      rounds,
+      steps: plan?.training.steps ?? null,
+    },
+    kind: copied !== null || plan?.federation.strategy.name === 'local' ? 'local' : 'federated',
     reference: isKnown(files.model.id) ? files.model.id : null,
     template: plan?.training.template ?? 'chat',
     dataset: run?.dataset ?? null,
     examples: committed.at(-1)?.examples ?? null,
-    loss: committed.at(-1)?.loss ?? null,
+    loss: copied === null ? (committed.at(-1)?.loss ?? null) : null,
     ...{ baseLoss: null, course: [] },
   };
 }
@@ -129,6 +136,11 @@ function aloneAdapter({ folder: site }: Place, name: string): SiteAdapter | null
     template: TEMPLATE_NAMES.find((known) => known === record.template) ?? 'chat',
     ...{ rounds: null, steps: course.length, loss: trainedLoss, baseLoss, course },
   };
+}
+
+/** The own copy is told from what it was copied from. */
+function nameOf(name: string, copied: string | null): string {
+  return copied === null ? name : `${name} (own copy)`;
 }
 
 function isKnown(id: string): boolean {

@@ -22,6 +22,7 @@ import { connectToHub } from './connect.ts';
 import type { Connected } from './connect.ts';
 import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
+import { ownCopyOf, trainOwnCopy } from './own-copy.ts';
 import { adapterAtSite } from './outcome.ts';
 import { mayBeUnchecked, passGate } from './policy.ts';
 import { answerProposal, answerRun, planOf } from './proposals.ts';
@@ -31,7 +32,7 @@ import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
 import type { Backoff } from './reconnect.ts';
 import { createRehearsals } from './rehearsals.ts';
 import type { WaitingRehearsal } from './rehearsals.ts';
-import { connectWithKeys } from './rotation.ts';
+import { connectWithKeys, pinHub } from './rotation.ts';
 import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
 import type { Membership, SiteRun } from './store.ts';
@@ -91,7 +92,7 @@ const TRAFFIC_MILLISECONDS = 1000;
 export function startAgent(options: AgentOptions): Agent {
   const { context, onChange = () => undefined, backoff = DEFAULT_BACKOFF, connect = connectToHub } = options;
   const { store, blobs, log } = context;
-  const membership = requireMembership(context);
+  let membership = requireMembership(context);
   const abort = new AbortController();
   const { signal } = abort;
   const bulk = createBulk();
@@ -238,6 +239,11 @@ export function startAgent(options: AgentOptions): Agent {
       case 'run-ended':
         endRun(message);
         break;
+      case 'hub-keys':
+        pinHub(context, membership, message);
+        membership = requireMembership(context);
+        control?.channel.close();
+        break;
       default:
         throw new TributaryError('wire.not-allowed', `${message.type} has no place on a control socket.`);
     }
@@ -300,6 +306,20 @@ export function startAgent(options: AgentOptions): Agent {
     return store.carriedInto(run.run, Number.MAX_SAFE_INTEGER).adapter ?? null;
   }
 
+  /** Trains and keeps the site's own copy where the plan has one; a failure costs that copy and nothing else. */
+  async function saveOwnCopy(id: string, plan: Plan, base: NamedTensors): Promise<void> {
+    if (plan.personal === undefined) return;
+    try {
+      const work = { context, trainer: options.trainer, signal };
+      const own = await rounds.inTurn(() => trainOwnCopy(work, { run: id, plan, base }));
+      if (own !== null) await options.saveAdapter?.(ownCopyOf(id), plan, own);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      trouble = toTributaryError(thrown);
+      log.warn({ run: id, code: trouble.code }, `The own copy was not trained: ${trouble.message}`);
+    }
+  }
+
   /** Fetches the adapter of a completed run unless it is here, and keeps it for people. */
   function fetchAdapter(id: string): void {
     const run = store.run(id);
@@ -312,6 +332,7 @@ export function startAgent(options: AgentOptions): Agent {
       const carried = await readCarried(context, id, Number.MAX_SAFE_INTEGER);
       const tensors = adapterAtSite(published, carried);
       await options.saveAdapter?.(id, planOf(run), tensors);
+      await saveOwnCopy(id, planOf(run), tensors);
       store.transaction('save-adapter', () => store.setSaved(id));
       await rounds.tidy();
       onChange();

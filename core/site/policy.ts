@@ -122,7 +122,7 @@ function checkHub({ hubs }: Policy, urls: readonly string[]): void {
   throw new TributaryError('policy.hub', `The policy of this site does not allow the hub ${other}.`);
 }
 
-function checkPlan(policy: Policy, { objective, training, federation, model }: Plan): void {
+function checkPlan(policy: Policy, { objective, training, federation, model, personal }: Plan): void {
   const { rounds, minSites, mode } = federation;
   if (!policy.objectives.includes(objective)) {
     throw refusal('policy.objective', `trains with the objective ${objective}`, policy.objectives.join(', '));
@@ -142,6 +142,9 @@ function checkPlan(policy: Policy, { objective, training, federation, model }: P
   }
   if (training.steps > policy.maxSteps) {
     throw refusal('policy.steps', `has ${training.steps} steps a round`, `at most ${policy.maxSteps}`);
+  }
+  if (personal !== undefined && personal.steps > policy.maxSteps) {
+    throw refusal('policy.steps', `has ${personal.steps} steps after it`, `at most ${policy.maxSteps}`);
   }
   if (minSites < policy.minSites) {
     throw refusal('policy.min-sites', `may average over ${minSites} sites`, `at least ${policy.minSites}`);

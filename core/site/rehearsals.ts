@@ -43,7 +43,7 @@ export interface RehearsalsOptions {
   readonly outbox: Outbox;
   readonly signal: AbortSignal;
   /** Runs the work when no training is under way. */
-  readonly inTurn: (work: () => Promise<void>) => void;
+  readonly inTurn: (work: () => Promise<void>) => Promise<void>;
   /** Told of each step, and null at the end. */
   readonly onStep: (
     at: { readonly rehearsal: string; readonly plan: Plan; readonly step: number } | null,
@@ -74,7 +74,7 @@ export function createRehearsals(options: RehearsalsOptions): Rehearsals {
         return;
       }
       answer(asked, { state: 'measuring' });
-      inTurn(() => measure(asked, plan, dataset));
+      void inTurn(() => measure(asked, plan, dataset));
     } catch (thrown) {
       refuse(asked, thrown);
     }

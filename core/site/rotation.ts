@@ -4,9 +4,9 @@
  */
 
 import { TributaryError } from '../errors.ts';
-import { sign } from '../federation/identity.ts';
+import { sign, verify } from '../federation/identity.ts';
 import type { Identity } from '../federation/identity.ts';
-import type { Message } from '../federation/messages.ts';
+import type { Message, MessageOf } from '../federation/messages.ts';
 import { findMember, verifyRoster } from '../federation/roster.ts';
 import type { SignedRoster } from '../federation/roster.ts';
 import { adoptKeys, nextIdentity, rotationStatement, settleKeys } from '../federation/rotation.ts';
@@ -26,6 +26,27 @@ const PATIENCE_MILLISECONDS = 20_000;
 export interface Entered {
   readonly connected: Connected;
   readonly held: readonly Message[];
+}
+
+/** Pins the keys that the hub's former ones, which this site has pinned, say are the hub's. Throws `identity.bad-signature`. */
+export function pinHub(
+  { store, log }: SiteContext,
+  { federation, x25519: from, ed25519: pinned }: Membership,
+  { ed25519, x25519, signature, proof }: MessageOf<'hub-keys'>,
+): void {
+  const statement = rotationStatement({ federation, site: '', from, ed25519, x25519 });
+  if (!verify(pinned, statement, signature) || !verify(ed25519, statement, proof)) {
+    throw new TributaryError(
+      'identity.bad-signature',
+      'The new keys of the hub are not signed by both pairs.',
+    );
+  }
+  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
+  store.transaction('pin-hub', () => {
+    store.pinHub({ ed25519, x25519 });
+    store.ledger.append('hub-rotation', { federation, ed25519: text(ed25519), x25519: text(x25519) });
+  });
+  log.info('the keys of the hub have changed');
 }
 
 /** Makes the keys that are to come; the same ones when it was asked before. */

@@ -96,7 +96,8 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   const { supervisedTokens, preference } = trained;
   const measured = {
     supervisedTokens,
-    skippedRows: skipped,
+    // Also those that the template refuses and those of which nothing was left within the longest length.
+    skippedRows: skipped + examples.length - trained.examples,
     ...(preference && { preferenceAccuracy: preference.accuracy, preferenceMargin: preference.margin }),
   };
   const metrics = metricsThatMayLeave(context.policies(), measured);

@@ -67,8 +67,8 @@ export interface Rounds {
   pause(run: string): void;
   /** Sends again what still waits for an answer: the connection is new. */
   reconnected(): void;
-  /** Runs work that never rejects when no training is under way. */
-  readonly inTurn: (work: () => Promise<void>) => void;
+  /** Runs work when no training is under way. */
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Removes blobs that are of no more use, when no training is under way. */
   tidy(): Promise<void>;
   /** Resolves when everything under way has stopped. */
@@ -81,6 +81,8 @@ interface Work {
   /** Ends a training after its step. */
   readonly pause: AbortController;
   phase: Phase | null;
+  /** The round that begins after this one unless its update, which is late, counts in it. */
+  next: MessageOf<'round-start'> | null;
   readonly done: Promise<void>;
   /** Wakes the work up: an answer has come, or the update must be sent again. */
   wake: (event: 'answered' | 'again') => void;
@@ -95,7 +97,7 @@ export function createRounds(options: RoundsOptions): Rounds {
   // One training at a time, whatever runs there are.
   let turn: Promise<void> = Promise.resolve();
 
-  function begin(start: MessageOf<'round-start'>): void {
+  function begin(start: MessageOf<'round-start'>, next: Work['next'] = null): void {
     const { run, round, base, control = null, learningRate } = start;
     const record = store.round(run, round);
     if (record?.phase === 'refused' && record.base.hash === base.hash) return;
@@ -109,9 +111,9 @@ export function createRounds(options: RoundsOptions): Rounds {
     const abort = new AbortController();
     const signal = AbortSignal.any([abort.signal, options.signal]);
     const work: Work = {
-      ...{ start, abort, pause: new AbortController(), phase: null },
+      ...{ start, abort, pause: new AbortController(), phase: null, next },
       wake: () => undefined,
-      done: turn.then(() => perform(work, signal)),
+      done: turn.then(() => perform(work, signal)).then(() => goOn(work, signal)),
     };
     turn = work.done;
     works.set(run, work);
@@ -148,6 +150,19 @@ export function createRounds(options: RoundsOptions): Rounds {
       if (isOver) await rm(checkpointFolder(context, run), { recursive: true, force: true });
       await tidy();
     }
+  }
+
+  /** A late update that does not count leaves its site a round behind: that begins now. */
+  function goOn({ start, next, pause }: Work, signal: AbortSignal): void {
+    const { run, round } = start;
+    if (next === null || signal.aborted || pause.signal.aborted || works.has(run)) return;
+    if (store.run(run)?.state === 'approved' && store.round(run, round)?.phase !== 'committed') begin(next);
+  }
+
+  /** Whether the plan takes an update that is late into the next round. */
+  function acceptsLate(id: string): boolean {
+    const run = store.run(id);
+    return run !== null && planOf(run).federation.late !== undefined;
   }
 
   /** Never rejects. A score that cannot be sent now is asked for again when the site is back. */
@@ -248,6 +263,15 @@ export function createRounds(options: RoundsOptions): Rounds {
         present.wake('again');
         return;
       }
+      if (present !== undefined && isBehind(present, message)) {
+        present.next = message;
+        return;
+      }
+      const earlier = present === undefined ? trainedBefore(message) : null;
+      if (earlier !== null) {
+        begin(earlier, message);
+        return;
+      }
       present?.abort.abort(superseded(`The hub has begun round ${message.round} of ${message.run}.`));
       begin(message);
     },
@@ -272,16 +296,21 @@ export function createRounds(options: RoundsOptions): Rounds {
     },
     closed: ({ run, round, aggregate, cohort }) => {
       const record = store.round(run, round);
-      if (record === null) return;
       const counted = cohort.includes(store.membership()?.site ?? '');
+      const mayCountLater = acceptsLate(run);
+      if (mayCountLater && record === null) settleLate(run, round - 1, counted);
+      if (record === null) return;
       store.transaction('close-round', () => {
         store.setAggregate(run, round, aggregate);
         // The acknowledgement was lost, the hub lost the update, or the round went on without us.
-        if (record.phase === 'sending' || record.phase === 'committed')
+        if (record.phase === 'committed' || (record.phase === 'sending' && (counted || !mayCountLater)))
           store.setPhase(run, round, counted ? 'committed' : 'late');
       });
       const work = works.get(run);
-      if (work?.start.round === round) work.abort.abort(superseded(`Round ${round} of ${run} has closed.`));
+      const isTrained = work?.phase === 'training' || work?.phase === 'sending' || work?.phase === 'waiting';
+      const isKept = !counted && mayCountLater && isTrained;
+      if (work?.start.round === round && !isKept)
+        work.abort.abort(superseded(`Round ${round} of ${run} has closed.`));
       pauseNow({ run });
     },
     evaluate: (message) => {
@@ -300,10 +329,42 @@ export function createRounds(options: RoundsOptions): Rounds {
     reconnected: () => {
       for (const work of works.values()) work.wake('again');
     },
-    inTurn: (work) => void (turn = turn.then(work)),
+    inTurn: (work) => {
+      const done = turn.then(work);
+      turn = done.then(
+        () => undefined,
+        () => undefined, // its caller learns of it
+      );
+      return done;
+    },
     tidy: () => (turn = turn.then(tidy)),
     settled: () => turn,
   };
+
+  /** Whether what is under way belongs to the round before one that begins, and may still count in that. */
+  function isBehind({ start, phase }: Work, { run, round }: MessageOf<'round-start'>): boolean {
+    const record = store.round(run, round - 1);
+    const isOpen = record?.phase === 'training' || record?.phase === 'sending';
+    return start.round === round - 1 && isOpen && phase !== null && phase !== 'fetching' && acceptsLate(run);
+  }
+
+  /** The round before, where its update was trained and has not been answered: a process before this one has begun it. */
+  function trainedBefore(message: MessageOf<'round-start'>): MessageOf<'round-start'> | null {
+    const before = acceptsLate(message.run) ? store.round(message.run, message.round - 1) : null;
+    if (before?.phase !== 'sending' || !before.blob || !context.blobs.has(before.blob.hash)) return null;
+    const { round, base, learning_rate: learningRate } = before;
+    return { ...message, round, base, learningRate };
+  }
+
+  /** A round has closed that was not begun here: the update of the round before counted in it, or never will. */
+  function settleLate(run: string, round: number, counted: boolean): void {
+    const record = store.round(run, round);
+    if (record?.phase === 'sending' || record?.phase === 'late') {
+      store.transaction('close-round', () => store.setPhase(run, round, counted ? 'committed' : 'late'));
+    }
+    const work = works.get(run);
+    if (work?.start.round === round) work.abort.abort(superseded(`Round ${round + 1} of ${run} has closed.`));
+  }
 
   /** A person has stopped the run; the hub has not heard it, or has forgotten it. */
   function declineStopped(id: string): boolean {

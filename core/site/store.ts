@@ -8,7 +8,7 @@ import { publishedShape } from '../federation/broadcast.ts';
 import type { Published } from '../federation/broadcast.ts';
 import { exportLedger, openLedger } from '../federation/ledger.ts';
 import type { Ledger } from '../federation/ledger.ts';
-import type { Identity } from '../federation/identity.ts';
+import type { Identity, PublicIdentity } from '../federation/identity.ts';
 import { anyBytesShape } from '../federation/shapes.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import type { Traffic } from '../federation/traffic.ts';
@@ -85,6 +85,7 @@ export const SITE_TRANSITIONS = [
   'leave',
   'begin-rotation',
   'rotate-keys',
+  'pin-hub',
   'see-roster',
   'take-proposal',
   'approve-standing',
@@ -148,6 +149,8 @@ export interface SiteStore {
   /** Forgets the federation with its runs and approvals. */
   leave(): void;
   sawRoster(version: number): void;
+  /** Pins other keys of the hub. */
+  pinHub(keys: PublicIdentity): void;
   /** How often this site's keys have changed, and whether new ones wait for the hub to enter them. */
   keys(): { readonly generation: number; readonly pending: boolean };
   beginRotation(): void;
@@ -268,6 +271,7 @@ export function openSiteStore(
     },
     beginRotation: () => run('UPDATE own_keys SET pending = 1'),
     completeRotation: () => run('UPDATE own_keys SET generation = generation + 1, pending = 0'),
+    pinHub: ({ x25519, ed25519 }) => run('UPDATE membership SET x25519 = ?, ed25519 = ?', x25519, ed25519),
     sawRoster: (version) => run('UPDATE membership SET roster_version = ?', version),
 
     countersigned: (index) =>

@@ -8,6 +8,7 @@ import { packBatch } from './packing.ts';
 import type { EvaluateRequest, EvaluateResult } from './requests.ts';
 import { engineAdapter, type TrainedAdapter } from './trained-adapter.ts';
 import { allTruncated, tokenizeText } from './tokens.ts';
+import { usable } from './usable.ts';
 
 /**
  * Loss on examples, computed in batches of like length, each packed into as many places as `batchSize` of the longest
@@ -20,10 +21,9 @@ export async function evaluate(
   observer: Observer<{ done: number; total: number }>,
 ): Promise<EvaluateResult> {
   const { template, tokenizer, maxLength } = modelText(model, request);
-  const kept = request.examples.flatMap((example, index) => {
-    const tokens = tokenizeText(template.render(example), tokenizer, maxLength);
-    return tokens ? [{ index, tokens }] : [];
-  });
+  const kept = usable(request.examples, (example) =>
+    tokenizeText(template.render(example), tokenizer, maxLength),
+  );
   if (kept.length === 0) throw allTruncated(request.examples.length, maxLength);
   kept.sort((a, b) => a.tokens.ids.length - b.tokens.ids.length || a.index - b.index);
   const examples: { index: number; loss: number; tokens: number }[] = [];

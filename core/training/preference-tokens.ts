@@ -5,6 +5,7 @@ import { TributaryError } from '../errors.ts';
 import type { PreferenceExample } from './examples.ts';
 import type { ModelText } from './model-text.ts';
 import { tokenizeText, type TokenExample } from './tokens.ts';
+import { usable } from './usable.ts';
 
 /** Both texts of a pair: they begin with the same prompt, and only the answers are supervised. */
 export interface PreferenceTokens {
@@ -78,10 +79,7 @@ export function tokenizePreferences(
   examples: readonly PreferenceExample[],
   text: PreferenceText,
 ): { readonly index: number; readonly tokens: PreferenceTokens }[] {
-  const kept = examples.flatMap((example, index) => {
-    const tokens = tokenizePreference(example, text);
-    return tokens ? [{ index, tokens }] : [];
-  });
+  const kept = usable(examples, (example) => tokenizePreference(example, text));
   if (kept.length > 0) return kept;
   throw new TributaryError(
     'data.all-truncated',

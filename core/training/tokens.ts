@@ -5,6 +5,7 @@ import { TributaryError } from '../errors.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Example } from './examples.ts';
 import type { Span, Template, TemplatedText } from './templates.ts';
+import { usable } from './usable.ts';
 
 export interface TokenExample {
   readonly ids: Int32Array;
@@ -63,7 +64,7 @@ function overlaps(token: Span, span: Span): boolean {
 
 export interface TokenizedSet {
   readonly examples: readonly TokenExample[];
-  /** Examples left out because their supervised tokens were all cut away. */
+  /** Examples left out because their supervised tokens were all cut away, or because the template refuses them. */
   readonly skipped: number;
 }
 
@@ -76,12 +77,10 @@ export function tokenizeExamples(
   examples: readonly Example[],
   { template, tokenizer, maxLength }: { template: Template; tokenizer: Tokenizer; maxLength: number },
 ): TokenizedSet {
-  const kept: TokenExample[] = [];
-  for (const example of examples) {
+  const kept = usable(examples, (example) => {
     const tokens = tokenizeText(template.render(example), tokenizer, maxLength);
-    const { person } = example;
-    if (tokens !== null) kept.push(person === undefined ? tokens : { ...tokens, person });
-  }
+    return tokens && (example.person === undefined ? tokens : { ...tokens, person: example.person });
+  }).map(({ tokens }) => tokens);
   if (kept.length === 0) throw allTruncated(examples.length, maxLength);
   return { examples: kept, skipped: examples.length - kept.length };
 }

@@ -1,6 +1,7 @@
 /** @file Reads a plan's file, JSON or YAML, and finds the model it names. */
 
 import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { TributaryError } from '../../core/errors.ts';
 import { readPlan } from '../../core/federation/plan.ts';
@@ -33,8 +34,17 @@ export async function readPlanFile(path: string, options: PlanFileOptions = {}):
       ? JSON.stringify((await readPreset(path.slice(PRESET.length))).plan)
       : await readJson(path),
   );
-  const plan = options.model === undefined ? written : { ...written, model: options.model };
+  const named = options.model === undefined ? written : { ...written, model: options.model };
+  const plan = withStartFrom(dirname(path), named);
   return { plan, ...(await findModel(plan.model)) };
+}
+
+/** A folder in a plan is meant from the place of the plan's file. */
+function withStartFrom(place: string, plan: PlanRequest): PlanRequest {
+  const { adapter } = plan;
+  const { start } = adapter;
+  if (start?.folder === undefined) return plan;
+  return { ...plan, adapter: { ...adapter, start: { folder: resolve(place, start.folder) } } };
 }
 
 async function readJson(path: string): Promise<string> {

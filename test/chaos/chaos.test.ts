@@ -325,6 +325,7 @@ it('names every transition of hub and site', () => {
   const inProcess = [
     'replace',
     'rotate-member',
+    ...['rotate-hub', 'retire-keys'],
     'call-up',
     'score',
     'end-scoring',
@@ -346,7 +347,7 @@ it('names every transition of hub and site', () => {
     'refuse-update',
     ...amendments,
     ...ofData,
-    ...['begin-rotation', 'rotate-keys'], // in test/hub/keys.test.ts
+    ...['begin-rotation', 'rotate-keys', 'pin-hub'], // in test/hub/keys.test.ts
   ];
   expect([...new Set([...siteOfRun.map(([name]) => name), ...elsewhere])].sort()).toEqual(
     [...SITE_TRANSITIONS].sort(),

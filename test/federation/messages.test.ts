@@ -65,6 +65,7 @@ const samples: { [T in MessageType]: Extract<Message, { type: T }> } = {
   },
   countersign: { type: 'countersign', index: 5, hash, signature },
   'rotate-keys': { type: 'rotate-keys', ed25519: key, x25519: key, signature, proof: signature },
+  'hub-keys': { type: 'hub-keys', ed25519: key, x25519: key, signature, proof: signature },
   'keys-rotated': {
     type: 'keys-rotated',
     roster: { federation: 'clinics', version: 4, entries: [], signature },

@@ -119,7 +119,7 @@ describe('readPlan', () => {
       ['training.dpo.labelSmoothing', '0.1', 'ipo'],
     ],
     [{ adapter: { start: { run: '../x' } } }, ['adapter.start.run', '"../x"', 'not a run identifier']],
-    [{ adapter: { start: { folder: 'x' } } }, ['adapter.start.folder', 'no such field', 'run']],
+    [{ adapter: { start: { file: 'x' } } }, ['adapter.start.file', 'no such field', 'run', 'folder']],
   ])('refuses %j by naming the field, what was found and what is allowed', (change, parts) => {
     const error = refusal({ name: 'x', model: 'tiny', ...change });
     expect(error.code).toBe('plan.invalid');
@@ -259,6 +259,24 @@ describe('inspecting a plan', () => {
       'training.steps',
     ]);
     expect(problems.find(({ field }) => field === 'training.steps')?.message).toMatch(/expected at least 1/);
+  });
+
+  it.each([
+    ['scaffold', { federation: { strategy: { name: 'scaffold' }, late: {} } }],
+    ['local', { federation: { strategy: { name: 'local' }, late: {} } }],
+    ['rolora', { adapter: { variant: 'rolora' }, federation: { late: {} } }],
+    ['private', { federation: { mode: 'private', late: {} } }],
+  ])('says why %s cannot take late updates into the next round', (name, changes) => {
+    const { problems } = inspectPlan({ ...plan, ...changes });
+    const found = problems.find(({ field }) => field === 'federation.late');
+    expect(found?.message).toContain(name);
+  });
+
+  it('takes late updates at half their weight where the plan does not say by how much', () => {
+    expect(inspectPlan({ ...plan, federation: { late: {} } }).plan?.federation.late).toEqual({
+      discount: 0.5,
+    });
+    expect(inspectPlan(plan).plan?.federation).not.toHaveProperty('late');
   });
 
   it('tells of all that does not fit together, each at the field to change', () => {

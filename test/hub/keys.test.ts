@@ -1,21 +1,41 @@
 /** @file Keys that change: of a site by its own word, of a lost device by the coordinator's. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fileSecrets } from '../../core/secrets.ts';
-import { generateIdentity, openIdentity, sign } from '../../core/federation/identity.ts';
+import {
+  fingerprint,
+  generateIdentity,
+  openIdentity,
+  publicIdentity,
+  sign,
+} from '../../core/federation/identity.ts';
 import type { Identity } from '../../core/federation/identity.ts';
 import { parseInvitation } from '../../core/federation/invitation.ts';
 import { verifyLedger } from '../../core/federation/ledger-verification.ts';
 import type { MessageOf } from '../../core/federation/messages.ts';
+import { verifyRoster } from '../../core/federation/roster.ts';
 import { rotationStatement } from '../../core/federation/rotation.ts';
+import { askHub } from '../../core/hub/ask.ts';
+import { openHubFolder } from '../../core/hub/folder.ts';
 import { startHub } from '../../core/hub/hub.ts';
+import { retireFormerKeys, rotateHubKeys } from '../../core/hub/rotation.ts';
+import { createSessions } from '../../core/hub/sessions.ts';
 import { askSite } from '../../core/site/ask.ts';
 import { connectToHub } from '../../core/site/connect.ts';
 import type { SitePoint } from '../../core/site/store.ts';
 import { cleanUp, createFederation, joinSite, temporaryFolder } from '../helpers/federation.ts';
-import { importRows, makePlan, makeTrainer, SOFTWARE } from '../helpers/site.ts';
+import {
+  importRows,
+  makePlan,
+  makeSiteFolder,
+  makeTrainer,
+  openScriptedHub,
+  SOFTWARE,
+  start,
+} from '../helpers/site.ts';
 import type { FakeTrainer } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
 import { foundFederation } from '../helpers/whole.ts';
@@ -214,6 +234,94 @@ interface Spoiled {
   readonly from: Uint8Array;
   readonly thief: boolean;
 }
+
+describe('a hub that changes its keys', () => {
+  founded();
+  const hubFolder = (): string => join(root, 'hub');
+  const rotate = (finish = false) => askHub(hubFolder(), 'rotateKeys', { finish });
+  const pinned = (name: string) => askSite(at(name), 'status', {}).then((status) => status.hubFingerprint);
+
+  it('is followed by its sites, also by one that comes later, until it answers to the old keys no more', async () => {
+    const before = await openIdentity(fileSecrets(hubFolder()));
+    await federation.stopSite('west');
+    await federation.hub().stop();
+    const { fingerprint } = await rotate();
+    await expect(rotate()).rejects.toMatchObject({ code: 'hub.rotating' });
+    await federation.startHub();
+    for (const name of ['north', 'south'])
+      await until(async () => expect(await pinned(name)).toBe(fingerprint));
+    await federation.startSite('west', trainers.west);
+    await until(async () => expect(await pinned('west')).toBe(fingerprint));
+    const run = await federation.propose(makePlan({ federation: { rounds: 2, minSites: 3 } }));
+    expect(await federation.adapters(run)).toHaveLength(3);
+    for (const name of ['north', 'west']) await ledgersAgree(name);
+
+    const stranger = await openIdentity(fileSecrets(join(root, 'north')));
+    const underOldKeys = () =>
+      connectToHub({
+        ...{ urls: [federation.hub().url], role: 'bulk', software: 'test', identity: stranger },
+        hubX25519: before.x25519.publicKey,
+      });
+    const { channel, welcome } = await underOldKeys();
+    verifyRoster(welcome.roster, before.ed25519.publicKey);
+    channel.close();
+    await federation.hub().stop();
+    await rotate(true);
+    await federation.startHub();
+    await expect(underOldKeys()).rejects.toMatchObject({ code: 'hub.wrong-key' });
+    expect(readdirSync(hubFolder()).filter((name) => name.startsWith('former'))).toEqual([]);
+  });
+
+  it.each(['rotate-hub:before', 'rotate-hub:after', 'retire-keys:before', 'retire-keys:after'] as const)(
+    'and dies at %s goes on',
+    async (point) => {
+      await federation.hub().stop();
+      if (point.startsWith('retire')) await rotate();
+      const outbox = createSessions(() => 0);
+      const dying = await openHubFolder({
+        ...{ folder: hubFolder(), outbox, log: pino({ level: 'silent' }) },
+        crashPoint: (passed) => {
+          if (passed === point) throw new Error('killed');
+        },
+      });
+      const death = point.startsWith('retire') ? retireFormerKeys(dying) : rotateHubKeys(dying);
+      await expect(death).rejects.toThrow('killed');
+      dying.store.close();
+      if (point === 'rotate-hub:before') await rotate();
+      await federation.startHub();
+      const now = fingerprint(await openIdentity(fileSecrets(hubFolder())).then(publicIdentity));
+      if (!point.startsWith('retire')) {
+        for (const name of ['north', 'west']) await until(async () => expect(await pinned(name)).toBe(now));
+      }
+      await ledgersAgree('north');
+    },
+  );
+});
+
+describe('a hub’s new keys', () => {
+  it.each(['the keys before', 'the new keys'])(
+    'are not pinned without the signature of %s',
+    async (missing) => {
+      const folder = temporaryFolder();
+      const hub = await openScriptedHub(folder);
+      await makeSiteFolder(hub, join(folder, 'site'));
+      const site = await start(join(folder, 'site'), makeTrainer());
+      await until(() => expect(hub.control).toHaveLength(2));
+      const [next, other] = [generateIdentity(), generateIdentity()];
+      const keys = publicIdentity(next);
+      const from = hub.identity.x25519.publicKey;
+      const statement = rotationStatement({ federation: 'clinics', site: '', from, ...keys });
+      const [old, fresh] = missing === 'the new keys' ? [hub.identity, other] : [other, next];
+      const { channel } = hub.control[1];
+      const [signature, proof] = [sign(old.ed25519, statement), sign(fresh.ed25519, statement)];
+      channel.send({ type: 'hub-keys', ...keys, signature, proof });
+      expect((await channel.closed).code).toBe('identity.bad-signature');
+      expect(site.status().hubFingerprint).toBe(fingerprint(publicIdentity(hub.identity)));
+      await site.stop();
+      await hub.listener.close();
+    },
+  );
+});
 
 describe('a device that is lost', () => {
   founded();

@@ -150,6 +150,26 @@ describe('a run that is given a PEFT folder', () => {
     expect(bases[0]).toEqual(tensors);
   });
 
+  it('starts from one that the plan names, and refuses a plan that names two starts or none', async () => {
+    const federation = await federationOfTwo();
+    const { folder, tensors } = await adapterFolder();
+    const from = (start: object) => ({ ...preferencePlan(), adapter: { rank: 2, alpha: 4, start } });
+    const plan = readPlan(JSON.stringify(from({ folder })));
+    const { run } = await federation.hub.ask('propose', proposal(plan));
+    const [{ adapter }] = federation.hub.context.runs
+      .runs()
+      .map((each) => openPlan(each.plan, each.planHash));
+    expect(adapter.start).not.toHaveProperty('folder');
+    const { blobs } = federation.hub.context;
+    expect(readTensors(blobs.path(adapter.start?.hash ?? ''))).toEqual(tensors);
+    await federation.event('ended', (event) => event.run === run);
+    expect(() => readPlan(JSON.stringify(from({ run, folder })))).toThrow(/a run and a folder/);
+    expect(() => readPlan(JSON.stringify(from({})))).toThrow(/neither a run nor a folder/);
+    await expect(federation.hub.ask('propose', proposal(plan, folder))).rejects.toThrow(
+      /a run has one start/,
+    );
+  });
+
   it('refuses one of another shape, and a second start', async () => {
     const federation = await createFederation();
     const { folder } = await adapterFolder({ rank: 4, alpha: 4, targets: 'all-linear' });

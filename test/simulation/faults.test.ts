@@ -18,6 +18,7 @@ const FIRST = Number(process.env.TRIBUTARY_FIRST_FAULT_SEED ?? 1);
 const SITES = { east: 10, north: 11, south: 13 };
 const SITE_NAMES = Object.keys(SITES);
 
+/** A strategy, or `late`: FedAvg that takes late updates into the next round. */
 function sceneWith(strategy: string): Scene {
   const plan = {
     name: 'disturbed',
@@ -25,7 +26,10 @@ function sceneWith(strategy: string): Scene {
     seed: 3,
     adapter: { rank: 2, alpha: 4 },
     training: { steps: 3, batchSize: 2 },
-    federation: { rounds: 3, minSites: 2, deadline: '40s', strategy: { name: strategy } },
+    federation: {
+      ...{ rounds: 3, minSites: 2, deadline: '40s' },
+      ...(strategy === 'late' ? { late: { discount: 0.25 } } : { strategy: { name: strategy } }),
+    },
   };
   return { plan: readPlan(JSON.stringify(plan)), sites: SITES };
 }
@@ -101,6 +105,40 @@ describe('a single fault', () => {
   });
 });
 
+describe('an update that comes after its round', () => {
+  const slow: Fault = { kind: 'slow-site', at: 0, site: 'north', seconds: 60, factor: 15 };
+  const lateIn = (late: readonly ReadonlyMap<string, number>[]) =>
+    late.flatMap((sites, round) => [...sites].map(([site, from]) => [round, site, from]));
+
+  it('counts in the next one where the plan takes it, once, and is dropped where it does not', async () => {
+    const taken = await play([slow], 0, 'late');
+    expect(taken.violations).toEqual([]);
+    expect(lateIn(taken.late)).toEqual([[1, 'north', 0]]);
+    expect(taken.cohorts[0]).toEqual(['east', 'south']);
+    expect(taken.cohorts[1]).toContain('north');
+    const dropped = await play([slow]);
+    expect(dropped.violations).toEqual([]);
+    expect(lateIn(dropped.late)).toEqual([]);
+    expect(taken.adapter).not.toBe(dropped.adapter);
+  });
+
+  const deaths: readonly Fault[] = [
+    { kind: 'hub-crash', at: 42, point: 'commit-update:before', passage: 1, seconds: 2 },
+    { kind: 'hub-crash', at: 42, point: 'commit-update:after', passage: 1, seconds: 2 },
+    { kind: 'hub-crash', at: 42, point: 'close-round:before', passage: 1, seconds: 2 },
+    { kind: 'hub-crash', at: 42, point: 'aggregate-written', passage: 1, seconds: 2 },
+    { kind: 'site-crash', at: 42, site: 'north', point: 'acknowledge:before', passage: 1, seconds: 2 },
+    { kind: 'site-crash', at: 42, site: 'north', point: 'acknowledge:after', passage: 1, seconds: 2 },
+    { kind: 'site-crash', at: 42, site: 'north', point: 'keep-update:after', passage: 1, seconds: 2 },
+    { kind: 'partition', at: 44, site: 'north', seconds: 5 },
+  ];
+  it.each(deaths)('counts once, and the run gives what its cohorts give, with %j', async (fault) => {
+    const { violations, late } = await play([slow, fault], 0, 'late');
+    expect(violations).toEqual([]);
+    expect(lateIn(late)).toEqual([[1, 'north', 0]]);
+  });
+});
+
 it('the same seed plays the same, to the last event', async () => {
   for (const seed of [11, 12, 13]) {
     const faults = drawFaults(seed, SITE_NAMES, SPAN_SECONDS);
@@ -109,10 +147,13 @@ it('the same seed plays the same, to the last event', async () => {
 });
 
 it(`${SEEDS} random seeds lose, double and misplace no update and never hang`, { timeout: 0 }, async () => {
-  const expected = { fedavg: undisturbed, scaffold: (await play([], 0, 'scaffold')).adapter };
+  const expected = {
+    ...{ fedavg: undisturbed, late: undisturbed },
+    scaffold: (await play([], 0, 'scaffold')).adapter,
+  };
   let whole = 0;
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
-    const strategy = seed % 2 === 0 ? 'fedavg' : 'scaffold';
+    const strategy = (['fedavg', 'scaffold', 'late'] as const)[seed % 3];
     const { violations, cohorts, adapter } = await play(
       drawFaults(seed, SITE_NAMES, SPAN_SECONDS),
       seed,

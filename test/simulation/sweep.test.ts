@@ -124,6 +124,32 @@ it('trains every combination, and after a stop only what is missing', { timeout:
   expect(trainings).toBeGreaterThan(0);
 });
 
+it('measures the own copies of the sites beside the joint model', { timeout: 60_000 }, async () => {
+  const lengths: number[] = [];
+  const watched: EngineTrainer = {
+    ...engine,
+    train: (request) => {
+      lengths.push(request.plan.training.steps);
+      return engine.train(request);
+    },
+  };
+  const rows = await readRows(join(root, 'data'), 'sft');
+  const partition = { name: 'iid', sites: 3, alpha: 0.3 } as const;
+  const { combinations } = await sweep('own', {
+    experiment: {
+      plan: { ...plan, personal: { steps: 3 } },
+      ...{ model: { id, sha256 }, configuration: TINY_CONFIGURATION, rows, partition, heldOutShare: 0.2 },
+    },
+    engine: watched,
+    seeds: [5],
+    models: ['fedavg'],
+  });
+  const { members, personal } = combinations[1].result;
+  expect(lengths).toEqual([2, 2, 2, 2, 2, 2, 3, 3, 3]);
+  expect(personal).toHaveLength(3);
+  expect(new Set([...members, ...(personal ?? [])].map((rows) => JSON.stringify(rows))).size).toBe(4);
+});
+
 it('keeps held-out rows out of every training', { timeout: 60_000 }, async () => {
   const seen = new Set<string>();
   const watched: EngineTrainer = {

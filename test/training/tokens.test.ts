@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { TributaryError } from '../../core/errors.ts';
 import type { Tokenizer } from '../../core/model/tokenizer.ts';
+import { tokenizePreferences } from '../../core/training/preference-tokens.ts';
 import { makeTemplate } from '../../core/training/templates.ts';
 import { tokenizeExamples, tokenizePrompt, tokenizeText } from '../../core/training/tokens.ts';
 import { checkBatch } from '../golden/checks/batch.ts';
@@ -88,6 +90,36 @@ describe('tokenizeExamples', () => {
       expect.objectContaining({ code: 'data.all-truncated' }) as Error,
     );
   });
+});
+
+it('leaves out and counts a row that the template refuses, unless it refuses all', () => {
+  const renderChat = (messages: readonly { readonly role: string; readonly content: string }[]): string => {
+    if (messages.some(({ content }) => content === 'broken')) {
+      throw new TributaryError('model.chat-template', 'The template refuses the turns.');
+    }
+    return messages.map(({ role, content }) => `${role} ${content} `).join('');
+  };
+  const template = makeTemplate('chat', { renderChat, endOfSequence: '$' });
+  const text = { template, tokenizer: plain, maxLength: 30 };
+  const conversation = (content: string) => ({
+    kind: 'conversation' as const,
+    messages: [
+      { role: 'user' as const, content },
+      { role: 'assistant' as const, content: 'yes' },
+    ],
+  });
+  const [one, broken, other] = ['one', 'broken', 'other'].map(conversation);
+  const { examples, skipped } = tokenizeExamples([one, broken, other], text);
+  expect([examples.length, skipped]).toEqual([2, 1]);
+  expect(() => tokenizeExamples([broken, broken], text)).toThrow('The template refuses the turns.');
+  const pair = (content: string) => ({
+    kind: 'preference' as const,
+    prompt: [{ role: 'user' as const, content }],
+    chosen: 'yes',
+    rejected: 'no',
+  });
+  const pairs = tokenizePreferences(['one', 'broken', 'other'].map(pair), text);
+  expect(pairs.map(({ index }) => index)).toEqual([0, 2]);
 });
 
 const smollm2 = smollm2File();

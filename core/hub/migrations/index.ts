@@ -6,5 +6,6 @@ import { broadcasts } from './0002-broadcasts.ts';
 import { phases } from './0003-phases.ts';
 import { rounds } from './0004-rounds.ts';
 import { devices } from './0005-devices.ts';
+import { late } from './0006-late.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, broadcasts, phases, rounds, devices];
+export const MIGRATIONS: readonly Migration[] = [first, broadcasts, phases, rounds, devices, late];

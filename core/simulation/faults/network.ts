@@ -153,12 +153,12 @@ export function createNetwork(): Network {
       void ends.hub.channel.closed.then(() => {
         if (open.get(key) === ends) open.delete(key);
       });
-      const peer: Peer = { site: entry.site, entry, channel: ends.hub.channel };
+      const peer: Peer = { site: entry.site, entry, channel: ends.hub.channel, isFormer: false };
       if (role === 'bulk') at.onBulk(peer);
       else at.onControl(peer);
       const { federation, heartbeatSeconds } = at;
       const [version] = PROTOCOL_VERSIONS;
-      const welcome = { federation, heartbeatSeconds, version, site: entry.site, roster: at.roster() };
+      const welcome = { federation, heartbeatSeconds, version, site: entry.site, roster: at.roster(false) };
       return { channel: ends.site.channel, url, welcome: { type: 'welcome', ...welcome } };
     },
   };

@@ -60,6 +60,8 @@ export interface ScenarioResult {
   readonly violations: readonly string[];
   /** Sites whose updates counted, by round. */
   readonly cohorts: readonly (readonly string[])[];
+  /** By round: sites whose late updates counted in it, and the rounds that those were trained in. */
+  readonly late: readonly ReadonlyMap<string, number>[];
   /** SHA-256 of the final adapter, or null where the run has none. */
   readonly adapter: string | null;
   /** Seconds of the virtual clock. */
@@ -263,9 +265,9 @@ async function checkRun({
   federation: LiveFederation;
   scene: Scene;
   isOver: boolean;
-}): Promise<Pick<ScenarioResult, 'violations' | 'cohorts' | 'adapter'>> {
+}): Promise<Pick<ScenarioResult, 'violations' | 'cohorts' | 'late' | 'adapter'>> {
   const violations: string[] = [];
-  const { cohorts, adapter, updates } = await readHub(folder);
+  const { cohorts, adapter, updates, late } = await readHub(folder);
   if (!isOver) violations.push(`The run hangs: ${cohorts.length} rounds are closed.`);
   const ended = events.find(({ type }) => type === 'ended');
   const isExcused = tooManyRefused(events, scene);
@@ -278,11 +280,20 @@ async function checkRun({
       violations.push(`The update of ${site} was committed to round ${round} and did not count.`);
     }
   }
+  const trained = late.flatMap((sites, round) =>
+    [...sites].flatMap(([site, from]) =>
+      updates.some((update) => update.round === from && update.site === site)
+        ? [`${site} in round ${round}`]
+        : [],
+    ),
+  );
+  if (trained.length > 0)
+    violations.push(`Late updates counted beside others of their round: ${trained.join()}.`);
   if (new Set(updates.map(({ round, site }) => `${round} ${site}`)).size < updates.length) {
     violations.push('A site has two updates in one round.');
   }
   if (isOver && adapter !== null) {
-    const expected = await withCohorts(folder, scene, cohorts);
+    const expected = await withCohorts(folder, scene, { cohorts, late });
     if (adapter !== expected) violations.push(`The adapter is ${adapter}; its cohorts give ${expected}.`);
     for (const [site, hash] of federation.saved) {
       if (hash !== adapter) violations.push(`${site} has saved another adapter than the hub's.`);
@@ -293,7 +304,7 @@ async function checkRun({
     const report = await verifyLedger(place, place === join(folder, 'hub') ? { witnesses } : undefined);
     if (!report.verified) violations.push(`The ledger in ${place} does not verify.`);
   }
-  return { violations, cohorts, adapter };
+  return { violations, cohorts, late, adapter };
 }
 
 /** Whether so many sites sent garbage in one round that too few were left for it: then a run has to fail. */
@@ -311,6 +322,7 @@ function tooManyRefused(events: readonly HubEvent[], { plan, sites }: Scene): bo
 async function readHub(folder: string): Promise<{
   readonly cohorts: readonly (readonly string[])[];
   readonly adapter: string | null;
+  readonly late: readonly ReadonlyMap<string, number>[];
   /** Every committed update. */
   readonly updates: readonly { readonly round: number; readonly site: string }[];
 }> {
@@ -319,11 +331,15 @@ async function readHub(folder: string): Promise<{
   try {
     const runs = openRunStore(store);
     const [run] = runs.runs();
-    if (run === undefined) return { cohorts: [], adapter: null, updates: [] };
+    if (run === undefined) return { cohorts: [], late: [], adapter: null, updates: [] };
     const last = runs.currentRound(run.id)?.number ?? -1;
     const rounds = Array.from({ length: last + 1 }, (_, number) => runs.round(run.id, number));
     return {
       cohorts: rounds.flatMap((round) => (round?.phase === 'closed' ? [round.cohort ?? []] : [])),
+      late: rounds.map((_, round) => {
+        const entries = runs.contributions(run.id, round).filter(({ state }) => state === 'committed');
+        return new Map(entries.flatMap(({ site, late }) => (late ? [[site, late.round] as const] : [])));
+      }),
       adapter: run.adapter?.hash ?? null,
       updates: rounds.flatMap((_, round) =>
         runs
@@ -340,7 +356,7 @@ async function readHub(folder: string): Promise<{
 async function withCohorts(
   folder: string,
   scene: Scene,
-  cohorts: readonly (readonly string[])[],
+  { cohorts, late }: Pick<ScenarioResult, 'cohorts' | 'late'>,
 ): Promise<string> {
   const plan = pinPlan(pretended(scene), MODEL);
   const run = await runFederated({
@@ -350,6 +366,7 @@ async function withCohorts(
       examples: Array.from({ length: rows }, () => ({ kind: 'conversation' as const, messages: [] })),
     })),
     cohortOf: (round) => cohorts[round],
+    lateOf: (round) => late[round] ?? new Map(),
     trainer: createPretendedTrainer(false),
     blobs: await openBlobStore(join(folder, 'expected')),
     start: initialAdapter(CONFIGURATION, plan.adapter, plan.seed),

@@ -1,6 +1,7 @@
 /** @file `tributary simulate`: a federation of virtual sites on this machine, and what it is worth. */
 
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -16,6 +17,7 @@ import { collect } from '../options.ts';
 import { readPlanFile } from '../plan-file.ts';
 import { simulateFaults } from '../simulation/faults.ts';
 import { report, resultOf } from '../simulation/report.ts';
+import { overWire } from '../simulation/wire.ts';
 
 const seedNumber = wholeNumber(0).max(0xffff_ffff);
 const words = (text: string): string[] => text.split(',').map((word) => word.trim());
@@ -44,6 +46,7 @@ const options = z.object({
   local: z.boolean(),
   start: z.string().optional(),
   threads: wholeNumber(1).optional(),
+  wire: z.boolean().default(false),
   out: z.string(),
 });
 type Input = z.output<typeof options>;
@@ -69,6 +72,7 @@ export function register(program: Command): void {
     .option('--faults <file>', 'a list of faults: plays the plan with pretended training on a virtual clock')
     .option('--fault-seed <number>', 'draws the faults; the same seed plays the same')
     .option('--fault-runs <number>', 'seeds from --fault-seed on', '1')
+    .option('--wire', 'with a hub and sites as processes that talk over sockets, to the same adapter')
     .option('--threads <number>', 'threads of the engine; all cores without it')
     .option(
       '--out <folder>',
@@ -103,11 +107,16 @@ const run = runs(options, async (input, context) => {
     custom.map(({ name }) => name),
   );
   const bar = context.progress('Simulating');
+  const modelPath =
+    typeof plan.model === 'string' && existsSync(plan.model) ? resolve(plan.model) : undefined;
+  const threads = input.threads ?? availableParallelism();
+  const wire = { configuration, modelPath, threads, say: (text: string) => output.line(text) };
   const result = await simulate({
     plan,
     model,
     configuration,
-    modelPath: typeof plan.model === 'string' && existsSync(plan.model) ? resolve(plan.model) : undefined,
+    modelPath,
+    ...(input.wire && { federate: overWire(wire) }),
     data,
     sites: input.sites,
     partition: input.partition,
@@ -118,7 +127,7 @@ const run = runs(options, async (input, context) => {
     models,
     custom,
     start: input.start,
-    threads: input.threads,
+    threads,
     folder: resolve(input.out),
     signal,
     onNote: (note) => output.line(note),

@@ -16,6 +16,8 @@ export interface Round {
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly seconds: number;
+  /** Sites whose updates counted. */
+  readonly cohort: readonly string[];
 }
 
 export interface FederatedResult {
@@ -47,6 +49,7 @@ const roundSchema = z
     bytesUp: z.number(),
     bytesDown: z.number(),
     seconds: z.number(),
+    cohort: z.array(z.string()),
   })
   .transform(({ round, loss, metrics, ...rest }): Round => {
     const { preferenceAccuracy: accuracy, preferenceMargin: margin } = metrics;
@@ -72,7 +75,11 @@ export async function runFederation(options: {
   /** Catalogue id or path. */
   readonly model: string;
   readonly rounds: number;
-  readonly sites: readonly Institution[];
+  readonly sites: readonly Pick<Institution, 'name' | 'train'>[];
+  /** File of a policy in place of the default one. */
+  readonly policy?: string;
+  /** PEFT folder that round 0 starts from. */
+  readonly start?: string;
   readonly threads: number;
   readonly signal: AbortSignal;
   readonly watcher: Watcher;
@@ -109,10 +116,11 @@ export async function runFederation(options: {
     watcher.progress(share, `round ${round + 1} of ${options.rounds}`);
   }
 
-  async function admit({ name, train }: Institution): Promise<void> {
+  async function admit({ name, train }: Pick<Institution, 'name' | 'train'>): Promise<void> {
     const dir = siteFolder(name);
     const { invitation } = await run('hub', 'invite', '--dir', hubFolder, '--site', name);
     await run('site', 'join', z.string().parse(invitation), '--dir', dir, '--name', name);
+    if (options.policy !== undefined) await run('site', 'policy', '--dir', dir, '--set', options.policy);
     await run('site', 'data', 'import', train, '--dir', dir, '--as', 'rows');
     await run('site', 'approve', '--dir', dir, '--standing', '--dataset', 'rows');
     // All sites share this machine, and are compared with training that runs on its processor.
@@ -136,7 +144,8 @@ export async function runFederation(options: {
     });
     await Promise.race([isListening, failure]);
     for (const site of sites) await admit(site);
-    await run('hub', 'propose', options.plan, '--dir', hubFolder);
+    const from = options.start === undefined ? [] : ['--start', options.start];
+    await run('hub', 'propose', options.plan, '--dir', hubFolder, ...from);
     const end = endSchema.parse(await Promise.race([hasEnded, failure]));
     if (end.state !== 'completed') {
       throw new TributaryError('demo.run-ended', `The run is ${end.state}: ${end.reason}`);

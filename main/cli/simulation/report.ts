@@ -9,8 +9,21 @@ import { formatTable } from '../format.ts';
 /** Outcomes by model, one entry a seed. */
 function comparable({ combinations }: Sweep): Comparable {
   const kinds: Record<string, Combination['result']['members'][]> = {};
-  for (const { model, result } of combinations) (kinds[model] ??= []).push(result.members);
+  for (const { model, result } of combinations) {
+    (kinds[model] ??= []).push(result.members);
+    if (result.personal !== undefined) (kinds[ownCopies(model)] ??= []).push(result.personal);
+  }
   return kinds;
+}
+
+/** The sites' own copies of a model, as a row of their own. */
+function ownCopies(model: string): string {
+  return `${model}, own copies`;
+}
+
+/** The models and, after each, its own copies where there are any. */
+function withOwnCopies(models: readonly string[], kinds: Comparable): string[] {
+  return models.flatMap((name) => [name, ownCopies(name)].filter((each) => Object.hasOwn(kinds, each)));
 }
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -23,9 +36,10 @@ const NAMES: Readonly<Record<string, string>> = {
 export function report(
   { output }: CommandContext,
   sweep: Sweep,
-  { models, seeds }: { models: readonly string[]; seeds: readonly number[] },
+  { models: asked, seeds }: { models: readonly string[]; seeds: readonly number[] },
 ): void {
   const kinds = comparable(sweep);
+  const models = withOwnCopies(asked, kinds);
   const scores = scoresOf(kinds);
   const hasAccuracy = scores.base.accuracy !== undefined;
   const interval = (bounds: readonly [number, number], digits: number): string =>
@@ -60,9 +74,10 @@ export function report(
 }
 
 /** The fields that the demonstration's result has, of the first seed and strategy, and those of all. */
-export function resultOf(sweep: Sweep, models: readonly string[]): Record<string, unknown> {
+export function resultOf(sweep: Sweep, asked: readonly string[]): Record<string, unknown> {
   const { combinations, federations } = sweep;
   const kinds = comparable(sweep);
+  const models = withOwnCopies(asked, kinds);
   const { base, local, centralised, ...strategies } = scoresOf(kinds);
   const [first] = models.filter((name) => Object.hasOwn(strategies, name));
   const shown = combinations.find(({ model }) => model === first);

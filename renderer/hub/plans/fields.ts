@@ -67,7 +67,7 @@ function isEssential(path: string): boolean {
 
 /** The sections of the form, with the fields that the plan as it is now has room for. */
 export function sectionsOf(schema: Schema, plan: PlanDraft): Section[] {
-  const { name, model, objective, seed, training, federation, adapter, evaluation, data } =
+  const { name, model, objective, seed, training, federation, adapter, evaluation, personal, data } =
     schema.properties ?? {};
   const general = Object.entries({ name, model, objective, seed }).flatMap(([key, each]) =>
     fieldsOf(each, key, plan),
@@ -76,7 +76,7 @@ export function sectionsOf(schema: Schema, plan: PlanDraft): Section[] {
     Object.entries(parent?.properties ?? {}).flatMap(([key, each]) => fieldsOf(each, `${path}.${key}`, plan));
   const all: [Section['name'], FormField[]][] = [
     ['general', general],
-    ['training', within(training, 'training')],
+    ['training', [...within(training, 'training'), ...fieldsOf(personal, 'personal', plan)]],
     ['federation', within(federation, 'federation')],
     ['adapter', within(adapter, 'adapter')],
     ['evaluation', fieldsOf(evaluation, 'evaluation', plan)],

@@ -15,6 +15,12 @@ export function register(command: AddCommand): void {
     .option('--expires <duration>', 'how long the invitation is valid', '7d')
     .action(invite);
   command('sites', 'the members').action(sites);
+  command(
+    'rotate-keys',
+    'make new keys for the hub, while it is not running; sites learn of them when they come',
+  )
+    .option('--finish', 'answer to the keys before no more')
+    .action(rotateKeys);
   command('revoke', 'end a membership').argument('<site>', 'name of the site').action(revoke);
 }
 
@@ -42,6 +48,13 @@ const sites = runs(folder, async ({ dir }, { output }) => {
   output.line(
     `Version ${answer.roster} of the members' list, signed by the hub ${answer.fingerprint.slice(0, 19)}.`,
   );
+  output.result(answer);
+});
+
+const rotateKeys = runs(folder.extend({ finish: z.boolean().default(false) }), async (input, { output }) => {
+  const answer = await askHub(input.dir, 'rotateKeys', { finish: input.finish });
+  output.line(input.finish ? 'The keys before are deleted.' : 'The hub has new keys. Their fingerprint:');
+  if (!input.finish) output.line(answer.fingerprint);
   output.result(answer);
 });
 
