@@ -43,7 +43,9 @@ export async function settleHubKeys(folder: string): Promise<void> {
 
 /** The keys before, while they are still answered to. */
 export async function formerIdentity(folder: string): Promise<Identity | null> {
-  return FORMER_KEYS.every((name) => existsSync(join(folder, name))) ? readIdentity(fileSecrets(folder), 'former.') : null;
+  return FORMER_KEYS.every((name) => existsSync(join(folder, name)))
+    ? readIdentity(fileSecrets(folder), 'former.')
+    : null;
 }
 
 /** Makes new keys for a hub that is not running. Throws `hub.rotating`. */
