@@ -32,12 +32,12 @@ describe.skipIf(!isBrowserThere && !isElectronThere)('the desktop program', () =
     page.setDefaultTimeout(60_000);
     const table = join(clinics.folder, `${name}.csv`);
     writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
+    await clinics.propose();
     await pasteInvitation(page, await clinics.invite(), name);
     await (await button(page, en.welcome.join)).click();
     await window.choose(table);
     await (await button(page, en.data.connect)).click();
     await (await button(page, en.data.import)).click();
-    await clinics.propose();
     await (await button(page, en.run.approve)).click();
     await page.getByText(en.run.stateSentences.completed).waitFor({ timeout: 120_000 });
     await page.getByText(en.common.chartAsTable).first().click();

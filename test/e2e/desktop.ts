@@ -50,7 +50,7 @@ export async function openElectron(home: string): Promise<DesktopWindow> {
 }
 
 /** The address under which Chromium, which knows no scheme of ours, is given the pages of `app://`. */
-const STAND_IN = 'http://tributary.test/';
+const STAND_IN = 'https://tributary.test/';
 
 export async function openOnStandIn(browser: Browser, home: string): Promise<DesktopWindow> {
   process.env['TRIBUTARY_HOME'] = home;
@@ -110,15 +110,16 @@ async function givePreload(page: Page, world: World): Promise<void> {
   const electronHalf = `(() => {
     const listeners = new Map();
     globalThis.hearDesktop = (channel, text) => listeners.get(channel)?.({}, text);
-    const electron = {
+    const half = {
       contextBridge: { exposeInMainWorld: (name, api) => { globalThis[name] = api; } },
       ipcRenderer: {
         invoke: (...given) => invokeDesktop(...given),
         on: (channel, listener) => listeners.set(channel, listener),
       },
     };
-    const require = () => electron;
-    ${readFileSync(preloadPath(), 'utf8')}
+    ((require) => {
+      ${readFileSync(preloadPath(), 'utf8')}
+    })(() => half);
   })();`;
   await page.addInitScript({ content: electronHalf });
 }
