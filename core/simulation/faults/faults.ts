@@ -108,7 +108,8 @@ export async function readFaults(path: string): Promise<Fault[]> {
 
 /** Points that a run passes; the others belong to founding a federation or to a coordinator's commands. */
 const RUN_POINTS = HUB_POINTS.filter(
-  (point) => !/^(?:init|invite|join|revoke|replace|rotate|retire|propose|rehears|end-run|lose-update)/.test(point),
+  (point) =>
+    !/^(?:init|invite|join|revoke|replace|rotate|retire|propose|rehears|end-run|lose-update)/.test(point),
 );
 
 const SITE_RUN_POINTS = SITE_POINTS.filter(
