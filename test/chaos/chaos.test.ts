@@ -157,8 +157,23 @@ const siteOfRun = [
   ['save-adapter', 1],
 ] as const;
 
+const hubDeaths = [...around(hubOfRun), ...passages('aggregate-written')];
+const siteDeaths = [...around(siteOfRun), ...passages('update-written')];
+const isLong = process.env.TRIBUTARY_LONG_TESTS !== undefined;
+/** In the long tests each dies in a run of its own; otherwise both die in one, which takes half the time. */
+const together = Array.from(
+  { length: isLong ? 0 : Math.max(hubDeaths.length, siteDeaths.length) },
+  (_, index) => [hubDeaths[index % hubDeaths.length], siteDeaths[index % siteDeaths.length]] as const,
+);
+
+it.each(together)(
+  'a hub that is killed at %s and a site at %s go on to the same adapter',
+  async (hub, south) => expect(await play({ hub: [hub], south: [south] })).toEqual(undisturbed),
+  PATIENCE,
+);
+
 describe('a hub that is killed', () => {
-  it.each([...around(hubOfRun), ...passages('aggregate-written')])(
+  it.each(isLong ? hubDeaths : [])(
     'at %s goes on to the same adapter',
     async (crash) => expect(await play({ hub: [crash] })).toEqual(undisturbed),
     PATIENCE,
@@ -249,7 +264,7 @@ describe('a hub that is killed', () => {
 });
 
 describe('a site that is killed', () => {
-  it.each([...around(siteOfRun), ...passages('update-written')])(
+  it.each(isLong ? siteDeaths : [])(
     'at %s goes on to the same adapter',
     async (crash) => expect(await play({ south: [crash] })).toEqual(undisturbed),
     PATIENCE,

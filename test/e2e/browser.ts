@@ -16,7 +16,7 @@ export const isBrowserThere = CHROMIUM !== undefined;
 export const skipped = isBrowserThere ? '' : ' (skipped: no Chromium; TRIBUTARY_CHROMIUM names one)';
 
 /** Screenshots of the last run. */
-const SCREENSHOTS = join(import.meta.dirname, '../../out/screenshots');
+const SCREENSHOTS = join(import.meta.dirname, '../../out/test/screenshots');
 
 export const openBrowser = (): Promise<Browser> =>
   // Chromium's own sandbox does not work for root, as whom tests run in containers.

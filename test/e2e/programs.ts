@@ -60,13 +60,12 @@ export function start(...words: string[]): Program {
   };
 }
 
-/** A process that another one has started, by a word of its command line; as Linux tells it. */
-export function childOf(parent: number, word: string): number | null {
+/** Process ids of a program's children whose command line has a word in it. */
+export function childrenOf(parent: number, word: string): number[] {
   const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ');
-  const found = children.find(
-    (pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(word),
-  );
-  return found === undefined ? null : Number(found);
+  return children
+    .filter((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(word))
+    .map(Number);
 }
 
 /** Runs a command that must succeed and gives its `result`. */
