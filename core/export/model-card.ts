@@ -35,7 +35,7 @@ export function modelCard(about: {
   const licence = findInCatalogue(base.id)?.licence;
   const head = [
     '---',
-    ...libraryOf(merged?.format ?? 'peft'),
+    ...cardLibrary(merged?.format ?? 'peft'),
     `base_model: ${JSON.stringify(base.id)}`,
     ...(licence === undefined ? [] : [`license: ${licence.toLowerCase()}`]),
     'pipeline_tag: text-generation',
@@ -73,7 +73,7 @@ const USES = {
 } as const;
 
 /** The library that a model hub names; GGUF files have none. */
-function libraryOf(format: ExportFormat): string[] {
+function cardLibrary(format: ExportFormat): string[] {
   const library = { peft: 'peft', merged: 'transformers', gguf: null, onnx: 'transformers.js' }[format];
   return library === null ? [] : [`library_name: ${library}`];
 }
