@@ -71,6 +71,8 @@ try {
   await check('build of the preload', [...build, '--config', 'main/preload/vite.config.ts']);
   await check('build of the window', [...build, '--config', 'renderer/vite.config.ts']);
   await check('build of the programs under test', [...build, '--config', 'test/vite.config.ts']);
+  // The longest check by far, for which one core is enough: the tests begin beside it.
+  const lint = check('lint', [tool('eslint/bin/eslint.js'), '--max-warnings', '0', '.']);
   await Promise.all([
     check('types', [tool('typescript/bin/tsc'), '--noEmit']),
     check('types of the window', [
@@ -85,7 +87,6 @@ try {
         'human',
       ],
     ]),
-    check('lint', [tool('eslint/bin/eslint.js'), '--max-warnings', '0', '.']),
     check('format', [tool('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']),
   ]);
   const report = join(scratch, 'report.json');
@@ -100,6 +101,7 @@ try {
     { show: true },
   );
   count(report, ok);
+  await lint;
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -49,11 +49,12 @@ export function pinHub(
   log.info('the keys of the hub have changed');
 }
 
-/** Makes the keys that are to come; the same ones when it was asked before. */
+/** Makes the keys that are to come; where they wait already, the hub may be entering them at this moment. */
 export async function beginRotation({ secrets, store }: SiteContext): Promise<void> {
   const { generation, pending } = store.keys();
+  if (pending) return;
   await nextIdentity(secrets, generation + 1);
-  if (!pending) store.transaction('begin-rotation', () => store.beginRotation());
+  store.transaction('begin-rotation', () => store.beginRotation());
 }
 
 /**
