@@ -24,15 +24,28 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Files that need a process of their own: they replace modules, or hold models or whole programs for long. */
+const APART = [
+  'test/{attack,chaos,desktop,e2e,engine,packaging,simulation,wire}/**/*.test.ts',
+  'test/training/checkpoint-files.test.ts',
+];
+
 /** Child processes under test run the built programs in `out/`: build first (`npm test` does). */
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     // For hangs alone: a machine that is busy with other work may take many times as long as a free one.
     testTimeout: 120_000,
     // More than two cores' worth: much of what the longest tests do is waiting for other processes.
     maxWorkers: 3,
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
+    projects: [
+      { extends: true, test: { name: 'apart', include: APART } },
+      // Modules are read once a worker, not once a file, which takes a third of the time of small files.
+      {
+        extends: true,
+        test: { name: 'together', include: ['test/**/*.test.ts'], exclude: APART, isolate: false },
+      },
+    ],
   },
 });

@@ -13,15 +13,15 @@ import { join, relative } from 'node:path';
 const MODEL = 'smollm2-135m-instruct';
 const RUNTIME = 'node_modules/onnxruntime-node';
 const ELECTRON = 'node_modules/electron';
-/** Written by the build of the window: what of the development packages is bundled in it. */
-const BUNDLED = 'out/renderer/licences.json';
+/** Written by the builds of programs and window: what of the development packages is bundled in them. */
+const BUNDLED = ['out/licences.json', 'out/renderer/licences.json'];
 
 /** @param root folder of the project, installed and built @returns a document of CycloneDX */
 export async function createSbom(root) {
   const read = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'));
   const { packages } = read('package-lock.json');
   const { name, version, license, description } = read('package.json');
-  const bundled = new Set(read(BUNDLED).map((one) => `${one.name}@${one.version}`));
+  const bundled = new Set(BUNDLED.flatMap(read).map((one) => `${one.name}@${one.version}`));
   const isShipped = ([path, { dev, version: of }]) =>
     path !== '' && (dev !== true || path === ELECTRON || bundled.has(`${nameOf(path)}@${of}`));
   const shipped = Object.entries(packages).filter(isShipped);
@@ -153,11 +153,11 @@ function modelComponent({ id, name, file, licence, sha256: content, sources }) {
 
 if (process.argv[1] === import.meta.filename) {
   const root = join(import.meta.dirname, '..');
-  if (existsSync(join(root, BUNDLED))) {
+  if (BUNDLED.every((path) => existsSync(join(root, path)))) {
     process.stdout.write(`${JSON.stringify(await createSbom(root), null, 2)}\n`);
   } else {
     console.error(
-      'The window is not built, so nobody knows what is bundled in it. Run `npm run build` first.',
+      'The programs are not built, so nobody knows what is bundled in them. Run `npm run build` first.',
     );
     process.exitCode = 1;
   }
