@@ -93,7 +93,13 @@ describe.each(SYSTEMS)('the package of %s', (system) => {
 
   it('holds nothing of the project’s own that no program needs', () => {
     const own = [...paths()].filter((path) => !path.startsWith('node_modules/'));
-    const known = new Set([...reached, ...filesBelow('out/renderer'), 'out/licences.json', 'package.json', 'LICENSE']);
+    const known = new Set([
+      ...reached,
+      ...filesBelow('out/renderer'),
+      'out/licences.json',
+      'package.json',
+      'LICENSE',
+    ]);
     expect(
       own.filter((path) => !known.has(path) && !/^resources\/(desktop|plans|samples|tasks)\//.test(path)),
     ).toEqual([]);
