@@ -1,8 +1,7 @@
 /** @file The running site: both sockets to the hub, what comes over them, and what the site says of itself. */
 
-import { toTributaryError, TributaryError } from '../errors.ts';
+import { TributaryError } from '../errors.ts';
 import { machine } from '../machine.ts';
-import type { Published } from '../federation/broadcast.ts';
 import type { Channel } from '../federation/channel.ts';
 import { sign } from '../federation/identity.ts';
 import type { Identity } from '../federation/identity.ts';
@@ -12,21 +11,17 @@ import { findMember, verifyRoster } from '../federation/roster.ts';
 import type { RosterEntry } from '../federation/roster.ts';
 import { countersignStatement } from '../federation/statements.ts';
 import type { Traffic } from '../federation/traffic.ts';
-import { clientOf } from '../federation/strategies/table.ts';
 import { serveTransfers } from '../federation/transfer.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import { adoptAmendment, answerAmendment, answerKnownAmendment } from './amendments.ts';
 import { createBulk, superseded } from './bulk.ts';
-import { readCarried } from './carried.ts';
 import { connectToHub } from './connect.ts';
 import type { Connected } from './connect.ts';
 import type { SiteContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
-import { ownCopyOf, trainOwnCopy } from './own-copy.ts';
-import { adapterAtSite } from './outcome.ts';
+import { createFinalAdapters, finalAdapterOf } from './final-adapter.ts';
 import { mayBeUnchecked, passGate } from './policy.ts';
-import { answerProposal, answerRun, planOf } from './proposals.ts';
-import { fetchPublished } from './published.ts';
+import { answerProposal, answerRun } from './proposals.ts';
 import { PROBE_STEPS } from './probe.ts';
 import { DEFAULT_BACKOFF, keepConnected } from './reconnect.ts';
 import type { Backoff } from './reconnect.ts';
@@ -35,7 +30,7 @@ import type { WaitingRehearsal } from './rehearsals.ts';
 import { connectWithKeys, pinHub } from './rotation.ts';
 import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
-import type { Membership, SiteRun } from './store.ts';
+import type { Membership } from './store.ts';
 import { createMeter } from './traffic.ts';
 import { watchForWakes } from './wake.ts';
 import type { RoundTrainer } from './trainer.ts';
@@ -49,7 +44,7 @@ export interface AgentOptions {
   /** Writes an adapter where people find it, once it lies verified in the blob store. */
   readonly saveAdapter?: (run: string, plan: Plan, tensors: NamedTensors) => Promise<void>;
   readonly backoff?: Backoff;
-  /** Seconds before a failed training is tried again. */
+  /** Seconds before a failed training, or the keeping of an adapter, is tried again. */
   readonly retrySeconds?: number;
   /** Opens a connection; a simulation brings its own. */
   readonly connect?: typeof connectToHub;
@@ -98,7 +93,6 @@ export function startAgent(options: AgentOptions): Agent {
   const bulk = createBulk();
   const meter = createMeter(store);
   let members: readonly RosterEntry[] = [];
-  const saving = new Set<string>();
   /** What the hub last said of why a run has nothing to do here. */
   const notices = new Map<string, string>();
   let control: Connected | null = null;
@@ -139,6 +133,16 @@ export function startAgent(options: AgentOptions): Agent {
       }
       onChange();
     },
+  });
+
+  const finalAdapters = createFinalAdapters({
+    ...{ context, trainer: options.trainer, bulk, rounds, saveAdapter: options.saveAdapter, signal },
+    retrySeconds: options.retrySeconds,
+    onTrouble: (error) => {
+      trouble = error;
+      onChange();
+    },
+    onSaved: onChange,
   });
 
   const rehearsals = createRehearsals({
@@ -195,7 +199,7 @@ export function startAgent(options: AgentOptions): Agent {
     const transfers = serveTransfers({ channel: gated, store: blobs, mayServe: isMine });
     bulk.set(transfers);
     void connected.channel.closed.then(() => bulk.set(null));
-    for (const run of store.runs()) fetchAdapter(run.run);
+    for (const run of store.runs()) finalAdapters.keep(run.run);
   }
 
   /** The hub may fetch what this site has trained for it and nothing else. */
@@ -293,58 +297,11 @@ export function startAgent(options: AgentOptions): Agent {
     if (run === null || run.state === state) return;
     store.transaction('end-run', () => {
       store.setRun(id, state, why);
-      const kept = adapterOf(run, adapter);
+      const kept = finalAdapterOf(context, run, adapter);
       if (kept !== null) store.setAdapter(id, kept);
       store.ledger.append('run-end', { run: id, state, reason: why, adapter: adapter?.hash ?? null });
     });
-    fetchAdapter(id);
-  }
-
-  /** The adapter that the run leaves at this site: the hub's, or the site's own where every site trains alone. */
-  function adapterOf(run: SiteRun, adapter: Published | null): Published | null {
-    if (adapter === null || clientOf(planOf(run).federation.strategy) !== 'alone') return adapter;
-    return store.carriedInto(run.run, Number.MAX_SAFE_INTEGER).adapter ?? null;
-  }
-
-  /** Trains and keeps the site's own copy where the plan has one; a failure costs that copy and nothing else. */
-  async function saveOwnCopy(id: string, plan: Plan, base: NamedTensors): Promise<void> {
-    if (plan.personal === undefined) return;
-    try {
-      const work = { context, trainer: options.trainer, signal };
-      const own = await rounds.inTurn(() => trainOwnCopy(work, { run: id, plan, base }));
-      if (own !== null) await options.saveAdapter?.(ownCopyOf(id), plan, own);
-    } catch (thrown) {
-      signal.throwIfAborted();
-      trouble = toTributaryError(thrown);
-      log.warn({ run: id, code: trouble.code }, `The own copy was not trained: ${trouble.message}`);
-    }
-  }
-
-  /** Fetches the adapter of a completed run unless it is here, and keeps it for people. */
-  function fetchAdapter(id: string): void {
-    const run = store.run(id);
-    const whole = run?.adapter ?? null;
-    if (run === null || whole === null || run.saved === 1 || saving.has(id)) return;
-    const adapter = { ...whole, ...(run.adapter_delta && { delta: run.adapter_delta }) };
-    saving.add(id);
-    const fetched = async (): Promise<void> => {
-      const published = await fetchPublished({ context, bulk }, adapter, signal);
-      const carried = await readCarried(context, id, Number.MAX_SAFE_INTEGER);
-      const tensors = adapterAtSite(published, carried);
-      await options.saveAdapter?.(id, planOf(run), tensors);
-      await saveOwnCopy(id, planOf(run), tensors);
-      store.transaction('save-adapter', () => store.setSaved(id));
-      await rounds.tidy();
-      onChange();
-    };
-    fetched()
-      .catch((thrown: unknown) => {
-        if (signal.aborted) return;
-        trouble = toTributaryError(thrown);
-        log.warn({ run: id, code: trouble.code }, trouble.message);
-        onChange();
-      })
-      .finally(() => saving.delete(id));
+    finalAdapters.keep(id);
   }
 
   const connectAs = (role: SocketRole, turn: AbortSignal, identity: Identity): Promise<Connected> =>

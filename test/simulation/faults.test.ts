@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { drawFaults } from '../../core/simulation/faults/faults.ts';
 import type { Fault } from '../../core/simulation/faults/faults.ts';
 import { foundFederation } from '../../core/simulation/faults/federation.ts';
-import { playScenario, spanOf } from '../../core/simulation/faults/scenario.ts';
+import { occasionOf, playScenario } from '../../core/simulation/faults/scenario.ts';
 import type { Scene } from '../../core/simulation/faults/scenario.ts';
 import { readPlan } from '../../core/federation/plan.ts';
+import { Random } from '../../core/random.ts';
 
 /** How many seeds are played; the long tests play more. */
 const SEEDS = Number(process.env.TRIBUTARY_FAULT_SEEDS ?? (process.env.TRIBUTARY_LONG_TESTS ? 2000 : 15));
@@ -18,22 +19,49 @@ const FIRST = Number(process.env.TRIBUTARY_FIRST_FAULT_SEED ?? 1);
 const SITES = { east: 10, north: 11, south: 13 };
 const SITE_NAMES = Object.keys(SITES);
 
-/** A strategy, or `late`: FedAvg that takes late updates into the next round. */
-function sceneWith(strategy: string): Scene {
+/** What a plan says otherwise than FedAvg in three rounds with 40 seconds for each. */
+interface Choices {
+  readonly strategy?: { readonly name: string };
+  readonly variant?: string;
+  readonly codec?: string;
+  readonly deadline?: string;
+  readonly late?: { readonly discount: number };
+}
+
+function sceneWith({ variant = 'lora', ...federation }: Choices = {}): Scene {
   const plan = {
     name: 'disturbed',
     model: 'pretended',
     seed: 3,
-    adapter: { rank: 2, alpha: 4 },
+    adapter: { rank: 2, alpha: 4, variant },
     training: { steps: 3, batchSize: 2 },
-    federation: {
-      ...{ rounds: 3, minSites: 2, deadline: '40s' },
-      ...(strategy === 'late' ? { late: { discount: 0.25 } } : { strategy: { name: strategy } }),
-    },
+    federation: { rounds: 3, minSites: 2, deadline: '40s', ...federation },
   };
   return { plan: readPlan(JSON.stringify(plan)), sites: SITES };
 }
-const SPAN_SECONDS = spanOf(sceneWith('fedavg'));
+
+/** Draws what a plan says of its updates. Every other one takes late ones, most of those with little time. */
+function drawScene(seed: number): Scene {
+  const random = new Random('scene', seed);
+  const one = <T>(items: readonly T[]): T => items[random.below(items.length)];
+  const codec = one(['f32', 'f32', 'bf16', 'int8']);
+  if (seed % 2 === 0) {
+    return sceneWith({
+      codec,
+      strategy: { name: one(['fedavg', 'fedavgm', 'fedadam']) },
+      variant: one(['lora', 'ffa']),
+      deadline: one(['8s', '15s', '40s']),
+      late: { discount: one([0.1, 0.25, 0.5, 1]) },
+    });
+  }
+  const [name, variant] = one([
+    ['fedavg', 'lora'],
+    ['fedavg', 'rolora'],
+    ['scaffold', 'lora'],
+    ['scaffold', 'ffa'],
+  ]);
+  return sceneWith({ codec, variant, strategy: { name } });
+}
 
 let root: string;
 let prepared: string;
@@ -49,9 +77,9 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-function play(faults: readonly Fault[], seed = 0, strategy = 'fedavg') {
+function play(faults: readonly Fault[], seed = 0, scene = sceneWith()) {
   const folder = join(root, `${(played += 1)}`);
-  return playScenario({ scene: sceneWith(strategy), prepared, folder, seed, faults });
+  return playScenario({ scene, prepared, folder, seed, faults });
 }
 
 it('without faults all sites count in every round', async () => {
@@ -79,6 +107,8 @@ describe('a single fault', () => {
     { kind: 'chunks', at, site, what: 'altered', count: 3 },
     { kind: 'disk-full', at, where: 'hub', seconds: 5 },
     { kind: 'disk-full', at, where: site, seconds: 5 },
+    // As the last round closes: the hub tells of the final adapter once.
+    { kind: 'disk-full', at: 9.5, where: site, seconds: 8 },
     { kind: 'site-crash', at: 0, site, point: 'keep-update:before', passage: 1, seconds: 2 },
     { kind: 'site-crash', at: 0, site, point: 'update-written', passage: 2, seconds: 2 },
     { kind: 'site-crash', at: 0, site, point: 'save-adapter:after', passage: 1, seconds: 2 },
@@ -107,11 +137,12 @@ describe('a single fault', () => {
 
 describe('an update that comes after its round', () => {
   const slow: Fault = { kind: 'slow-site', at: 0, site: 'north', seconds: 60, factor: 15 };
+  const LATE = sceneWith({ late: { discount: 0.25 } });
   const lateIn = (late: readonly ReadonlyMap<string, number>[]) =>
     late.flatMap((sites, round) => [...sites].map(([site, from]) => [round, site, from]));
 
   it('counts in the next one where the plan takes it, once, and is dropped where it does not', async () => {
-    const taken = await play([slow], 0, 'late');
+    const taken = await play([slow], 0, LATE);
     expect(taken.violations).toEqual([]);
     expect(lateIn(taken.late)).toEqual([[1, 'north', 0]]);
     expect(taken.cohorts[0]).toEqual(['east', 'south']);
@@ -133,7 +164,7 @@ describe('an update that comes after its round', () => {
     { kind: 'partition', at: 44, site: 'north', seconds: 5 },
   ];
   it.each(deaths)('counts once, and the run gives what its cohorts give, with %j', async (fault) => {
-    const { violations, late } = await play([slow, fault], 0, 'late');
+    const { violations, late } = await play([slow, fault], 0, LATE);
     expect(violations).toEqual([]);
     expect(lateIn(late)).toEqual([[1, 'north', 0]]);
   });
@@ -141,29 +172,23 @@ describe('an update that comes after its round', () => {
 
 it('the same seed plays the same, to the last event', async () => {
   for (const seed of [11, 12, 13]) {
-    const faults = drawFaults(seed, SITE_NAMES, SPAN_SECONDS);
-    expect(await play(faults, seed)).toEqual(await play(faults, seed));
+    const scene = drawScene(seed);
+    const faults = drawFaults(seed, occasionOf(scene));
+    expect(await play(faults, seed, scene)).toEqual(await play(faults, seed, scene));
   }
 });
 
 it(`${SEEDS} random seeds lose, double and misplace no update and never hang`, { timeout: 0 }, async () => {
-  const expected = {
-    ...{ fedavg: undisturbed, late: undisturbed },
-    scaffold: (await play([], 0, 'scaffold')).adapter,
-  };
-  let whole = 0;
+  const tally = { whole: 0, late: 0 };
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
-    const strategy = (['fedavg', 'scaffold', 'late'] as const)[seed % 3];
-    const { violations, cohorts, adapter } = await play(
-      drawFaults(seed, SITE_NAMES, SPAN_SECONDS),
-      seed,
-      strategy,
-    );
+    const scene = drawScene(seed);
+    const { violations, cohorts, late } = await play(drawFaults(seed, occasionOf(scene)), seed, scene);
     expect(violations, `seed ${seed}`).toEqual([]);
-    // A round that too many sites sent garbage to ends the run, as it has to.
-    if (adapter === null || cohorts.some((cohort) => cohort.length < SITE_NAMES.length)) continue;
-    whole += 1;
-    expect(adapter, `seed ${seed}`).toBe(expected[strategy]);
+    if (cohorts.every((cohort) => cohort.length === SITE_NAMES.length)) tally.whole += 1;
+    if (late.some(({ size }) => size > 0)) tally.late += 1;
   }
-  expect(whole).toBeGreaterThan(SEEDS / 4);
+  // Faults that nobody survived, or that hit nothing, would show nothing.
+  expect(tally.whole).toBeGreaterThan(SEEDS / 4);
+  expect(tally.whole).toBeLessThan(SEEDS);
+  expect(tally.late).toBeGreaterThan(SEEDS / 20);
 });

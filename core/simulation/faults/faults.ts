@@ -116,13 +116,29 @@ const SITE_RUN_POINTS = SITE_POINTS.filter(
   (point) => !/^(?:join|leave|begin-rotation|rotate|pin-hub|approve-standing|rehearse|decline)/.test(point),
 );
 
-/** Draws one to six faults within the first `span` seconds. The same seed draws the same ones. */
-export function drawFaults(seed: number, sites: readonly string[], span: number): Fault[] {
+/** What faults are drawn for. */
+export interface Occasion {
+  readonly sites: readonly string[];
+  /** Seconds into which they fall. */
+  readonly span: number;
+  /** Where late updates count: how much slower a site has to be for a round to take its whole deadline. */
+  readonly overrun: number | null;
+}
+
+/** Draws one to six faults, and a site that is late where that matters. The same seed draws the same ones. */
+export function drawFaults(seed: number, { sites, span, overrun }: Occasion): Fault[] {
   const random = new Random('faults', seed);
   const between = (low: number, high: number): number =>
     Math.round((low + (high - low) * random.uniform()) * 1000) / 1000;
   const one = <T>(items: readonly T[]): T => items[random.below(items.length)];
-  return Array.from({ length: 1 + random.below(6) }, () => drawFault(between(0, span)));
+  const drawn = Array.from({ length: 1 + random.below(6) }, () => drawFault(between(0, span)));
+  return overrun === null || random.below(3) === 0 ? drawn : [...drawn, drawLateness(overrun)];
+
+  /** Some of these updates come within their round after all, some only after the next one. */
+  function drawLateness(factor: number): Fault {
+    const lasts = { at: between(0, span / 2), seconds: between(span / 2, 2 * span) };
+    return { kind: 'slow-site', ...lasts, site: one(sites), factor: factor * between(0.8, 2) };
+  }
 
   function drawFault(moment: number): Fault {
     const where = { at: moment, site: one(sites) };

@@ -22,7 +22,7 @@ import { initialAdapter } from '../../model/lora.ts';
 import { runFederated } from '../federated.ts';
 import { copyFederation, openFederation } from './federation.ts';
 import type { LiveFederation } from './federation.ts';
-import type { Fault } from './faults.ts';
+import type { Fault, Occasion } from './faults.ts';
 import { createPretendedTrainer } from './pretended-training.ts';
 import { createVirtualMachine } from './virtual-machine.ts';
 import type { VirtualMachine } from './virtual-machine.ts';
@@ -31,9 +31,14 @@ import { fileSecrets } from '../../secrets.ts';
 /** The run is over by then unless it hangs: more than a hundred times what an undisturbed one takes. */
 const HORIZON_MILLISECONDS = 3_600_000;
 
-/** Seconds that an undisturbed run takes, about: drawn faults fall into them. */
-export function spanOf({ plan: { training, federation } }: Scene): number {
-  return federation.rounds * (training.steps + 2) + 5;
+/** What to draw faults for: a second a step, and about two for the rest of a round. */
+export function occasionOf({ plan: { training, federation }, sites }: Scene): Occasion {
+  const { rounds, deadline, late } = federation;
+  return {
+    sites: Object.keys(sites),
+    span: rounds * (training.steps + 2) + 5,
+    overrun: late === undefined ? null : deadline / training.steps,
+  };
 }
 
 /** The smallest model with all seven linears; nobody computes with it. */

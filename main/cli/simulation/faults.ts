@@ -8,7 +8,7 @@ import { TributaryError } from '../../../core/errors.ts';
 import type { PlanRequest } from '../../../core/federation/plan.ts';
 import { drawFaults, readFaults } from '../../../core/simulation/faults/faults.ts';
 import { foundFederation } from '../../../core/simulation/faults/federation.ts';
-import { playScenario, spanOf } from '../../../core/simulation/faults/scenario.ts';
+import { occasionOf, playScenario } from '../../../core/simulation/faults/scenario.ts';
 import type { CommandContext } from '../command.ts';
 
 export interface FaultOptions {
@@ -49,7 +49,7 @@ export async function simulateFaults(options: FaultOptions, context: CommandCont
     await foundFederation(prepared, scene.sites);
     for (let seed = first; seed < first + runs; seed++) {
       signal.throwIfAborted();
-      const faults = given ?? drawFaults(seed, names, spanOf(scene));
+      const faults = given ?? drawFaults(seed, occasionOf(scene));
       const folder = join(root, String(seed));
       const { violations, cohorts, adapter, seconds, trace } = await playScenario({
         scene,
