@@ -3,6 +3,7 @@
 import { bridge } from '../bridge/bridge.ts';
 import type { Output } from '../bridge/types.ts';
 import { Resource } from './resource.svelte.ts';
+import { together } from './together.ts';
 
 type Federation = Output<'federation.status'>;
 type Status = Omit<Federation, 'members' | 'fingerprint' | 'metrics'>;
@@ -25,20 +26,23 @@ class Site {
     void this.runs.load();
     if (this.#listening) return;
     this.#listening = true;
+    const arriving = together<Status>((arrived) => this.#take(arrived[arrived.length - 1]));
     bridge.on('status', (event) => {
-      if (event.role !== 'site') return;
-      const before = JSON.stringify([this.status?.runs, this.status?.round, this.status?.state]);
-      this.status = event.status;
-      // What a run is worth knowing of changes with its state and its rounds, not with its steps.
-      if (before !== JSON.stringify([event.status.runs, event.status.round, event.status.state])) {
-        void this.runs.load();
-      }
+      if (event.role === 'site') arriving.add(event.status);
     });
     bridge.on('changed', ({ what }) => {
       if (what === 'datasets') void this.datasets.load();
       if (what === 'runs') void this.runs.load();
       if (what === 'stage') void this.federation.load();
     });
+  }
+
+  #take(status: Status): void {
+    const known = ({ runs, round, state }: Status): string => JSON.stringify([runs, round, state]);
+    const before = this.status;
+    this.status = status;
+    // What a run is worth knowing of changes with its state and its rounds, not with its steps.
+    if (before === null || known(before) !== known(status)) void this.runs.load();
   }
 }
 

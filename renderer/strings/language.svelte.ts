@@ -3,6 +3,7 @@
 import { en } from './en.ts';
 import type { Catalogue } from './en.ts';
 import { zh } from './zh.ts';
+import { lists, moments, numbers } from './formatters.ts';
 import { translator } from './sentences.ts';
 import { remedies } from './zh/remedies.ts';
 import { sentences } from './zh/sentences.ts';
@@ -48,32 +49,28 @@ class Language {
   }
 
   number(value: number, digits = 0): string {
-    return new Intl.NumberFormat(this.locale, { maximumFractionDigits: digits }).format(value);
+    return numbers(this.locale, { maximumFractionDigits: digits }).format(value);
   }
 
   /** A large number in few characters, such as 135M. */
   compact(value: number): string {
-    return new Intl.NumberFormat(this.locale, { notation: 'compact', maximumFractionDigits: 1 }).format(
-      value,
-    );
+    return numbers(this.locale, { notation: 'compact', maximumFractionDigits: 1 }).format(value);
   }
 
   /** A number with as many digits as say something, such as a loss. */
   figure(value: number | null, digits = 4): string {
     if (value === null || !Number.isFinite(value)) return '–';
-    return new Intl.NumberFormat(this.locale, { maximumSignificantDigits: digits }).format(value);
+    return numbers(this.locale, { maximumSignificantDigits: digits }).format(value);
   }
 
   /** `share` from 0 to 1. */
   percent(share: number, digits = 0): string {
-    return new Intl.NumberFormat(this.locale, { style: 'percent', maximumFractionDigits: digits }).format(
-      share,
-    );
+    return numbers(this.locale, { style: 'percent', maximumFractionDigits: digits }).format(share);
   }
 
   bytes(bytes: number): string {
     const power = Math.min(Math.max(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 0), 4);
-    return new Intl.NumberFormat(this.locale, {
+    return numbers(this.locale, {
       style: 'unit',
       unit: BYTE_UNITS[power],
       unitDisplay: power === 0 ? 'long' : 'short',
@@ -94,25 +91,23 @@ class Language {
     const shown = first === -1 ? [parts[3]] : parts.slice(first, first + 2).filter(([, value]) => value > 0);
     return shown
       .map(([unit, value]) =>
-        new Intl.NumberFormat(this.locale, { style: 'unit', unit, unitDisplay: 'short' }).format(value),
+        numbers(this.locale, { style: 'unit', unit, unitDisplay: 'short' }).format(value),
       )
       .join(' ');
   }
 
   /** A moment, given as Unix seconds. */
   time(seconds: number): string {
-    return new Intl.DateTimeFormat(this.locale, { dateStyle: 'medium', timeStyle: 'short' }).format(
-      seconds * 1000,
-    );
+    return moments(this.locale, { dateStyle: 'medium', timeStyle: 'short' }).format(seconds * 1000);
   }
 
   /** A moment of this day. */
   clock(seconds: number): string {
-    return new Intl.DateTimeFormat(this.locale, { timeStyle: 'short' }).format(seconds * 1000);
+    return moments(this.locale, { timeStyle: 'short' }).format(seconds * 1000);
   }
 
   list(items: readonly string[]): string {
-    return new Intl.ListFormat(this.locale, { type: 'conjunction' }).format(items);
+    return lists(this.locale, { type: 'conjunction' }).format(items);
   }
 }
 

@@ -4,6 +4,7 @@ import { bridge } from '../../bridge/bridge.ts';
 import { toFailure } from '../../bridge/failure.ts';
 import type { Failure } from '../../bridge/failure.ts';
 import type { EventBody, Output } from '../../bridge/types.ts';
+import { together } from '../../state/together.ts';
 import { latest } from './latest.ts';
 
 type Known = Output<'runs.series'>;
@@ -14,8 +15,6 @@ export class Series {
   stepsPerRound = $state(0);
   error: Failure | null = $state.raw(null);
   readonly #run: string;
-  #arrived: EventBody<'series'>[] = [];
-  #frame: number | null = null;
 
   constructor(run: string) {
     this.#run = run;
@@ -23,16 +22,19 @@ export class Series {
 
   /** Reads what is known and follows what comes; returns how to stop. */
   watch(): () => void {
+    const arriving = together<EventBody<'series'>>((arrived) =>
+      this.#merge(
+        arrived.filter((event) => event.kind === 'step'),
+        arrived.filter((event) => event.kind === 'round'),
+      ),
+    );
     const stop = bridge.on('series', (event) => {
-      if (event.run !== this.#run) return;
-      this.#arrived.push(event);
-      // Steps may come faster than a screen can show them.
-      this.#frame ??= requestAnimationFrame(() => this.#take());
+      if (event.run === this.#run) arriving.add(event);
     });
     void this.load();
     return () => {
       stop();
-      if (this.#frame !== null) cancelAnimationFrame(this.#frame);
+      arriving.stop();
     };
   }
 
@@ -45,15 +47,6 @@ export class Series {
     } catch (thrown) {
       this.error = toFailure(thrown);
     }
-  }
-
-  #take(): void {
-    this.#frame = null;
-    const arrived = this.#arrived.splice(0);
-    this.#merge(
-      arrived.filter((event) => event.kind === 'step'),
-      arrived.filter((event) => event.kind === 'round'),
-    );
   }
 
   /** A step or round that comes again replaces what was known of it: a repeated round counts once. */
