@@ -394,7 +394,15 @@ const rows = {
     hint: 'Join a federation with `tributary site join INVITATION` first.',
     window: 'Join a federation with an invitation first.',
   },
-  'site.other-federation': { hint: 'Use another folder for it, or leave the present federation first.' },
+  'site.unknown-federation': {
+    hint: 'Look up its name with `tributary site status`.',
+    window: 'Choose one of the federations that are shown.',
+  },
+  'site.several-federations': {
+    hint: 'Name the one that is meant with --federation.',
+    window: 'Choose the federation that is meant.',
+    exit: 2,
+  },
   'site.name-given': {
     hint: 'Leave out --name, or ask the coordinator for an invitation with your name.',
     window: 'Take the name of the invitation, or ask the coordinator for one with your name.',

@@ -14,12 +14,15 @@ import { ALONE_FOLDER, ALONE_RECORD, aloneRecordShape } from './alone.ts';
 import type { AloneRecord } from './alone.ts';
 import type { SiteContext } from './context.ts';
 import { runOfOwnCopy } from './own-copy.ts';
+import { runOfName } from './run-names.ts';
 
 const RUNS_FOLDER = 'adapters';
 
 export interface SiteAdapter {
-  /** The run's id, or the name of the training alone. */
+  /** What the run is called at this site, or the name of the training alone. */
   readonly run: string;
+  /** What the federation is called here; null for trainings alone and where the site has left it. */
+  readonly federation: string | null;
   readonly name: string;
   /** `local`: trained on this site's rows alone, also within a run of the strategy `local`, or last of all on them. */
   readonly kind: 'federated' | 'local';
@@ -45,7 +48,7 @@ export interface SiteAdapter {
   readonly course: AloneRecord['course'];
 }
 
-type Place = Pick<SiteContext, 'folder' | 'store'>;
+type Place = Pick<SiteContext, 'folder' | 'federations'>;
 
 /** Newest first. A folder that holds no adapter of this program is passed over. */
 export function siteAdapters(site: Place): SiteAdapter[] {
@@ -94,21 +97,22 @@ function described(
   return { folder, model: { id, sha256 }, created, bytes, rank };
 }
 
-function federatedAdapter({ folder: site, store }: Place, id: string): SiteAdapter | null {
-  const files = described(join(site, RUNS_FOLDER, id));
+function federatedAdapter({ folder: site, federations }: Place, name: string): SiteAdapter | null {
+  const files = described(join(site, RUNS_FOLDER, name));
   if (files === null) return null;
-  const copied = runOfOwnCopy(id);
-  const run = store.run(copied ?? id);
+  const { federation: number, run: id } = runOfName(name);
   // A site that has left its federation keeps the adapters and forgets the runs.
+  const federation = federations.get(number);
+  const copied = runOfOwnCopy(id);
+  const run = federation?.store.run(copied ?? id) ?? null;
   const plan = run === null ? null : openPlan(run.plan, run.plan_hash);
   const rounds = plan?.federation.rounds ?? null;
-  const committed = Array.from({ length: rounds ?? 0 }, (_, round) => store.round(id, round)).filter(
-    (round) => round?.phase === 'committed',
-  );
+  const committed = (federation?.store.rounds(id) ?? []).filter(({ phase }) => phase === 'committed');
   return {
     ...files,
     ...{
-      run: id,
+      run: name,
+      federation: federation?.name ?? null,
       name: nameOf(plan?.name ?? copied ?? id, copied),
       rounds,
       steps: plan?.training.steps ?? null,
@@ -132,7 +136,7 @@ function aloneAdapter({ folder: site }: Place, name: string): SiteAdapter | null
   const { model: reference, created, dataset, examples, baseLoss, trainedLoss, course } = record;
   return {
     ...files,
-    ...{ run: name, name, kind: 'local', reference, created, dataset, examples },
+    ...{ run: name, federation: null, name, kind: 'local', reference, created, dataset, examples },
     template: TEMPLATE_NAMES.find((known) => known === record.template) ?? 'chat',
     ...{ rounds: null, steps: course.length, loss: trainedLoss, baseLoss, course },
   };

@@ -17,7 +17,7 @@ import { adoptAmendment, answerAmendment, answerKnownAmendment } from './amendme
 import { createBulk, superseded } from './bulk.ts';
 import { connectToHub } from './connect.ts';
 import type { Connected } from './connect.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { createFinalAdapters, finalAdapterOf } from './final-adapter.ts';
 import { mayBeUnchecked, passGate } from './policy.ts';
@@ -30,18 +30,18 @@ import type { WaitingRehearsal } from './rehearsals.ts';
 import { connectWithKeys, pinHub } from './rotation.ts';
 import { createRounds } from './rounds.ts';
 import type { Activity } from './rounds.ts';
-import type { Membership } from './store.ts';
+import type { Membership } from './tables.ts';
 import { createMeter } from './traffic.ts';
 import { watchForWakes } from './wake.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 export interface AgentOptions {
-  readonly context: SiteContext;
+  readonly context: FederationContext;
   readonly trainer: RoundTrainer;
   readonly software: string;
   /** Told whenever what `status` says has changed. */
   readonly onChange?: () => void;
-  /** Writes an adapter where people find it, once it lies verified in the blob store. */
+  /** Writes the adapter of a run where people find it, once it lies verified in the blob store. */
   readonly saveAdapter?: (run: string, plan: Plan, tensors: NamedTensors) => Promise<void>;
   readonly backoff?: Backoff;
   /** Seconds before a failed training, or the keeping of an adapter, is tried again. */
@@ -383,7 +383,7 @@ export function startAgent(options: AgentOptions): Agent {
   };
 }
 
-function requireMembership({ store, folder }: SiteContext): Membership {
+function requireMembership({ store, folder }: FederationContext): Membership {
   const membership = store.membership();
   if (membership !== null) return membership;
   throw new TributaryError('site.not-joined', `The site in ${folder} belongs to no federation yet.`);

@@ -5,13 +5,13 @@ import { sign } from '../federation/identity.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import { encodePlan, extendPlan, openPlan } from '../federation/plan.ts';
 import { approvalStatement } from '../federation/statements.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 import { passGate } from './policy.ts';
 import { declineRun, planOf } from './proposals.ts';
-import type { SiteRun } from './store.ts';
+import type { SiteRun } from './tables.ts';
 
 /** What to tell the hub about an amended plan, or null while a person has yet to approve it. */
-export function answerAmendment(context: SiteContext, message: MessageOf<'amendment'>): Message | null {
+export function answerAmendment(context: FederationContext, message: MessageOf<'amendment'>): Message | null {
   const { store } = context;
   const { run: id, plan, planHash, amends } = message;
   const run = store.run(id);
@@ -31,7 +31,7 @@ export function answerAmendment(context: SiteContext, message: MessageOf<'amendm
 }
 
 /** The answer to an amended plan that is known already. */
-export function answerKnownAmendment(context: SiteContext, id: string): Message | null {
+export function answerKnownAmendment(context: FederationContext, id: string): Message | null {
   const run = context.store.run(id);
   if (run?.state !== 'approved' || run.amendment === null) return null;
   if (run.amendment_approved === 1) return approvalOf(context, run);
@@ -45,7 +45,7 @@ export function awaitsAmendment({ state, amendment, amendment_approved }: SiteRu
 }
 
 /** Approves the amended plan of a run. Throws `policy.*` where the policy does not allow it. */
-export function approveAmendment(context: SiteContext, run: SiteRun): Message {
+export function approveAmendment(context: FederationContext, run: SiteRun): Message {
   const { store } = context;
   const { amendment, amendment_hash: planHash, dataset, examples } = run;
   if (amendment === null || planHash === null) throw new TypeError(`${run.run} was not amended.`);
@@ -58,13 +58,16 @@ export function approveAmendment(context: SiteContext, run: SiteRun): Message {
 }
 
 /** From the first added round on, an approved amendment is the plan. */
-export function adoptAmendment({ store }: SiteContext, { run: id, round }: MessageOf<'round-start'>): void {
+export function adoptAmendment(
+  { store }: FederationContext,
+  { run: id, round }: MessageOf<'round-start'>,
+): void {
   const run = store.run(id);
   if (run?.amendment_approved !== 1 || round < planOf(run).federation.rounds) return;
   store.transaction('adopt-amendment', () => store.adoptAmendment(id));
 }
 
-function approvalOf({ identity }: SiteContext, { run, amendment_hash, examples }: SiteRun): Message {
+function approvalOf({ identity }: FederationContext, { run, amendment_hash, examples }: SiteRun): Message {
   const planHash = amendment_hash ?? '';
   const signature = sign(identity.ed25519, approvalStatement({ run, planHash }));
   return { type: 'approval', run, planHash, examples: examples ?? 1, signature };

@@ -64,7 +64,7 @@ async function askDirectly(options: AskOptions, command: OfficeCommand, request:
       crashPoint,
     });
     try {
-      return await answerOffice({ context, agent: null, software, stop: () => undefined }, command, request);
+      return await answerOffice({ context, agents: null, software, stop: () => undefined }, command, request);
     } finally {
       closeSiteFolder(context);
     }

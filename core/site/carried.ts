@@ -5,11 +5,11 @@ import { readTensors } from '../federation/codec.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import { putTensors } from '../federation/tensor-writer.ts';
 import type { NamedTensors } from '../model/tensor.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 import type { CarriedTensors } from './outcome.ts';
-import type { Carried } from './store.ts';
+import type { Carried } from './federation-store.ts';
 
-type Carrying = Pick<SiteContext, 'store' | 'blobs' | 'log'>;
+type Carrying = Pick<FederationContext, 'store' | 'blobs' | 'log'>;
 
 /**
  * What the last round that counted, before `round`, has left. Without what rounding had left out a site can go on, for

@@ -72,8 +72,8 @@ export const DATA_OFFICE = {
 
   withdraw: row(
     dataset.extend({ confirm: z.boolean() }),
-    ({ context, agent }, { dataset: name, confirm }) => {
-      const withdrawal = confirm ? withdrawDataset(context, agent, name) : planWithdrawal(context, name);
+    ({ context, agents }, { dataset: name, confirm }) => {
+      const withdrawal = confirm ? withdrawDataset(context, agents, name) : planWithdrawal(context, name);
       const { rows, runs, adapters, sentences, versions } = withdrawal;
       return { withdrawn: confirm, versions: versions.length, rows, runs, adapters, sentences };
     },

@@ -9,17 +9,17 @@ import { sleep } from '../machine.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { Bulk } from './bulk.ts';
 import { readCarried } from './carried.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 import { adapterAtSite } from './outcome.ts';
 import { ownCopyOf, trainOwnCopy } from './own-copy.ts';
 import { planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
 import type { Rounds } from './rounds.ts';
-import type { SiteRun } from './store.ts';
+import type { SiteRun } from './tables.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 export interface FinalAdaptersOptions {
-  readonly context: SiteContext;
+  readonly context: FederationContext;
   readonly trainer: RoundTrainer;
   readonly bulk: Bulk;
   readonly rounds: Pick<Rounds, 'inTurn' | 'tidy'>;
@@ -107,7 +107,7 @@ export function createFinalAdapters(options: FinalAdaptersOptions): FinalAdapter
 
 /** The adapter that a run leaves at this site: the hub's, or the site's own where every site trains alone. */
 export function finalAdapterOf(
-  { store }: Pick<SiteContext, 'store'>,
+  { store }: Pick<FederationContext, 'store'>,
   run: SiteRun,
   adapter: Published | null,
 ): Published | null {

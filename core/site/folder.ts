@@ -1,24 +1,26 @@
 /** @file What lies in a site's folder: keys, database, vault, blobs, policy. */
 
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { TributaryError } from '../errors.ts';
 import { openBlobStore } from '../federation/blobs.ts';
 import { openIdentity } from '../federation/identity.ts';
-import { settleKeys } from '../federation/rotation.ts';
+import { nextIdentity, settleKeys } from '../federation/rotation.ts';
 import { fileSecrets } from '../secrets.ts';
 import type { SecretStore } from '../secrets.ts';
 import { vaultKey } from '../vault/vault-key.ts';
 import { openVault } from '../vault/vault.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext, SiteContext } from './context.ts';
 import { settleDatasets } from './data-ledger.ts';
 import { createNetwork } from './network/network.ts';
 import type { NetworkSettings } from './network/settings.ts';
 import { readPolicy } from './policy.ts';
+import { completeRotation } from './rotation.ts';
 import { DATABASE_FILE, keyGeneration, openSiteStore } from './store.ts';
 import type { SiteCrashPoint } from './store.ts';
+import type { Membership } from './tables.ts';
 
 export const POLICY_FILE = 'policy.json';
 
@@ -48,18 +50,61 @@ export async function openSiteFolder({
   await settleKeys(folder, keyGeneration(folder));
   const identity = await openIdentity(secrets);
   const policyFiles = [join(folder, POLICY_FILE), ...(machinePolicy === undefined ? [] : [machinePolicy])];
-  const blobs = await openBlobStore(join(folder, 'blobs'));
   const store = openSiteStore(folder, identity, crashPoint);
   try {
     const path = join(folder, 'vault.sqlite');
     const vault = openVault(path, { key: await vaultKey(secrets, path) });
     settleDatasets({ vault, store });
     const policies = () => policyFiles.map(readPolicy);
-    return { folder, secrets, identity, store, vault, blobs, log, policies, network: createNetwork(network) };
+    const site: SiteContext = {
+      ...{ folder, secrets, identity, store, vault, log, policies },
+      network: createNetwork(network),
+      federations: new Map(),
+    };
+    await completeRotation(site);
+    for (const membership of store.memberships()) await openFederation(site, membership);
+    return site;
   } catch (error) {
     store.close();
     throw error;
   }
+}
+
+/** Opens what lies in the folder of one federation and has the site know it. */
+export async function openFederation(
+  site: SiteContext,
+  { number, name }: Membership,
+): Promise<FederationContext> {
+  const { folder, secrets, vault, policies, network } = site;
+  const store = site.store.federation({ number, name });
+  const { generation, pending } = site.store.keys();
+  const hasNewKeys = pending && !store.keys().pending;
+  const files = number === 1 ? folder : join(folder, 'federations', String(number));
+  const context: FederationContext = {
+    ...{ site, number, name, folder, files, secrets, store, vault, policies, network },
+    identity: hasNewKeys ? await nextIdentity(secrets, generation + 1) : { ...site.identity },
+    log: site.log.child({ federation: name }),
+    blobs: await openBlobStore(join(files, 'blobs')),
+  };
+  site.federations.set(number, context);
+  return context;
+}
+
+/** Leaves a federation: its runs and approvals are forgotten, and what only they needed is deleted. */
+export async function leaveFederation({
+  site,
+  number,
+  name,
+  store,
+  files,
+  blobs,
+}: FederationContext): Promise<void> {
+  store.transaction('leave', () => store.leave());
+  site.federations.delete(number);
+  await completeRotation(site);
+  await rm(join(files, 'checkpoints'), { recursive: true, force: true });
+  await blobs.collectGarbage(new Set());
+  site.log.info({ federation: name }, 'left');
 }
 
 /** Lets go of the databases. */

@@ -14,6 +14,7 @@ import { createMeter } from './traffic.ts';
 import type { Meter } from './traffic.ts';
 
 export type Joined = {
+  /** What it is called here. */
   readonly federation: string;
   readonly site: string;
   /** Of the hub, to compare with what the coordinator reads out. */
@@ -21,7 +22,7 @@ export type Joined = {
 };
 
 export interface JoinOptions {
-  readonly context: Pick<SiteContext, 'identity' | 'store' | 'network' | 'policies'>;
+  readonly context: Pick<SiteContext, 'identity' | 'store' | 'network' | 'policies' | 'federations'>;
   /** The pasted line. */
   readonly invitation: string;
   /** What the site is to be called, where the invitation does not say it. */
@@ -34,38 +35,39 @@ export interface JoinOptions {
  * whose answer was lost may be repeated. Throws `invitation.*`, `hub.*`, `roster.*`, `site.*`.
  */
 export async function joinFederation(options: JoinOptions): Promise<Joined> {
-  const { identity, store } = options.context;
+  const { store, federations } = options.context;
   const invitation = parseInvitation(options.invitation);
   const hub = { ed25519: invitation.hubEd25519, x25519: invitation.hubX25519 };
-  const present = store.membership();
-  if (present !== null && Buffer.compare(present.ed25519, hub.ed25519) !== 0) {
-    throw new TributaryError(
-      'site.other-federation',
-      `This folder belongs to a site of ${present.federation}.`,
-    );
-  }
-  const meter = createMeter(store);
+  const known = store.knownHub(hub.ed25519);
+  const present = known === null ? undefined : federations.get(known.number);
+  // A member that joins again shows the keys that this hub knows.
+  const identity = present?.identity ?? options.context.identity;
+  const meter = createMeter(present?.store ?? store);
   const name = nameOf(options, invitation);
-  const { channel, welcome } = await enter({ ...options, meter }, invitation, name).finally(meter.flush);
+  const context = { ...options.context, identity };
+  const { channel, welcome } = await enter({ ...options, context, meter }, invitation, name).finally(
+    meter.flush,
+  );
   channel.close();
   meter.flush();
-  verifyRoster(welcome.roster, hub.ed25519, present?.roster_version);
+  verifyRoster(welcome.roster, hub.ed25519, present && known?.roster_version);
   const entry = findMember(welcome.roster, identity.x25519.publicKey);
   if (entry?.site !== welcome.site || welcome.federation !== invitation.federation) {
     throw new TributaryError('roster.bad-signature', 'The hub’s list of members does not hold this site.');
   }
-  const { federation, site } = welcome;
-  store.transaction('join', () => {
+  const { federation, site, roster } = welcome;
+  const joined = store.transaction('join', () => {
     const { urls } = invitation;
-    store.join({ federation, site, urls, ...hub, roster_version: welcome.roster.version });
+    const membership = store.join({ federation, site, urls, ...hub, roster_version: roster.version });
     store.ledger.append('join', {
-      federation,
+      federation: membership.name,
       site,
       hubEd25519: text(hub.ed25519),
       hubX25519: text(hub.x25519),
     });
+    return membership;
   });
-  return { federation, site, fingerprint: fingerprint(hub) };
+  return { federation: joined.name, site, fingerprint: fingerprint(hub) };
 }
 
 /** Joins, or returns as a member where an earlier join had succeeded without this site hearing of it. */

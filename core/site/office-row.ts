@@ -2,18 +2,23 @@
 
 import type { z } from 'zod';
 import type { Agent } from './agent.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext, SiteContext } from './context.ts';
 
 /** A site that can be asked. */
 export interface Officeholder {
   readonly context: SiteContext;
-  /** Null while the site is not running. */
-  readonly agent: Agent | null;
+  /** By the numbers of their federations; null while the site is not running. */
+  readonly agents: ReadonlyMap<number, Agent> | null;
   readonly software: string;
   /** Begins to stop a running site. */
   readonly stop: () => void;
-  /** Of a site that runs without a federation too: starts the agent after a join, ends it before leaving. */
-  readonly changing?: { readonly joined: () => void; readonly leaving: () => Promise<void> };
+  /** Of a running site: starts the agent of a federation after a join, ends it before leaving. */
+  readonly changing?: {
+    readonly joined: (federation: string) => Promise<void>;
+    readonly leaving: (federation: FederationContext) => Promise<void>;
+    /** Whether it may run without a federation. */
+    readonly mayBeAlone: boolean;
+  };
 }
 
 export interface Row<Request extends z.ZodType, Result> {

@@ -8,8 +8,9 @@ import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { parseInvitation } from '../federation/invitation.ts';
 import { approveAmendment, awaitsAmendment } from './amendments.ts';
+import { chooseFederation, federationOfRun, federationsOf } from './choice.ts';
 import { DATA_OFFICE } from './data-office.ts';
-import { POLICY_FILE } from './folder.ts';
+import { leaveFederation, POLICY_FILE } from './folder.ts';
 import { networkShape } from './network/settings.ts';
 import { row } from './office-row.ts';
 import type { Officeholder, Row } from './office-row.ts';
@@ -24,9 +25,16 @@ import { siteStatus } from './status.ts';
 import { stopRun } from './stops.ts';
 
 const nothing = z.object({});
+/** The name of a federation, where there are several to choose from. */
+const federation = z.string().optional();
 
 export const OFFICE = {
-  status: row(nothing, ({ context, agent }) => siteStatus(context, agent)),
+  status: row(z.object({ federation }), (holder, { federation: name }) =>
+    siteStatus({
+      ...holder,
+      ...(name !== undefined && { federation: chooseFederation(holder, name).context }),
+    }),
+  ),
 
   join: row(
     z.object({
@@ -35,51 +43,57 @@ export const OFFICE = {
       /** What lies in between, where it is not as the site's settings say. */
       network: networkShape.partial().optional(),
     }),
-    async ({ context, agent, software, changing }, { invitation, name, network: changes = {} }) => {
-      if (agent !== null) {
-        const membership = context.store.membership();
-        throw new TributaryError('site.other-federation', `This site runs in ${membership?.federation}.`);
-      }
+    async ({ context, software, changing }, { invitation, name, network: changes = {} }) => {
       passGate(context.policies(), { kind: 'hub', urls: parseInvitation(invitation).urls });
       const joined = await joinFederation({
         ...{ invitation, name, software },
         context: { ...context, network: context.network.with(changes) },
       });
-      changing?.joined();
+      await changing?.joined(joined.federation);
       return joined;
     },
   ),
 
-  leave: row(nothing, async ({ context: { store }, agent, changing }) => {
-    if (agent !== null && changing === undefined)
+  leave: row(z.object({ federation }), async (holder, { federation: name }) => {
+    const { changing } = holder;
+    const { context } = chooseFederation(holder, name);
+    if (changing?.mayBeAlone === false && holder.context.federations.size === 1)
       throw new TributaryError('folder.locked', 'The site is running.');
-    const membership = store.membership();
-    if (membership === null)
-      throw new TributaryError('site.not-joined', 'The site belongs to no federation.');
-    await changing?.leaving();
-    store.transaction('leave', () => store.leave());
-    return { federation: membership.federation };
+    await changing?.leaving(context);
+    await leaveFederation(context);
+    return { federation: context.name };
   }),
 
-  rotateKeys: row(nothing, async ({ context, agent, software }) => {
-    const membership = context.store.membership();
-    if (membership === null)
-      throw new TributaryError('site.not-joined', 'The site belongs to no federation.');
-    await beginRotation(context);
-    if (agent === null) await rotateAlone(context, membership, software);
-    else await rotateRunning(context, agent);
-    return { pending: context.store.keys().pending };
+  rotateKeys: row(nothing, async (holder) => {
+    const { context: site, software } = holder;
+    const all = federationsOf(holder);
+    if (all.length === 0) throw new TributaryError('site.not-joined', 'The site belongs to no federation.');
+    await beginRotation(site);
+    // One hub that is away keeps no other from entering the keys.
+    const done = await Promise.allSettled(
+      all.map(({ context, agent }) =>
+        agent === null ? rotateAlone(context, software) : rotateRunning(context, agent),
+      ),
+    );
+    for (const each of done) if (each.status === 'rejected') throw each.reason;
+    return { pending: site.store.keys().pending };
   }),
 
   ...DATA_OFFICE,
 
   approve: row(
-    z.object({ run: z.string().optional(), standing: z.boolean().optional(), dataset: z.string() }),
-    async ({ context, agent }, { run, standing, dataset }) => {
+    z.object({
+      run: z.string().optional(),
+      standing: z.boolean().optional(),
+      dataset: z.string(),
+      federation,
+    }),
+    async (holder, { run, standing, dataset, federation: asked }) => {
       if ((run === undefined) === (standing !== true)) {
         throw new TributaryError('usage.invalid', 'Approve either one run or, standing, every plan.');
       }
       if (run === undefined) {
+        const { context, agent } = chooseFederation(holder, asked);
         const { policies, vault } = context;
         const { name, rows: examples } = vault.dataset(dataset);
         passGate(policies(), { kind: 'dataset', dataset: name, examples });
@@ -87,6 +101,7 @@ export const OFFICE = {
         agent?.reconsider();
         return { planHash: null };
       }
+      const { context, agent } = federationOfRun(holder, run, asked);
       const rehearsal = agent?.rehearsals().find((waiting) => waiting.rehearsal === run);
       if (rehearsal !== undefined) {
         approveRehearsal(context, rehearsal, dataset);
@@ -116,15 +131,18 @@ export const OFFICE = {
       run: z.string(),
       how: z.enum(['finish-round', 'save', 'discard', 'decline']),
       reason: z.string().max(500).optional(),
+      federation,
     }),
-    ({ context, agent }, { run, how, reason }) => {
+    (holder, { run, how, reason, federation: asked }) => {
+      const { context, agent } = federationOfRun(holder, run, asked);
       const answer = stopRun(context, { run, how, reason });
       if (answer !== null) agent?.interrupt(run, answer);
       return { run, how };
     },
   ),
 
-  resumeRun: row(z.object({ run: z.string() }), ({ context, agent }, { run }) => {
+  resumeRun: row(z.object({ run: z.string(), federation }), (holder, { run, federation: asked }) => {
+    const { context, agent } = federationOfRun(holder, run, asked);
     const known = context.store.run(run);
     if (known === null || known.dataset === null) {
       throw new TributaryError('site.unknown-run', `The run ${run} was not approved here yet.`);
@@ -134,7 +152,8 @@ export const OFFICE = {
     return { run };
   }),
 
-  policy: row(z.object({ set: z.unknown().optional() }), async ({ context, agent }, { set }) => {
+  policy: row(z.object({ set: z.unknown().optional() }), async (holder, { set }) => {
+    const { context } = holder;
     const path = join(context.folder, POLICY_FILE);
     if (set !== undefined) {
       const parsed = policyShape.safeParse(set);
@@ -142,7 +161,7 @@ export const OFFICE = {
         throw new TributaryError('policy.invalid', `The policy is wrong: ${z.prettifyError(parsed.error)}`);
       }
       await writePolicy(path, parsed.data);
-      agent?.reconsider();
+      for (const { agent } of federationsOf(holder)) agent?.reconsider();
     }
     return { policy: readPolicy(path), path };
   }),
@@ -152,9 +171,9 @@ export const OFFICE = {
     out,
   })),
 
-  stop: row(nothing, ({ agent, stop }) => {
+  stop: row(nothing, ({ agents, stop }) => {
     stop();
-    return { stopped: agent !== null };
+    return { stopped: agents !== null };
   }),
 };
 

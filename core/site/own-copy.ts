@@ -5,7 +5,7 @@
 
 import type { Plan } from '../federation/plan.ts';
 import type { NamedTensors } from '../model/tensor.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 import { readExamples } from './examples.ts';
 import { passGate } from './policy.ts';
 import type { RoundRequest, RoundTrainer } from './trainer.ts';
@@ -44,7 +44,7 @@ export function ownTraining(
 
 /** Trains it. Null where the plan has none or the site's rows are not there. Throws `policy.*` and what training throws. */
 export async function trainOwnCopy(
-  { context, trainer, signal }: { context: SiteContext; trainer: RoundTrainer; signal: AbortSignal },
+  { context, trainer, signal }: { context: FederationContext; trainer: RoundTrainer; signal: AbortSignal },
   { run, plan, base }: { readonly run: string; readonly plan: Plan; readonly base: NamedTensors },
 ): Promise<NamedTensors | null> {
   const { store, vault } = context;

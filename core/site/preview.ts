@@ -15,7 +15,7 @@ import { allTruncated } from '../training/tokens.ts';
 import type { MappedRecord } from '../vault/mapping.ts';
 import type { SiteContext } from './context.ts';
 import { readExamples } from './examples.ts';
-import type { SiteRun } from './store.ts';
+import type { SiteRun } from './tables.ts';
 
 export type { Segment, ShownExample, ShownText } from '../training/shown-example.ts';
 
@@ -140,7 +140,11 @@ function reasonOf(found: {
  * then the training says it.
  * @throws TributaryError `data.all-truncated`, and as `readExamples` does
  */
-export async function requireTrained({ vault }: SiteContext, run: SiteRun, dataset: string): Promise<void> {
+export async function requireTrained(
+  { vault }: Pick<SiteContext, 'vault'>,
+  run: SiteRun,
+  dataset: string,
+): Promise<void> {
   const plan = openPlan(run.plan, run.plan_hash);
   const { model, training } = plan;
   const { template, maxLength } = training;

@@ -7,12 +7,12 @@ import { openPlan } from '../federation/plan.ts';
 import type { Plan } from '../federation/plan.ts';
 import { learningRateOfRound } from '../federation/schedule.ts';
 import { approvalStatement } from '../federation/statements.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { readExamples } from './examples.ts';
 import { passGate } from './policy.ts';
 import { declineOfStopped } from './stops.ts';
-import type { SiteRun } from './store.ts';
+import type { SiteRun } from './tables.ts';
 
 /** The plan of a known run; its text was checked when it came. */
 export function planOf(run: SiteRun): Plan {
@@ -20,7 +20,7 @@ export function planOf(run: SiteRun): Plan {
 }
 
 /** What to tell the hub about a proposal, or null while a person has yet to approve it. */
-export function answerProposal(context: SiteContext, proposal: MessageOf<'proposal'>): Message | null {
+export function answerProposal(context: FederationContext, proposal: MessageOf<'proposal'>): Message | null {
   const { store } = context;
   const { run, plan, planHash } = proposal;
   const known = store.run(run);
@@ -42,7 +42,7 @@ export function answerProposal(context: SiteContext, proposal: MessageOf<'propos
 }
 
 /** The answer to a run that is known already, such as after an approval or a change of the policy. */
-export function answerRun(context: SiteContext, id: string): Message | null {
+export function answerRun(context: FederationContext, id: string): Message | null {
   const { store } = context;
   const run = store.run(id);
   if (run === null || isOver(run)) return null;
@@ -63,7 +63,7 @@ export function answerRun(context: SiteContext, id: string): Message | null {
  * Approves a run with a dataset. Throws `site.unknown-run`, `vault.unknown-dataset`, and `policy.*` where the
  * policy does not allow it; then nothing has changed.
  */
-export function approveRun(context: SiteContext, id: string, dataset: string): Message {
+export function approveRun(context: FederationContext, id: string, dataset: string): Message {
   const { store } = context;
   const run = store.run(id);
   if (run === null || isOver(run)) {
@@ -91,7 +91,7 @@ export function approveRun(context: SiteContext, id: string, dataset: string): M
 }
 
 /** Approves every plan within the policy, now and later, with one dataset. Throws `vault.unknown-dataset`. */
-export function approveStanding(context: SiteContext, dataset: string): void {
+export function approveStanding(context: FederationContext, dataset: string): void {
   context.vault.dataset(dataset);
   context.store.transaction('approve-standing', () => {
     context.store.approve('*', dataset);
@@ -99,14 +99,14 @@ export function approveStanding(context: SiteContext, dataset: string): void {
   });
 }
 
-function approvalOf({ identity }: SiteContext, { run, plan_hash, examples }: SiteRun): Message {
+function approvalOf({ identity }: FederationContext, { run, plan_hash, examples }: SiteRun): Message {
   const signature = sign(identity.ed25519, approvalStatement({ run, planHash: plan_hash }));
   return { type: 'approval', run, planHash: plan_hash, examples: examples ?? 1, signature };
 }
 
 /** Says no, with the reason, and remembers it. `withdraw` takes back an approval too: a person may give it again. */
 export function declineRun(
-  { store, log }: SiteContext,
+  { store, log }: FederationContext,
   { run, planHash, withdraw = false }: { run: string; planHash: string; withdraw?: boolean },
   thrown: unknown,
 ): Message {
@@ -131,7 +131,7 @@ function isOver({ state }: SiteRun): boolean {
  * Whether a round is what the approved plan says. Throws `policy.no-approval` or `policy.deviation`: a hub cannot
  * have a site train otherwise than it agreed to.
  */
-export function checkRound({ store, policies }: SiteContext, start: MessageOf<'round-start'>): void {
+export function checkRound({ store, policies }: FederationContext, start: MessageOf<'round-start'>): void {
   const run = store.run(start.run);
   if (run?.state !== 'approved' || run.dataset === null) {
     const withdrawn = run?.state === 'declined' && run.reason;

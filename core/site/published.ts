@@ -7,14 +7,14 @@ import { readTensors } from '../federation/codec.ts';
 import { putTensors } from '../federation/tensor-writer.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { Bulk } from './bulk.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 
 /**
  * Leaves the published file in the site's blobs, verified by its hash, and gives its tensors. It is not synced, for it
  * can be fetched again: what a loss of power has damaged fails its hash after the restart. Throws as `Bulk.use` does.
  */
 export async function fetchPublished(
-  { context, bulk }: { context: SiteContext; bulk: Bulk },
+  { context, bulk }: { context: FederationContext; bulk: Bulk },
   published: Published,
   signal: AbortSignal,
 ): Promise<NamedTensors> {
@@ -28,7 +28,7 @@ export async function fetchPublished(
   return readTensors(blobs.path(hash));
 }
 
-async function isThere({ blobs, log }: SiteContext, hash: string): Promise<boolean> {
+async function isThere({ blobs, log }: FederationContext, hash: string): Promise<boolean> {
   if (!blobs.has(hash)) return false;
   try {
     await blobs.require(hash);
@@ -47,7 +47,7 @@ async function isThere({ blobs, log }: SiteContext, hash: string): Promise<boole
  * The file that the delta is applied to needs no check of its own, for what is made of it has a hash.
  */
 async function fetchDelta(
-  { context: { blobs, log }, bulk }: { context: SiteContext; bulk: Bulk },
+  { context: { blobs, log }, bulk }: { context: FederationContext; bulk: Bulk },
   { hash, delta }: Published,
   signal: AbortSignal,
 ): Promise<NamedTensors | null> {

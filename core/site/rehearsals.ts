@@ -10,7 +10,7 @@ import type { MessageOf } from '../federation/messages.ts';
 import { openPlan } from '../federation/plan.ts';
 import type { Plan } from '../federation/plan.ts';
 import { ContractRefusal } from './contract.ts';
-import type { Outbox, SiteContext } from './context.ts';
+import type { FederationContext, Outbox } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { readExamples } from './examples.ts';
 import { passGate } from './policy.ts';
@@ -38,7 +38,7 @@ export interface WaitingRehearsal {
 }
 
 export interface RehearsalsOptions {
-  readonly context: SiteContext;
+  readonly context: FederationContext;
   readonly trainer: RoundTrainer;
   readonly outbox: Outbox;
   readonly signal: AbortSignal;
@@ -129,7 +129,7 @@ export function createRehearsals(options: RehearsalsOptions): Rehearsals {
 
 /** Approves one rehearsal with a dataset. Throws `vault.unknown-dataset`, and `policy.*` where it is not allowed. */
 export function approveRehearsal(
-  { store, vault, policies }: SiteContext,
+  { store, vault, policies }: FederationContext,
   { rehearsal, planHash, plan }: WaitingRehearsal,
   dataset: string,
 ): void {
@@ -143,7 +143,7 @@ export function approveRehearsal(
 }
 
 function record(
-  { store }: SiteContext,
+  { store }: FederationContext,
   { rehearsal, planHash, state, reason, parts, measured }: Answer,
 ): void {
   store.transaction('rehearse', () =>

@@ -14,9 +14,9 @@ import { machine, sleep } from '../machine.ts';
 import type { Agent } from './agent.ts';
 import { connectToHub } from './connect.ts';
 import type { Connected } from './connect.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext, SiteContext } from './context.ts';
 import { mayBeUnchecked, passGate } from './policy.ts';
-import type { Membership } from './store.ts';
+import type { Membership } from './tables.ts';
 import { createMeter } from './traffic.ts';
 
 /** How long a hub may take to enter the keys; one of a version before never does. */
@@ -30,7 +30,7 @@ export interface Entered {
 
 /** Pins the keys that the hub's former ones, which this site has pinned, say are the hub's. Throws `identity.bad-signature`. */
 export function pinHub(
-  { store, log }: SiteContext,
+  { store, log }: FederationContext,
   { federation, x25519: from, ed25519: pinned }: Membership,
   { ed25519, x25519, signature, proof }: MessageOf<'hub-keys'>,
 ): void {
@@ -41,15 +41,14 @@ export function pinHub(
       'The new keys of the hub are not signed by both pairs.',
     );
   }
-  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
   store.transaction('pin-hub', () => {
     store.pinHub({ ed25519, x25519 });
-    store.ledger.append('hub-rotation', { federation, ed25519: text(ed25519), x25519: text(x25519) });
+    store.ledger.append('hub-rotation', { ed25519: keyText(ed25519), x25519: keyText(x25519) });
   });
   log.info('the keys of the hub have changed');
 }
 
-/** Makes the keys that are to come; where they wait already, the hub may be entering them at this moment. */
+/** Makes the keys that are to come; where they wait already, a hub may be entering them at this moment. */
 export async function beginRotation({ secrets, store }: SiteContext): Promise<void> {
   const { generation, pending } = store.keys();
   if (pending) return;
@@ -62,7 +61,7 @@ export async function beginRotation({ secrets, store }: SiteContext): Promise<vo
  * socket with the keys it is given.
  */
 export async function connectWithKeys(
-  context: SiteContext,
+  context: FederationContext,
   membership: Membership,
   connect: (identity: Identity) => Promise<Connected>,
 ): Promise<Entered> {
@@ -128,24 +127,53 @@ async function exchange(
   }
 }
 
-/** The new keys count from here on; the old ones are deleted. */
-async function adopt({ folder, identity, store, log }: SiteContext, next: Identity): Promise<void> {
-  store.transaction('rotate-keys', () => {
-    store.ledger.rotate(next, { x25519: Buffer.from(next.x25519.publicKey).toString('base64url') });
-    store.completeRotation();
+/** For this hub the new keys count from here on; once every hub has entered them, the old ones are deleted. */
+async function adopt({ site, identity, store, log }: FederationContext, next: Identity): Promise<void> {
+  const isComplete = store.transaction('rotate-keys', () => {
+    store.enterKeys();
+    if (site.store.haveAllEntered()) succeed(site, next);
+    else store.ledger.append('member-rotation', publicKeys(next));
+    return !site.store.keys().pending;
   });
+  adoptKeys(identity, next);
+  log.info('the hub has entered the new keys of this site');
+  if (isComplete) await settle(site, next);
+}
+
+/** The same where every hub has entered the new keys and nothing has come of that yet. */
+export async function completeRotation(site: SiteContext): Promise<void> {
+  const { secrets, store } = site;
+  if (!store.haveAllEntered()) return;
+  const next = await nextIdentity(secrets, store.keys().generation + 1);
+  store.transaction('rotate-keys', () => succeed(site, next));
+  await settle(site, next);
+}
+
+function succeed({ store }: SiteContext, next: Identity): void {
+  store.ledger.rotate(next, { x25519: publicKeys(next).x25519 });
+  store.completeRotation();
+}
+
+async function settle({ folder, identity, store, log }: SiteContext, next: Identity): Promise<void> {
   adoptKeys(identity, next);
   await settleKeys(folder, store.keys().generation);
   log.info('the keys of this site were changed');
 }
 
+const publicKeys = ({ ed25519, x25519 }: Identity): { ed25519: string; x25519: string } => ({
+  ed25519: keyText(ed25519.publicKey),
+  x25519: keyText(x25519.publicKey),
+});
+
+function keyText(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64url');
+}
+
 /** The same for a site that is not running: connects once. */
-export async function rotateAlone(
-  context: SiteContext,
-  membership: Membership,
-  software: string,
-): Promise<void> {
+export async function rotateAlone(context: FederationContext, software: string): Promise<void> {
   const { store, network, policies } = context;
+  const membership = store.membership();
+  if (membership === null) return;
   const { urls, x25519: hubX25519 } = membership;
   const meter = createMeter(store);
   const connect = (identity: Identity): Promise<Connected> =>
@@ -159,7 +187,7 @@ export async function rotateAlone(
 }
 
 /** The same for a running site: connects anew, and waits a moment for the hub where it is there. */
-export async function rotateRunning({ store }: SiteContext, agent: Agent): Promise<void> {
+export async function rotateRunning({ store }: FederationContext, agent: Agent): Promise<void> {
   const isThere = agent.connection().connected;
   agent.renewConnection();
   const end = machine.now() + PATIENCE_MILLISECONDS;

@@ -10,18 +10,18 @@ import type { MessageOf } from '../federation/messages.ts';
 import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
 import { readCarried, writeCarried } from './carried.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 import { readExamples } from './examples.ts';
 import { adapterAtSite, controlsOf, outcomeOf } from './outcome.ts';
 import { metricsThatMayLeave, passGate } from './policy.ts';
 import { planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
 import { requireRoom } from './room.ts';
-import type { TrainedUpdate } from './store.ts';
+import type { TrainedUpdate } from './federation-store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 export interface RoundTraining {
-  readonly context: SiteContext;
+  readonly context: FederationContext;
   readonly trainer: RoundTrainer;
   readonly bulk: Bulk;
   readonly start: MessageOf<'round-start'>;
@@ -38,8 +38,8 @@ export interface RoundTraining {
 const ROUND_FILES = 3;
 
 /** Where the training of a run that was paused within a round leaves how far it was. */
-export function checkpointFolder({ folder }: Pick<SiteContext, 'folder'>, run: string): string {
-  return join(folder, 'checkpoints', run);
+export function checkpointFolder({ files }: Pick<FederationContext, 'files'>, run: string): string {
+  return join(files, 'checkpoints', run);
 }
 
 /** Trains a round and keeps its update, with what it leaves for the next round, in one transaction. */

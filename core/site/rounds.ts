@@ -12,13 +12,14 @@ import type { Message, MessageOf } from '../federation/messages.ts';
 import { updateStatement } from '../federation/statements.ts';
 import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
-import type { Outbox, SiteContext } from './context.ts';
+import type { FederationContext, Outbox } from './context.ts';
+import type { TrainedUpdate } from './federation-store.ts';
 import { passGate } from './policy.ts';
 import { checkRound, declineRun, planOf } from './proposals.ts';
 import { checkpointFolder, trainRound } from './round-training.ts';
 import { scoreAggregate } from './scoring.ts';
 import { declineOfStopped, pauseAfterRound } from './stops.ts';
-import type { SiteRound, TrainedUpdate } from './store.ts';
+import type { SiteRound } from './tables.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 /** A training that fails is tried again, for it may have been the machine's fault. */
@@ -41,7 +42,7 @@ export interface Activity {
 }
 
 export interface RoundsOptions {
-  readonly context: SiteContext;
+  readonly context: FederationContext;
   readonly trainer: RoundTrainer;
   readonly bulk: Bulk;
   readonly outbox: Outbox;

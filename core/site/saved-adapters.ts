@@ -6,7 +6,7 @@ import { findModel } from '../federation/plan-model.ts';
 import { writeAdapter } from '../model/adapter.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 
-/** Folder of a run's adapter in a site's folder. */
+/** Folder of a run's adapter in a site's folder; `run` is what the run is called at this site. */
 export function adapterFolder(folder: string, run: string): string {
   return join(folder, 'adapters', run);
 }

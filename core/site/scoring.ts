@@ -5,7 +5,7 @@ import type { Message, MessageOf } from '../federation/messages.ts';
 import type { Metrics } from '../federation/metrics.ts';
 import type { Bulk } from './bulk.ts';
 import { readCarried } from './carried.ts';
-import type { SiteContext } from './context.ts';
+import type { FederationContext } from './context.ts';
 import { reasonForHub } from './disclosure.ts';
 import { readExamples } from './examples.ts';
 import { adapterAtSite } from './outcome.ts';
@@ -15,7 +15,7 @@ import { fetchPublished } from './published.ts';
 import type { RoundTrainer } from './trainer.ts';
 
 export interface Scoring {
-  readonly context: SiteContext;
+  readonly context: FederationContext;
   readonly trainer: RoundTrainer;
   readonly bulk: Bulk;
   readonly signal: AbortSignal;

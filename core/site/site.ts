@@ -1,26 +1,29 @@
 /**
- * @file A running site: its folder held, its agent at work, its control socket open. Stopping it and killing it
- * are the same to what is on disk; starting goes on where the last transaction left it.
+ * @file A running site: its folder held, an agent at work for each of its federations, its control socket open.
+ * Stopping it and killing it are the same to what is on disk; starting goes on where the last transaction left it.
  */
 
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { acquireFolderLock, serveControl } from '../control.ts';
 import type { ControlHandlers, ControlServer, FolderLock } from '../control.ts';
+import { TributaryError } from '../errors.ts';
 import { sleep } from '../machine.ts';
 import type { SecretStore } from '../secrets.ts';
 import { startAgent } from './agent.ts';
 import type { Agent, AgentOptions } from './agent.ts';
-import type { SiteContext } from './context.ts';
-import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
+import type { FederationContext, SiteContext } from './context.ts';
+import { closeSiteFolder, openFederation, openSiteFolder, requireSite } from './folder.ts';
 import type { NetworkSettings } from './network/settings.ts';
 import { answerOffice, OFFICE } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
 import type { Officeholder } from './office-row.ts';
+import { nameOfRun } from './run-names.ts';
 import { siteStatus } from './status.ts';
 import type { SiteStatus } from './status.ts';
 import type { SiteCrashPoint } from './store.ts';
 import type { RoundTrainer } from './trainer.ts';
+import { takeTurns } from './turns.ts';
 
 /** How long a training may take to end when the site stops. */
 const PATIENCE_MILLISECONDS = 5000;
@@ -33,6 +36,7 @@ export interface SiteOptions {
   readonly log?: Logger;
   /** Told of every change of the status. */
   readonly onStatus?: (status: SiteStatus) => void;
+  /** Writes an adapter where people find it; the run has the name that it has at this site. */
   readonly saveAdapter?: AgentOptions['saveAdapter'];
   readonly backoff?: AgentOptions['backoff'];
   readonly retrySeconds?: number;
@@ -53,8 +57,8 @@ export interface SiteOptions {
 
 export interface Site {
   readonly context: SiteContext;
-  /** Null while it belongs to no federation. */
-  agent(): Agent | null;
+  /** Those at work, by the numbers of their federations. */
+  readonly agents: ReadonlyMap<number, Agent>;
   status(): SiteStatus;
   /** Told of every change of the status from now on; returns how to stop. */
   watch(listener: (status: SiteStatus) => void): () => void;
@@ -87,48 +91,72 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   const context = await openSiteFolder({ folder, log, machinePolicy, secrets, network, crashPoint });
   const watchers = new Set<(status: SiteStatus) => void>();
   if (options.onStatus !== undefined) watchers.add(options.onStatus);
-  let agent = null as Agent | null;
+  const turns = takeTurns(trainer);
+  const agents = new Map<number, Agent>();
   let control: ControlServer | undefined;
   let ending: Promise<void> | undefined;
   let markStopped: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (markStopped = resolve));
   let told = '';
 
+  const statusNow = (): SiteStatus => siteStatus({ context, agents, holder: turns.holder() });
+
   /** Many things change at once; each state is told once. */
   function tell(): void {
     if (ending !== undefined) return;
-    const status = siteStatus(context, agent);
-    const text = JSON.stringify({ ...status, leftThisMachine: null });
+    const status = statusNow();
+    const text = JSON.stringify(status, (name, value: unknown) =>
+      name === 'leftThisMachine' ? null : value,
+    );
     if (text === told) return;
     told = text;
     for (const watcher of [...watchers]) watcher(status);
   }
 
-  function startWork(): void {
-    agent = startAgent({
-      context,
-      trainer,
+  function startWork(federation: FederationContext): void {
+    const { number, name } = federation;
+    const agent = startAgent({
+      context: federation,
+      trainer: turns.trainerFor(name),
       software,
-      saveAdapter,
+      ...(saveAdapter && {
+        saveAdapter: (run, plan, tensors) => saveAdapter(nameOfRun(number, run), plan, tensors),
+      }),
       backoff,
       retrySeconds,
       connect,
       onChange: () => {
-        if (agent !== null) tell();
+        if (agents.has(number)) tell();
       },
     });
+    agents.set(number, agent);
     tell();
   }
 
-  async function endWork(): Promise<void> {
-    const stopping = agent?.stop();
+  /** Ends what works for one federation, or for all. */
+  async function endWork(numbers: readonly number[]): Promise<void> {
+    const stopping = Promise.all(numbers.map((number) => agents.get(number)?.stop()));
     // A training that does not heed the signal ends with its process.
     const patience = new AbortController();
-    await Promise.race([stopping, sleep(PATIENCE_MILLISECONDS, patience.signal).catch(() => undefined)]);
+    const isLate = await Promise.race([
+      stopping.then(() => false),
+      sleep(PATIENCE_MILLISECONDS, patience.signal).then(
+        () => true,
+        () => false,
+      ),
+    ]);
     patience.abort();
-    await trainer.close();
+    if (isLate || numbers.length === agents.size) await trainer.close();
     await stopping;
-    agent = null;
+    for (const number of numbers) agents.delete(number);
+  }
+
+  async function beginFederation(name: string): Promise<void> {
+    const membership = context.store.memberships().find((each) => each.name === name);
+    if (membership === undefined) return;
+    const { number } = membership;
+    if (agents.has(number)) await endWork([number]);
+    startWork(context.federations.get(number) ?? (await openFederation(context, membership)));
   }
 
   function stop(): Promise<void> {
@@ -137,7 +165,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   }
 
   async function end(): Promise<void> {
-    await endWork();
+    await endWork([...agents.keys()]);
     await control?.close();
     closeSiteFolder(context);
     lock.release();
@@ -147,11 +175,15 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   async function answer(command: OfficeCommand, request: unknown): Promise<unknown> {
     const holder: Officeholder = {
       context,
-      agent,
+      agents,
       software,
       // The answer goes out first.
       stop: () => void setImmediate(() => void stop()),
-      ...(options.resident === true && { changing: { joined: startWork, leaving: endWork } }),
+      changing: {
+        joined: beginFederation,
+        leaving: ({ number }) => endWork([number]),
+        mayBeAlone: options.resident === true,
+      },
     };
     try {
       return await answerOffice(holder, command, request);
@@ -161,8 +193,8 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   }
   const site: Site = {
     context,
-    agent: () => agent,
-    status: () => siteStatus(context, agent),
+    agents,
+    status: statusNow,
     watch: (listener) => {
       watchers.add(listener);
       return () => void watchers.delete(listener);
@@ -175,7 +207,9 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   };
 
   try {
-    if (options.resident !== true || context.store.membership() !== null) startWork();
+    if (options.resident !== true && context.federations.size === 0)
+      throw new TributaryError('site.not-joined', `The site in ${folder} belongs to no federation yet.`);
+    for (const federation of context.federations.values()) startWork(federation);
     const commands = Object.keys(OFFICE) as OfficeCommand[];
     control = await serveControl(folder, {
       ...Object.fromEntries(
@@ -186,7 +220,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
     tell();
     return site;
   } catch (error) {
-    await agent?.stop();
+    await Promise.all([...agents.values()].map((agent) => agent.stop()));
     closeSiteFolder(context);
     throw error;
   }

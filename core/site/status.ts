@@ -1,4 +1,4 @@
-/** @file What a site says of itself, in words that the command line, the window and the log share. */
+/** @file What a site says of itself and its federations, in words that the command line, the window and the log share. */
 
 import { fingerprint, publicIdentity } from '../federation/identity.ts';
 import { openPlan } from '../federation/plan.ts';
@@ -6,8 +6,9 @@ import { noTraffic, TRAFFIC_KINDS } from '../federation/traffic.ts';
 import type { Traffic } from '../federation/traffic.ts';
 import type { Agent } from './agent.ts';
 import { awaitsAmendment } from './amendments.ts';
-import type { SiteContext } from './context.ts';
-import type { SiteRun } from './store.ts';
+import type { FederationContext, SiteContext } from './context.ts';
+import type { Phase } from './rounds.ts';
+import type { SiteRun } from './tables.ts';
 
 /**
  * `stopped`: no process runs. `idle`: connected, nothing to do. `awaiting-approval`: a person has to decide. `paused`: a
@@ -24,9 +25,12 @@ export type SiteState =
   | 'working'
   | 'paused';
 
-export type SiteStatus = {
+/** How the site stands with one federation. */
+export type FederationStatus = {
   readonly state: SiteState;
+  /** What it is called here, and its number, which names of its runs' folders may end with. */
   readonly federation: string | null;
+  readonly number: number | null;
   readonly site: string | null;
   /** Address of the hub while connected. */
   readonly hub: string | null;
@@ -48,27 +52,84 @@ export type SiteStatus = {
   readonly loss: number | null;
   /** Why it is not further, as a sentence; empty when all is well. */
   readonly reason: string;
-  /** Bytes sent to the hub since this site exists, and what they were. */
+  /** Bytes sent to the hub, or all hubs, since this site exists, and what they were. */
   readonly leftThisMachine: { readonly bytes: number; readonly kinds: Traffic };
   readonly runs: readonly {
     readonly id: string;
+    readonly federation: string;
     readonly state: SiteRun['state'];
     readonly planHash: string;
     readonly reason: string;
   }[];
 };
 
-/** The status now; `agent` is null while the site does not run. */
-export function siteStatus({ store, identity }: SiteContext, agent: Agent | null): SiteStatus {
+/** The whole site: as it stands with the federation that matters most now, and with each. */
+export type SiteStatus = FederationStatus & { readonly federations: readonly FederationStatus[] };
+
+/** What matters most comes first. */
+const PRECEDENCE: readonly SiteState[] = [
+  'working',
+  'awaiting-approval',
+  'ready',
+  'paused',
+  'revoked',
+  'offline',
+  'idle',
+  'stopped',
+  'not-joined',
+];
+
+export interface StatusOptions {
+  readonly context: SiteContext;
+  /** Null while the site does not run. */
+  readonly agents: ReadonlyMap<number, Agent> | null;
+  /** The federation for which the machine computes now. */
+  readonly holder?: string | null;
+  /** The status with this one alone; with all of them without it. */
+  readonly federation?: FederationContext;
+}
+
+/** The status now. */
+export function siteStatus({ context, agents, holder = null, federation }: StatusOptions): SiteStatus {
+  const asked = federation === undefined ? [...context.federations.values()] : [federation];
+  const federations = asked.map((each) =>
+    federationStatus(each, { agent: agents?.get(each.number) ?? null, holder }),
+  );
+  const [first = NOT_JOINED] = federations.toSorted(
+    (one, other) => PRECEDENCE.indexOf(one.state) - PRECEDENCE.indexOf(other.state),
+  );
+  if (federation !== undefined) return { ...first, federations };
+  const unwritten = [...(agents?.values() ?? [])].map((agent) => agent.unwrittenTraffic());
+  return {
+    ...first,
+    leftThisMachine: left([context.store.sent(), ...unwritten]),
+    runs: federations.flatMap(({ runs }) => runs),
+    federations,
+  };
+}
+
+const NOT_JOINED: FederationStatus = {
+  ...{ state: 'not-joined', reason: 'The site belongs to no federation yet.' },
+  ...{ federation: null, number: null, site: null, hub: null, uncheckedCertificate: null, roster: null },
+  ...{ hubFingerprint: null, siteFingerprint: null },
+  ...{ run: null, round: null, rounds: null, phase: null, step: null, steps: null, loss: null },
+  ...{ leftThisMachine: left([]), runs: [] },
+};
+
+function federationStatus(
+  { number, name, store, identity }: FederationContext,
+  { agent, holder }: { agent: Agent | null; holder: string | null },
+): FederationStatus {
   const membership = store.membership();
   const runs = store.runs();
   const activity = agent?.activity() ?? null;
   const open =
     runs.find(({ state }) => state === 'proposed' || state === 'approved') ??
     runs.find(({ run }) => store.stopped(run) === 'paused');
+  const before = activity !== null && COMPUTED.has(activity.phase) && holder !== name ? holder : null;
   return {
-    ...stateOf(membership !== null, agent, open),
-    federation: membership?.federation ?? null,
+    ...stateOf(agent, open, before),
+    ...{ federation: name, number },
     site: membership?.site ?? null,
     hub: agent?.connection().url ?? null,
     uncheckedCertificate: agent?.connection().unchecked ?? null,
@@ -82,23 +143,32 @@ export function siteStatus({ store, identity }: SiteContext, agent: Agent | null
     step: activity?.step ?? null,
     steps: activity?.steps ?? null,
     loss: activity?.loss ?? null,
-    leftThisMachine: left(store.sent(), agent?.unwrittenTraffic() ?? noTraffic()),
-    runs: runs.map(({ run, state, plan_hash, reason }) => ({ id: run, state, planHash: plan_hash, reason })),
+    leftThisMachine: left([store.sent(), agent?.unwrittenTraffic() ?? noTraffic()]),
+    runs: runs.map(({ run, state, plan_hash, reason }) => {
+      return { id: run, federation: name, state, planHash: plan_hash, reason };
+    }),
   };
 }
 
+/** Phases for which the machine computes, one federation at a time. */
+const COMPUTED: ReadonlySet<Phase> = new Set<Phase>(['training', 'scoring', 'rehearsing']);
+
 function stateOf(
-  joined: boolean,
   agent: Agent | null,
   open: SiteRun | undefined,
+  before: string | null,
 ): { readonly state: SiteState; readonly reason: string } {
-  if (!joined) return { state: 'not-joined', reason: 'The site belongs to no federation yet.' };
   if (agent === null) return { state: 'stopped', reason: 'The site is not running.' };
   const { connected, reason } = agent.connection();
   const trouble = agent.trouble()?.message ?? '';
   if (reason?.code === 'site.revoked') return { state: 'revoked', reason: reason.message };
   if (!connected) return { state: 'offline', reason: reason?.message ?? 'Connecting to the hub.' };
-  if (agent.activity() !== null) return { state: 'working', reason: trouble };
+  if (agent.activity() !== null) {
+    return {
+      state: 'working',
+      reason: before === null ? trouble : `This machine computes for ${before} first.`,
+    };
+  }
   if (open?.state === 'proposed') {
     return { state: 'awaiting-approval', reason: `The run ${open.run} waits for approval at this site.` };
   }
@@ -125,8 +195,8 @@ function stateOf(
   return { state: 'idle', reason: trouble };
 }
 
-function left(written: Traffic, unwritten: Traffic): SiteStatus['leftThisMachine'] {
+function left(parts: readonly Traffic[]): FederationStatus['leftThisMachine'] {
   const kinds = noTraffic();
-  for (const kind of TRAFFIC_KINDS) kinds[kind] = written[kind] + unwritten[kind];
+  for (const kind of TRAFFIC_KINDS) for (const part of parts) kinds[kind] += part[kind];
   return { bytes: Object.values(kinds).reduce((sum, bytes) => sum + bytes, 0), kinds };
 }

@@ -2,8 +2,9 @@
 
 import { TributaryError } from '../errors.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
-import type { SiteContext } from './context.ts';
-import type { SiteRun, SiteStore, Stop } from './store.ts';
+import type { FederationContext } from './context.ts';
+import type { FederationStore } from './federation-store.ts';
+import type { SiteRun, Stop } from './tables.ts';
 
 /** What a person may ask; `save` pauses at once, `discard` and `decline` leave the run. */
 export type StopRequest = 'finish-round' | 'save' | 'discard' | 'decline';
@@ -19,7 +20,7 @@ const STOPPED: Readonly<Record<Exclude<StopRequest, 'finish-round'>, Exclude<Sto
  * where the round under way is finished first. Throws `site.unknown-run`.
  */
 export function stopRun(
-  context: SiteContext,
+  context: FederationContext,
   { run: id, how, reason = '' }: { run: string; how: StopRequest; reason?: string },
 ): Message | null {
   const { store } = context;
@@ -44,7 +45,7 @@ export function stopRun(
 
 /** Pauses a run of which only the round under way was to be finished, once it is. Null where nothing changes. */
 export function pauseAfterRound(
-  context: SiteContext,
+  context: FederationContext,
   { run: id, round }: Pick<MessageOf<'round-start'>, 'run'> & { readonly round?: number },
 ): Message | null {
   const { store } = context;
@@ -56,7 +57,7 @@ export function pauseAfterRound(
 }
 
 /** The answer that the hub was, or was to be, given of a run that a person has stopped; null where nobody has. */
-export function declineOfStopped(store: SiteStore, run: SiteRun): Message | null {
+export function declineOfStopped(store: FederationStore, run: SiteRun): Message | null {
   const stop = store.stopped(run.run);
   if (stop === null || stop === 'finishing') return null;
   const { run: id, plan_hash: planHash, reason } = run;
@@ -77,7 +78,7 @@ const REASONS: Readonly<Record<Exclude<Stop, 'finishing'>, string>> = {
 };
 
 function enter(
-  { store, log }: SiteContext,
+  { store, log }: FederationContext,
   { run, state, reason: before }: SiteRun,
   stop: Exclude<Stop, 'finishing'>,
   words: string,
@@ -96,7 +97,7 @@ function enter(
 }
 
 /** Whether an update of the last round is still to be made or acknowledged; of `round` where one is asked for. */
-function isRoundOpen(store: SiteStore, run: string, round?: number): boolean {
+function isRoundOpen(store: FederationStore, run: string, round?: number): boolean {
   const last = store.lastRound(run);
   if (last === null || (last.phase !== 'training' && last.phase !== 'sending')) return false;
   return round === undefined || last.round === round;

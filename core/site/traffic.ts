@@ -6,6 +6,7 @@
 import type { Channel } from '../federation/channel.ts';
 import { noTraffic, TRAFFIC_KINDS } from '../federation/traffic.ts';
 import type { Traffic } from '../federation/traffic.ts';
+import type { FederationStore } from './federation-store.ts';
 import type { SiteStore } from './store.ts';
 
 /** A socket of the system. */
@@ -34,7 +35,7 @@ interface Entry {
   received: number;
 }
 
-export function createMeter(store: Pick<SiteStore, 'countTraffic'>): Meter {
+export function createMeter(store: Pick<SiteStore | FederationStore, 'countTraffic'>): Meter {
   const entries = new Set<Entry>();
 
   function watch(stream: CountedStream | null): Entry {

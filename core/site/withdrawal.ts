@@ -4,13 +4,14 @@
  */
 
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { TributaryError } from '../errors.ts';
 import { nameOfReference } from '../vault/vault.ts';
 import type { Dataset } from '../vault/vault.ts';
 import type { Agent } from './agent.ts';
 import type { SiteContext } from './context.ts';
 import { declineRun } from './proposals.ts';
+import { nameOfRun } from './run-names.ts';
+import { adapterFolder } from './saved-adapters.ts';
 
 /** A run of which an update has learned from the rows, and with it the hub's adapter. */
 export interface TaughtAdapter {
@@ -33,22 +34,25 @@ export interface Withdrawal {
 }
 
 /** What withdrawing all versions of a dataset would do. Throws `vault.unknown-dataset`. */
-export function planWithdrawal({ folder, store, vault }: SiteContext, name: string): Withdrawal {
+export function planWithdrawal(site: SiteContext, name: string): Withdrawal {
+  const { folder, store, vault } = site;
   const dataset = vault.dataset(name).name;
   const versions = vault.datasets({ allVersions: true }).filter((version) => version.name === dataset);
   const isOf = (reference: string | null) => reference !== null && nameOfReference(reference) === dataset;
-  const runs = store.runs().filter((run) => run.state === 'approved' && isOf(run.dataset));
-  const adapters = [...new Set(versions.flatMap((version) => store.runsTaughtBy(version)))].map((run) => {
-    const path = join(folder, 'adapters', run);
+  const federations = [...site.federations.values()];
+  const taught = versions.flatMap((version) => store.runsTaughtBy(version));
+  const names = new Set(taught.map(({ federation, run }) => nameOfRun(federation, run)));
+  const adapters = [...names].map((run) => {
+    const path = adapterFolder(folder, run);
     return { run, path: existsSync(path) ? path : null };
   });
   const rows = versions.reduce((sum, version) => sum + version.rows, 0);
   const plan = {
     versions,
     rows,
-    runs: runs.map(({ run }) => run),
+    runs: trainingOn(site, dataset).map(({ federation, run }) => nameOfRun(federation.number, run)),
     adapters,
-    standing: isOf(store.approvedDataset('*')),
+    standing: federations.some((federation) => isOf(federation.store.approvedDataset('*'))),
   };
   return { ...plan, sentences: sentencesOf(dataset, plan) };
 }
@@ -57,16 +61,19 @@ export function planWithdrawal({ folder, store, vault }: SiteContext, name: stri
  * Withdraws all versions of a dataset. It is entered in the ledger before the rows are deleted; should the program die
  * between, they are deleted when the folder is opened again. Throws `vault.unknown-dataset`.
  */
-export function withdrawDataset(context: SiteContext, agent: Agent | null, name: string): Withdrawal {
-  const { store, vault } = context;
-  const plan = planWithdrawal(context, name);
-  for (const run of plan.runs) {
-    const reason = new TributaryError('site.data-withdrawn', 'This site has withdrawn the rows of this run.');
-    const planHash = store.run(run)?.plan_hash ?? '';
-    const answer = declineRun(context, { run, planHash, withdraw: true }, reason);
-    agent?.interrupt(run, answer);
-  }
+export function withdrawDataset(
+  site: SiteContext,
+  agents: ReadonlyMap<number, Agent> | null,
+  name: string,
+): Withdrawal {
+  const { store, vault } = site;
+  const plan = planWithdrawal(site, name);
   const [{ name: dataset }] = plan.versions;
+  for (const { federation, run, planHash } of trainingOn(site, dataset)) {
+    const reason = new TributaryError('site.data-withdrawn', 'This site has withdrawn the rows of this run.');
+    const answer = declineRun(federation, { run, planHash, withdraw: true }, reason);
+    agents?.get(federation.number)?.interrupt(run, answer);
+  }
   store.transaction('withdraw-data', () => {
     for (const { id, reference, rows } of plan.versions)
       store.ledger.append('data-withdrawal', { id, dataset: reference, rows, runs: [...plan.runs] });
@@ -74,6 +81,16 @@ export function withdrawDataset(context: SiteContext, agent: Agent | null, name:
   });
   vault.remove(dataset);
   return plan;
+}
+
+/** Approved runs of any federation that use a version of a dataset. */
+function trainingOn({ federations }: SiteContext, dataset: string) {
+  return [...federations.values()].flatMap((federation) =>
+    federation.store
+      .runs()
+      .filter((run) => run.state === 'approved' && nameOfReference(run.dataset ?? '') === dataset)
+      .map(({ run, plan_hash: planHash }) => ({ federation, run, planHash })),
+  );
 }
 
 function sentencesOf(name: string, plan: Omit<Withdrawal, 'sentences'>): string[] {

@@ -6,7 +6,6 @@ import { TributaryError } from '../../core/errors.ts';
 import { dataFolder } from '../../core/folders.ts';
 import { preloadPath, windowPages } from '../../core/programs.ts';
 import { problemOf } from '../../core/bridge/problem.ts';
-import type { SiteApplication } from '../../core/bridge/site/application.ts';
 import { openSiteProgram } from '../site-program.ts';
 import type { SiteProgram } from '../site-program.ts';
 import type { Electron } from './electron.ts';
@@ -111,10 +110,10 @@ async function openSite(
     ...{ folder, engine: {}, logLevel: 'info', resident: true, secrets: store },
     program: { surface: 'desktop', secrets: kind },
     onNote: () => undefined,
-    answers: (application) =>
+    answers: () =>
       surfaceAnswers(electron, {
         ...{ folder, window: window.current },
-        takeInvitation: () => takeInvitation(application, inbox),
+        takeInvitation: inbox.take,
       }),
     commands: () => ({
       // `site ui` on this folder finds the window that is there.
@@ -124,16 +123,6 @@ async function openSite(
       },
     }),
   });
-}
-
-/** The invitation of a link, once; a site that belongs to a federation already says so instead. */
-function takeInvitation(application: SiteApplication, inbox: Inbox): string | null {
-  const invitation = inbox.take();
-  const membership = application.blocked() === null ? application.site().context.store.membership() : null;
-  if (invitation === null || membership === null) return invitation;
-  const what = `This site is a member of ${membership.federation}; the invitation of the link was not used.`;
-  application.emit('problem', problemOf(new TributaryError('site.other-federation', what)));
-  return null;
 }
 
 /** Keys for copying and pasting stand in a menu on macOS alone. */

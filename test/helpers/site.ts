@@ -18,9 +18,13 @@ import type { Transfers } from '../../core/federation/transfer.ts';
 import type { Identity } from '../../core/federation/identity.ts';
 import type { ListenerOptions } from '../../core/hub/listener.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
+import { generateIdentity, publicIdentity } from '../../core/federation/identity.ts';
 import { askSite } from '../../core/site/ask.ts';
+import type { FederationContext, SiteContext } from '../../core/site/context.ts';
 import { startSite } from '../../core/site/site.ts';
 import type { Site, SiteOptions } from '../../core/site/site.ts';
+import type { SiteStore } from '../../core/site/store.ts';
+import type { Membership } from '../../core/site/tables.ts';
 import type { HeldOutRequest, RoundRequest, RoundTrainer } from '../../core/site/trainer.ts';
 import { openTestHub } from './hub.ts';
 import type { TestHub } from './hub.ts';
@@ -160,6 +164,20 @@ export function start(
 ): Promise<Site> {
   const backoff = { firstSeconds: 0.02, capSeconds: 0.1 };
   return startSite({ folder, trainer, software: SOFTWARE, backoff, ...changes });
+}
+
+/** The first federation of a site. */
+export function federationOf({ context }: { readonly context: SiteContext }): FederationContext {
+  const [first] = context.federations.values();
+  return first;
+}
+
+/** Has a site belong to a federation whose hub is nowhere. */
+export function enterFederation(store: SiteStore, federation = 'clinics'): Membership {
+  const hub = publicIdentity(generateIdentity());
+  return store.transaction('join', () =>
+    store.join({ federation, site: 'clinic-a', urls: ['ws://127.0.0.1:9'], ...hub, roster_version: 1 }),
+  );
 }
 
 /** A hub that does nothing by itself but keeps blobs and records what a site says. */

@@ -12,16 +12,17 @@ import { initialAdapter } from '../../core/model/lora.ts';
 import { openModel } from '../../core/model/open.ts';
 import { siteAdapter, siteAdapters } from '../../core/site/adapters.ts';
 import type { SiteContext } from '../../core/site/context.ts';
-import { closeSiteFolder, openSiteFolder } from '../../core/site/folder.ts';
+import { closeSiteFolder, openFederation, openSiteFolder } from '../../core/site/folder.ts';
 import { adapterFolder } from '../../core/site/saved-adapters.ts';
 import { codeOf } from '../helpers/errors.ts';
-import { makePlan } from '../helpers/site.ts';
+import { enterFederation, federationOf, makePlan } from '../helpers/site.ts';
 
 let folder: string;
 let site: SiteContext;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tributary-adapters-'));
   site = await openSiteFolder({ folder, log: pino({ level: 'silent' }) });
+  await openFederation(site, enterFederation(site.store));
 });
 afterEach(() => {
   closeSiteFolder(site);
@@ -34,7 +35,7 @@ async function completed(run: string, plan: Plan): Promise<void> {
   const configuration = { rank: 3, alpha: 6, targets: ['q_proj'] };
   const tensors = initialAdapter(tiny.configuration, configuration, 1);
   await writeAdapter(adapterFolder(folder, run), { configuration, tensors }, tiny);
-  const { store } = site;
+  const { store } = federationOf({ context: site });
   const blob = { hash: 'cd'.repeat(32), size: 4 };
   store.transaction('take-proposal', () => {
     store.putRun(run, encodePlan(plan), planHash(plan));
@@ -49,7 +50,7 @@ async function completed(run: string, plan: Plan): Promise<void> {
 
 it('say how they came about, by the rounds that counted', async () => {
   await completed('r1', makePlan({ federation: { rounds: 2 }, training: { template: 'alpaca' } }));
-  const { store } = site;
+  const { store } = federationOf({ context: site });
   expect(siteAdapters(site)).toMatchObject([
     {
       ...{ run: 'r1', name: 'clinics', kind: 'federated', model: { id: 'tiny' }, reference: 'tiny' },

@@ -111,13 +111,32 @@ describe('joining', () => {
     await expect(joinWith(hub.invite(), 'clinic-a')).rejects.toMatchObject(code('roster.bad-signature'));
   });
 
-  it('of a second federation needs another folder, or leaving the first', async () => {
+  it('adds a second federation to the first, and asks which one is to be left', async () => {
     await joinWith(hub.invite(), 'clinic-a');
     const other = await openTestHub();
+    const ask = { folder, software };
     try {
-      await expect(joinWith(other.invite(), 'clinic-a')).rejects.toMatchObject(code('site.other-federation'));
-      expect(await askSite({ folder, software }, 'leave', {})).toEqual({ federation: 'clinics' });
-      expect(await joinWith(other.invite(), 'clinic-a')).toMatchObject({ site: 'clinic-a' });
+      expect(await joinWith(other.invite(), 'klinik')).toMatchObject({ federation: 'clinics (2)' });
+      const { federations, ...first } = await status();
+      expect(federations).toMatchObject([
+        { federation: 'clinics', site: 'clinic-a', number: 1 },
+        { federation: 'clinics (2)', site: 'klinik', number: 2 },
+      ]);
+      expect(first).toMatchObject({ state: 'stopped', federation: 'clinics' });
+      expect(await askSite(ask, 'status', { federation: 'clinics (2)' })).toMatchObject({ site: 'klinik' });
+      const several = 'This site is a member of several federations: clinics, clinics (2).';
+      await expect(askSite(ask, 'leave', {})).rejects.toMatchObject({
+        ...code('site.several-federations'),
+        message: several,
+      });
+      await expect(askSite(ask, 'leave', { federation: 'banks' })).rejects.toMatchObject(
+        code('site.unknown-federation'),
+      );
+      expect(await askSite(ask, 'leave', { federation: 'clinics' })).toEqual({ federation: 'clinics' });
+      expect(await status()).toMatchObject({ federation: 'clinics (2)', site: 'klinik' });
+      expect(await askSite(ask, 'leave', {})).toEqual({ federation: 'clinics (2)' });
+      expect(await status()).toMatchObject({ state: 'not-joined', federations: [] });
+      expect(await verifyLedger(folder)).toMatchObject({ verified: true, entries: 3 });
     } finally {
       await other.listener.close();
     }

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Site } from '../../core/site/site.ts';
 import { removeFolder } from '../helpers/folders.ts';
-import { makePlan, makeSiteFolder, makeTrainer, openScriptedHub, start } from '../helpers/site.ts';
+import {
+  federationOf,
+  makePlan,
+  makeSiteFolder,
+  makeTrainer,
+  openScriptedHub,
+  start,
+} from '../helpers/site.ts';
 import type { FakeTrainer, ScriptedHub } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
 
@@ -58,7 +65,7 @@ it('saves within a round, is not approved again by the standing approval, and go
   expect(trainer.requests[0].pausing).toMatchObject({ finish: { aborted: true } });
   expect(trainer.requests[0].signal.aborted).toBe(false);
 
-  site.agent()?.reconsider();
+  for (const agent of site.agents.values()) agent.reconsider();
   hub.send(message);
   expect((await hub.message('decline', 3)).code).toBe('site.paused');
   expect(trainer.requests).toHaveLength(1);
@@ -133,7 +140,7 @@ it('throws the round away when a person discards it; approving again begins it a
   expect(await hub.message('decline')).toMatchObject({ code: 'site.declined' });
   await until(() => expect(trainer.requests[0].signal.aborted).toBe(true));
   await until(() => expect(site.status().state).toBe('idle'));
-  expect(site.context.store.round(run, 0)).toBeNull();
+  expect(federationOf(site).store.round(run, 0)).toBeNull();
   trainer.release();
   await site.ask('approve', { run, dataset: 'notes' });
   hub.send(message);
@@ -155,6 +162,6 @@ it('declines with the words of a person, in the ledger and to the hub, also befo
     code: 'site.unknown-run',
   });
   hub.send({ type: 'run-ended', run, state: 'cancelled', reason: '', adapter: null });
-  await until(() => expect(site.context.store.run(run)?.state).toBe('cancelled'));
+  await until(() => expect(federationOf(site).store.run(run)?.state).toBe('cancelled'));
   await expect(stop('save')).rejects.toThrow('has ended');
 });

@@ -9,7 +9,15 @@ import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
 import { planWithdrawal, withdrawDataset } from '../../core/site/withdrawal.ts';
 import { removeFolder } from '../helpers/folders.ts';
-import { makePlan, makeSiteFolder, makeTrainer, openScriptedHub, SOFTWARE, start } from '../helpers/site.ts';
+import {
+  federationOf,
+  makePlan,
+  makeSiteFolder,
+  makeTrainer,
+  openScriptedHub,
+  SOFTWARE,
+  start,
+} from '../helpers/site.ts';
 import type { FakeTrainer, ScriptedHub } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
 
@@ -58,19 +66,20 @@ it('says first what it would do, and does nothing', async () => {
   expect(before.sentences.join(' ')).toContain(`These runs end at this site: ${run}.`);
   expect(before.sentences.join(' ')).toContain('No adapter has learned from it.');
   expect(site.context.vault.dataset('notes').rows).toBe(12);
-  expect(site.context.store.run(run)?.state).toBe('approved');
+  expect(federationOf(site).store.run(run)?.state).toBe('approved');
 });
 
 it('deletes the rows, ends the run under way, tells the hub nothing of the data, and names what has learned', async () => {
   const run = await approved();
   await hub.roundStart(plan, 0);
   await hub.message('update');
-  const done = withdrawDataset(site.context, site.agent(), 'notes');
+  const done = withdrawDataset(site.context, site.agents, 'notes');
   expect(done).toMatchObject({ runs: [run], adapters: [{ run, path: null }] });
   const decline = await hub.message('decline');
   expect(decline).toMatchObject({ run, code: 'site.data-withdrawn' });
   expect(decline.reason).not.toContain('notes');
-  const { store, vault } = site.context;
+  const { vault } = site.context;
+  const { store } = federationOf(site);
   expect(store.run(run)?.state).toBe('declined');
   expect(store.approvedDataset(run)).toBeNull();
   expect(vault.datasets()).toEqual([]);
@@ -83,7 +92,7 @@ it('counts adapters of this dataset alone, also when its name comes again', asyn
   await hub.roundStart(plan, 0);
   await hub.message('update');
   withdrawDataset(site.context, null, 'notes');
-  expect(site.context.store.run(run)?.state).toBe('declined');
+  expect(federationOf(site).store.run(run)?.state).toBe('declined');
   const file = join(root, 'again.jsonl');
   writeFileSync(file, '{"question":"q","answer":"a"}\n');
   await ask('import', { file, as: 'notes' });
@@ -91,7 +100,8 @@ it('counts adapters of this dataset alone, also when its name comes again', asyn
 });
 
 it('is finished when the program died between the ledger and the rows', async () => {
-  const { store, vault } = site.context;
+  const { vault } = site.context;
+  const { store } = federationOf(site);
   const { id, reference } = vault.dataset('notes');
   store.transaction('withdraw-data', () =>
     store.ledger.append('data-withdrawal', { id, dataset: reference }),
@@ -106,7 +116,7 @@ it('keeps an approved run with the version that was approved', async () => {
   const file = join(root, 'more.jsonl');
   writeFileSync(file, '{"question":"q","answer":"a"}\n'.repeat(50));
   await ask('import', { file, as: 'notes', newVersion: true });
-  expect(site.context.store.run(run)).toMatchObject({ dataset: 'notes@1', examples: 12 });
+  expect(federationOf(site).store.run(run)).toMatchObject({ dataset: 'notes@1', examples: 12 });
   await hub.roundStart(plan, 0);
   await hub.message('update');
   expect(trainer.requests[0].examples).toHaveLength(12);
@@ -122,5 +132,5 @@ it('is refused for a dataset of whose rows the plan would train no token', async
   await expect(ask('approve', { run, dataset: 'long' })).rejects.toMatchObject({
     code: 'data.all-truncated',
   });
-  expect(site.context.store.run(run)?.state).toBe('proposed');
+  expect(federationOf(site).store.run(run)?.state).toBe('proposed');
 });

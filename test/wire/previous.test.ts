@@ -29,7 +29,7 @@ import { askSite } from '../../core/site/ask.ts';
 import type { Site } from '../../core/site/site.ts';
 import { smallIdentity, smallModel, smallPlan } from '../helpers/federation.ts';
 import { removeFolder } from '../helpers/folders.ts';
-import { importRows, makeTrainer, SOFTWARE, start } from '../helpers/site.ts';
+import { federationOf, importRows, makeTrainer, SOFTWARE, start } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
 import { dialLine, makeLine } from './line.ts';
 import type { Line } from './line.ts';
@@ -159,7 +159,9 @@ it.runIf(process.env['TRIBUTARY_RECORD_WIRE'] === '1')('is recorded', async () =
     ...{ model: smallIdentity, configuration: smallModel },
   });
   for (const name of Object.keys(keysOfSites)) sites.push(await start(join(root, name), makeTrainer()));
-  await until(() => sites.forEach(({ context }) => expect(context.store.run(run)?.saved).toBe(1)));
+  await until(() =>
+    sites.forEach(({ context }) => expect(federationOf({ context }).store.run(run)?.saved).toBe(1)),
+  );
   tap.frame = undefined;
   writeRecording({
     ...{ version: PROTOCOL_VERSIONS[0], run, planHash, plan: hub.context.runs.run(run)?.plan ?? '' },
@@ -275,7 +277,7 @@ it('whose hub talks to today’s site, brings it to the end that it had then', a
   sites.push(site);
   await replayed;
   await until(() =>
-    expect(site.context.store.run(recording.run)).toMatchObject({ state: 'completed', saved: 1 }),
+    expect(federationOf(site).store.run(recording.run)).toMatchObject({ state: 'completed', saved: 1 }),
   );
 });
 

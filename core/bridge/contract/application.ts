@@ -87,9 +87,11 @@ export const applicationRequests = {
       platform: z.string(),
       /** `welcome`: no federation yet. `member`: it has one. `blocked`: the folder cannot be used. */
       stage: z.enum(['welcome', 'member', 'blocked']),
-      /** Of the site in its federation. */
+      /** Of the site in its first federation. */
       site: z.string().nullable(),
       federation: z.string().nullable(),
+      /** Of a site all of them, in the order in which it joined them. */
+      federations: z.array(z.string()),
       settings: settingsShape,
       /** The model that comes with the program. */
       model: z.object({ id: z.string(), present: z.boolean(), bytes: count }),

@@ -1,7 +1,7 @@
 /** @file A site and its federation: invitation, joining, status, what left this machine, leaving. */
 
 import { z } from 'zod';
-import { count, name, nothing, problem, request, time } from './request.ts';
+import { count, name, problem, request, time } from './request.ts';
 
 /**
  * What left this machine, in bytes as the system's sockets counted them, all of them: `bytes` is the sum of `kinds`.
@@ -21,7 +21,7 @@ export const leftShape = z.object({
 });
 export type Left = z.infer<typeof leftShape>;
 
-export const siteStatusShape = z.object({
+const federationStatusShape = z.object({
   /** `stopped`: no process runs. `idle`: connected, nothing to do. `awaiting-approval`: a person has to decide. */
   state: z.enum([
     'not-joined',
@@ -34,6 +34,7 @@ export const siteStatusShape = z.object({
     'working',
     'paused',
   ]),
+  /** What it is called at this site, which names it in requests. */
   federation: z.string().nullable(),
   site: z.string().nullable(),
   /** Address of the hub while connected. */
@@ -54,9 +55,25 @@ export const siteStatusShape = z.object({
   reason: z.string(),
   leftThisMachine: leftShape,
   /** Newest first. */
-  runs: z.array(z.object({ id: z.string(), state: z.string(), planHash: z.string(), reason: z.string() })),
+  runs: z.array(
+    z.object({
+      id: z.string(),
+      federation: z.string(),
+      state: z.string(),
+      planHash: z.string(),
+      reason: z.string(),
+    }),
+  ),
+});
+
+/** As the site stands with the federation that matters most now, and with each. */
+export const siteStatusShape = federationStatusShape.extend({
+  federations: z.array(federationStatusShape),
 });
 export type SiteStatus = z.infer<typeof siteStatusShape>;
+
+/** A federation, which has to be named where there are several. */
+const named = z.strictObject({ federation: name.optional() });
 
 export const federationRequests = {
   /** Reads a pasted line; nothing is sent. Fails with `invitation.garbled`. */
@@ -75,15 +92,16 @@ export const federationRequests = {
       refused: problem.nullable(),
     }),
   ),
-  /** Joins and starts to take part. */
+  /** Joins, beside other federations where there are any, and starts to take part. */
   'federation.join': request(
     z.strictObject({ invitation: z.string().max(10_000), name: z.string().max(200).optional() }),
     z.object({ federation: z.string(), site: z.string(), fingerprint: z.string() }),
   ),
-  /** Stops what is under way and leaves; datasets, results and ledger stay. */
-  'federation.leave': request(nothing, z.object({ federation: z.string() })),
+  /** Stops what is under way for it and leaves; datasets, results and ledger stay. */
+  'federation.leave': request(named, z.object({ federation: z.string() })),
+  /** Of the federation that matters most where none is named. */
   'federation.status': request(
-    nothing,
+    named,
     siteStatusShape.extend({
       /** What stands in the signed list of members that the hub last showed. */
       members: z.array(z.object({ name, joined: time, revoked: time.nullable(), self: z.boolean() })),

@@ -50,8 +50,10 @@ const leavingShape = z.discriminatedUnion('what', [
 ]);
 
 const runShape = z.object({
+  /** What it is called at this site; another federation may have a run of the same name. */
   id: z.string(),
   name: z.string(),
+  federation: z.string(),
   /** `paused`: stopped at this site; `runs.resume` goes on. `discarded`: given up at this site. */
   state: z.enum([
     'proposed',

@@ -16,6 +16,7 @@ export function applicationHandlers({ folder, program, settings, hub }: HubAppli
       stage: 'member',
       site: null,
       federation: hub.context.store.setting('federation'),
+      federations: [],
       settings: settings.get(),
       model: bundledModel(),
       secrets: program.secrets,

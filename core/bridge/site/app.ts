@@ -11,16 +11,18 @@ export function applicationHandlers(application: SiteApplication): Handlers {
   return {
     'app.state': () => {
       const blocked = application.blocked();
-      const membership = blocked === null ? application.site().context.store.membership() : null;
+      const memberships = blocked === null ? application.site().context.store.memberships() : [];
+      const first = memberships.at(0);
       return {
         role: 'site',
         folder,
         version: program.version,
         surface: program.surface,
         platform,
-        stage: blocked !== null ? 'blocked' : membership === null ? 'welcome' : 'member',
-        site: membership?.site ?? null,
-        federation: membership?.federation ?? null,
+        stage: blocked !== null ? 'blocked' : first === undefined ? 'welcome' : 'member',
+        site: first?.site ?? null,
+        federation: first?.name ?? null,
+        federations: memberships.map(({ name }) => name),
         settings: settings.get(),
         model: bundledModel(),
         secrets: program.secrets,

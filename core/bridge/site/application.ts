@@ -6,7 +6,8 @@ import type { Site } from '../../site/site.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import type { Program } from '../program.ts';
 import type { SettingsFile } from '../settings.ts';
-import type { SiteStatus } from '../../site/status.ts';
+import { nameOfRun } from '../../site/run-names.ts';
+import type { FederationStatus, SiteStatus } from '../../site/status.ts';
 import type { Tasks } from '../tasks.ts';
 import { problemOf } from '../problem.ts';
 
@@ -42,16 +43,18 @@ export function createSiteApplication(options: SiteApplicationOptions): SiteAppl
   const listeners: ((site: Site) => void)[] = [];
   let site: Site | null = null;
   let blocked: TributaryError | null = null;
-  let told: string | null = null;
+  const told = new Map<number, string | undefined>();
   let markStopped: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (markStopped = resolve));
 
   /** What goes wrong in the background is told once, and again after something has succeeded. */
   function tellTrouble(opened: Site): void {
-    const trouble = opened.agent()?.trouble() ?? null;
-    const isNew = trouble !== null && trouble.message !== told;
-    told = trouble?.message ?? null;
-    if (isNew) emit('problem', problemOf(trouble));
+    for (const [federation, agent] of opened.agents) {
+      const trouble = agent.trouble();
+      const isNew = trouble !== null && trouble.message !== told.get(federation);
+      told.set(federation, trouble?.message);
+      if (isNew) emit('problem', problemOf(trouble));
+    }
   }
 
   return {
@@ -87,7 +90,17 @@ export function createSiteApplication(options: SiteApplicationOptions): SiteAppl
   };
 }
 
-/** Lists of the contract may be changed by who gets them. */
+/** The status with runs as windows name them. Lists of the contract may be changed by who gets them. */
 export function toContract(status: SiteStatus) {
-  return { ...status, runs: [...status.runs] };
+  const federations = status.federations.map(named);
+  return { ...named(status), runs: federations.flatMap(({ runs }) => runs), federations };
+}
+
+function named({ number, run, runs, ...status }: FederationStatus) {
+  const nameOf = (id: string): string => nameOfRun(number ?? 1, id);
+  return {
+    ...status,
+    run: run && nameOf(run),
+    runs: runs.map((each) => ({ ...each, id: nameOf(each.id) })),
+  };
 }

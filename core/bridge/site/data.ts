@@ -127,7 +127,7 @@ export function dataHandlers(application: Pick<SiteApplication, 'site' | 'tasks'
     'data.withdraw': ({ dataset, confirm }) => {
       const site = application.site();
       const withdrawal = confirm
-        ? withdrawDataset(site.context, site.agent(), dataset)
+        ? withdrawDataset(site.context, site.agents, dataset)
         : planWithdrawal(site.context, dataset);
       if (confirm) emit('changed', { what: 'datasets' });
       const { rows, runs, adapters, sentences } = withdrawal;

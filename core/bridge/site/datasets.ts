@@ -1,14 +1,20 @@
 /** @file A dataset as windows show it. */
 
 import type { SiteContext } from '../../site/context.ts';
+import { nameOfRun } from '../../site/run-names.ts';
 import { nameOfReference } from '../../vault/vault.ts';
 import type { Dataset } from '../../vault/vault.ts';
 import type { Dataset as ShownDataset } from '../contract/data.ts';
 
-export function describeDataset({ store, vault }: SiteContext, dataset: Dataset): ShownDataset {
+export function describeDataset({ federations, vault }: SiteContext, dataset: Dataset): ShownDataset {
   const { name, version, created, rows, skipped, lineage } = dataset;
   const { mapping, counts, file, split, personal, masked } = lineage;
-  const runs = store.runs().filter((run) => run.dataset !== null && nameOfReference(run.dataset) === name);
+  const runs = [...federations.values()].flatMap(({ number, store }) =>
+    store
+      .runs()
+      .filter((run) => run.dataset !== null && nameOfReference(run.dataset) === name)
+      .map(({ run }) => nameOfRun(number, run)),
+  );
   return {
     ...{ name, version, created, rows, skipped },
     objective: objectiveOf(vault, dataset),
@@ -19,7 +25,7 @@ export function describeDataset({ store, vault }: SiteContext, dataset: Dataset)
     masked: masked ?? 0,
     source: file?.name ?? null,
     personal: personal ?? null,
-    runs: runs.map(({ run }) => run),
+    runs,
   };
 }
 

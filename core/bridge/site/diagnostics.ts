@@ -1,5 +1,7 @@
 /** @file Answers with what may be handed to somebody who helps: numbers, codes and names of runs, nothing private. */
 
+import { nameOfRun } from '../../site/run-names.ts';
+import type { FederationStatus } from '../../site/status.ts';
 import type { Handlers } from '../dispatch.ts';
 import { machineChecks, reportText } from '../machine-report.ts';
 import type { Check } from '../machine-report.ts';
@@ -25,20 +27,34 @@ function siteChecks(application: SiteApplication): Check[] {
   const blocked = application.blocked();
   if (blocked !== null) return [bundled, { name: 'folder', ok: false, says: blocked.code }];
   const site = application.site();
-  const { state, leftThisMachine } = site.status();
-  const reason = site.agent()?.connection().reason?.code ?? site.agent()?.trouble()?.code;
+  const { state, federations, leftThisMachine } = site.status();
   return [
     bundled,
     { name: 'folder', ok: true, says: 'open' },
-    { name: 'hub', ok: reason === undefined, says: reason === undefined ? state : `${state}, ${reason}` },
+    ...(federations.length === 0
+      ? [{ name: 'hub', ok: true, says: state }]
+      : federations.map((each) => hubOf(application, each))),
     { name: 'sent', ok: true, says: `${leftThisMachine.bytes} bytes` },
   ];
+}
+
+/** Hubs are told apart by number: the names of federations are nobody's business. */
+function hubOf(application: SiteApplication, { number, state }: FederationStatus): Check {
+  const agent = application.site().agents.get(number ?? 1);
+  const reason = agent?.connection().reason?.code ?? agent?.trouble()?.code;
+  return {
+    name: number === 1 ? 'hub' : `hub ${number}`,
+    ok: reason === undefined,
+    says: reason === undefined ? state : `${state}, ${reason}`,
+  };
 }
 
 function runLines(application: SiteApplication): string[] {
   if (application.blocked() !== null) return [];
   return application
     .site()
-    .context.store.runs()
-    .map(({ run, state }) => `run ${run}: ${state}`);
+    .status()
+    .federations.flatMap(({ number, runs }) =>
+      runs.map(({ id, state }) => `run ${nameOfRun(number ?? 1, id)}: ${state}`),
+    );
 }

@@ -32,24 +32,23 @@ export function federationHandlers(application: SiteApplication): Handlers {
       application.emit('changed', { what: 'stage' });
       return { federation, site, fingerprint: print };
     },
-    'federation.leave': async () => {
-      const left = await application.site().ask('leave', {});
+    'federation.leave': async ({ federation }) => {
+      const left = await application.site().ask('leave', { federation });
       application.emit('changed', { what: 'stage' });
       return left;
     },
-    'federation.status': () => {
+    'federation.status': async ({ federation }) => {
       const site = application.site();
-      const { store, policies } = site.context;
-      const membership = store.membership();
-      const status = site.status();
-      const members = site.agent()?.members() ?? [];
+      const { policies } = site.context;
+      const status = await site.ask('status', { federation });
+      const members = site.agents.get(status.number ?? 0)?.members() ?? [];
       return {
         ...toContract(status),
         members: members.map(({ site: name, joined, revoked }) => ({
           ...{ name, joined, revoked },
-          self: name === membership?.site,
+          self: name === status.site,
         })),
-        fingerprint: membership === null ? null : fingerprint(membership),
+        fingerprint: status.hubFingerprint,
         metrics: METRIC_NAMES.filter((name) => policies().every(({ metrics }) => metrics.includes(name))),
       };
     },

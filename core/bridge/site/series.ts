@@ -3,7 +3,10 @@
 import { openPlan } from '../../federation/plan.ts';
 import { stepsOfSite } from '../../federation/local-steps.ts';
 import type { Site } from '../../site/site.ts';
-import type { SiteRound, SiteRun } from '../../site/store.ts';
+import type { FederationContext } from '../../site/context.ts';
+import { nameOfRun } from '../../site/run-names.ts';
+import type { FederationStatus } from '../../site/status.ts';
+import type { SiteRound, SiteRun } from '../../site/tables.ts';
 import type { Output } from '../contract.ts';
 import type { Dispatcher } from '../dispatch.ts';
 
@@ -28,8 +31,10 @@ export function createSeries(emit: Dispatcher['emit']): Series {
   return {
     follow: (site) => {
       const rounds = new Map<string, string>();
-      site.watch(({ run, round, phase, step, steps, loss }) => {
-        if (run === null || round === null) return;
+      const takeOne = ({ number, run: id, round, phase, step, steps, loss }: FederationStatus): void => {
+        const federation = site.context.federations.get(number ?? 0);
+        if (federation === undefined || id === null || round === null) return;
+        const run = nameOfRun(federation.number, id);
         if (phase === 'training' && step !== null && step > 0 && loss !== null) {
           const list = known.get(run) ?? [];
           known.set(run, list);
@@ -41,12 +46,13 @@ export function createSeries(emit: Dispatcher['emit']): Series {
           if (list.length > KEPT_STEPS) thin(list);
           emit('series', { kind: 'step', run, ...point });
         }
-        const last = site.context.store.lastRound(run);
+        const last = federation.store.lastRound(id);
         const told = last && describe(last);
         if (told === null || rounds.get(run) === JSON.stringify(told)) return;
         rounds.set(run, JSON.stringify(told));
         emit('series', { kind: 'round', run, ...told });
-      });
+      };
+      site.watch(({ federations }) => federations.forEach(takeOne));
     },
     steps: (run) => known.get(run) ?? [],
     secondsPerStep: (run) => {
@@ -65,7 +71,7 @@ function thin(list: Step[]): void {
 }
 
 /** What this site said of each round that it has begun. */
-export function roundsOf({ context: { store } }: Site, run: string): Round[] {
+export function roundsOf({ store }: FederationContext, run: string): Round[] {
   return store.rounds(run).map(describe);
 }
 

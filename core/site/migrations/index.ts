@@ -7,5 +7,14 @@ import { amendments } from './0003-amendments.ts';
 import { traffic } from './0004-traffic.ts';
 import { stops } from './0005-stops.ts';
 import { keys } from './0006-keys.ts';
+import { federations } from './0007-federations.ts';
 
-export const MIGRATIONS: readonly Migration[] = [first, carried, amendments, traffic, stops, keys];
+export const MIGRATIONS: readonly Migration[] = [
+  first,
+  carried,
+  amendments,
+  traffic,
+  stops,
+  keys,
+  federations,
+];
