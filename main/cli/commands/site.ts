@@ -7,7 +7,7 @@ import { DEVICES } from '../../../core/engine/devices.ts';
 import { TributaryError } from '../../../core/errors.ts';
 import { askSite } from '../../../core/site/ask.ts';
 import { requireSite } from '../../../core/site/folder.ts';
-import type { SiteStatus } from '../../../core/site/status.ts';
+import type { FederationStatus, SiteStatus } from '../../../core/site/status.ts';
 import { runs, wholeNumber } from '../command.ts';
 import { formatBytes } from '../format.ts';
 import { addNetworkOptions, networkChanges, networkOptions } from '../network-options.ts';
@@ -24,7 +24,14 @@ export function register(program: Command): void {
   const command = (parent: Command, name: string, description: string): Command =>
     parent.command(name).description(description).requiredOption('--dir <folder>', 'folder of the site');
 
-  addNetworkOptions(command(site, 'join', 'join a federation'))
+  /** Of a site with several federations one has to be named, unless the run says which. */
+  const ofFederation = (name: string, description: string): Command =>
+    command(site, name, description).option(
+      '--federation <name>',
+      'the federation, where this site has several',
+    );
+
+  addNetworkOptions(command(site, 'join', 'join a federation, also beside others'))
     .argument('<invitation>', 'the line tributary1.… from the coordinator')
     .option('--name <name>', 'name of this site, where the invitation leaves it open')
     .action(joinFederation);
@@ -45,32 +52,32 @@ export function register(program: Command): void {
   command(site, 'policy', 'show what this site allows, or set it')
     .option('--set <file>', 'JSON file with a new policy')
     .action(policy);
-  command(site, 'approve', 'let a run, or every run within the policy, train on a dataset')
+  ofFederation('approve', 'let a run, or every run within the policy, train on a dataset')
     .option('--run <id>', 'one run')
     .option('--standing', 'every plan within the policy')
     .requiredOption('--dataset <dataset>', 'name of the dataset')
     .action(approve);
-  command(site, 'decline', 'take no part in a run, whatever was approved')
+  ofFederation('decline', 'take no part in a run, whatever was approved')
     .requiredOption('--run <id>', 'the run')
     .option('--reason <sentence>', 'what the coordinator reads')
     .action(decline);
-  command(site, 'pause', 'stop at a run for now; the others go on')
+  ofFederation('pause', 'stop at a run for now; the others go on')
     .requiredOption('--run <id>', 'the run')
     .option('--now', 'at once, without finishing the round')
     .action(pause);
-  command(site, 'resume', 'go on with a run that was paused or declined')
+  ofFederation('resume', 'go on with a run that was paused or declined')
     .requiredOption('--run <id>', 'the run')
     .action(resume);
-  command(site, 'status', 'what this site is doing, and why it is not further').action(status);
+  ofFederation('status', 'what this site is doing, and why it is not further').action(status);
   command(site, 'ledger', 'export the ledger as a file, for `audit verify`')
     .requiredOption('--out <file>', 'file to write')
     .action(exportLedger);
   command(
     site,
     'rotate-keys',
-    'make new keys for this site, which its hub enters in place of those before',
+    'make new keys for this site, which its hubs enter in place of those before',
   ).action(rotateKeys);
-  command(site, 'leave', 'leave the federation').action(leave);
+  ofFederation('leave', 'leave the federation').action(leave);
   command(site, 'stop', 'stop the running site').action(stop);
 }
 
@@ -95,6 +102,7 @@ const startOptions = folder.extend(networkOptions.shape).extend({
 const start = runs(startOptions, async ({ dir, logLevel: level, ...said }, { output, interruption }) => {
   const { model, device, threads, ...network } = said;
   const interrupted = interruption();
+  let told: readonly string[] = [];
   requireSite(dir);
   const site = await startSiteProcess({
     ...{ folder: dir, engine: { model, device, threads }, logLevel: level, resident: false },
@@ -102,7 +110,9 @@ const start = runs(startOptions, async ({ dir, logLevel: level, ...said }, { out
     onNote: (sentence) => output.line(sentence),
     onStatus: (now) => {
       output.event('state', { ...now });
-      output.line(describe(now));
+      const lines = federationsOf(now).map((each, _, { length }) => describe(each, length > 1));
+      for (const line of lines) if (!told.includes(line)) output.line(line);
+      told = lines;
     },
   });
   await untilStopped(site, interrupted);
@@ -153,8 +163,16 @@ async function untilStopped(
   if (blocked !== null && !evenBlocked) throw blocked;
 }
 
-function describe({ state, run, round, rounds, phase, step, steps, loss, reason }: SiteStatus): string {
-  const parts: string[] = [state];
+/** What there is to tell of each federation, or of the site without any. */
+function federationsOf(now: SiteStatus): readonly FederationStatus[] {
+  return now.federations.length === 0 ? [now] : now.federations;
+}
+
+function describe(
+  { federation, state, run, round, rounds, phase, step, steps, loss, reason }: FederationStatus,
+  isOneOfSeveral: boolean,
+): string {
+  const parts: string[] = [isOneOfSeveral ? `${federation}: ${state}` : state];
   if (state === 'working' && run !== null) {
     parts.push(run);
     if (round !== null) parts.push(`round ${round + 1} of ${rounds}`);
@@ -181,7 +199,10 @@ async function readJson(path: string): Promise<unknown> {
   }
 }
 
-const approveOptions = folder.extend({
+/** A site's federation, which has to be named where it has several. */
+const ofOne = folder.extend({ federation: z.string().optional() });
+
+const approveOptions = ofOne.extend({
   run: z.string().optional(),
   standing: z.boolean().default(false),
   dataset: z.string(),
@@ -196,41 +217,44 @@ const approve = runs(approveOptions, async ({ dir, ...request }, { output }) => 
   output.result(answer);
 });
 
-const declineOptions = folder.extend({ run: z.string(), reason: z.string().max(500).optional() });
-const decline = runs(declineOptions, async ({ dir, run, reason }, { output }) => {
-  const answer = await askSite(at(dir), 'stopRun', { run, how: 'decline', reason });
+const declineOptions = ofOne.extend({ run: z.string(), reason: z.string().max(500).optional() });
+const decline = runs(declineOptions, async ({ dir, run, ...request }, { output }) => {
+  const answer = await askSite(at(dir), 'stopRun', { ...request, run, how: 'decline' });
   output.line(`This site takes no part in ${run}.`);
   output.result(answer);
 });
 
-const pauseOptions = folder.extend({ run: z.string(), now: z.boolean().default(false) });
-const pause = runs(pauseOptions, async ({ dir, run, now }, { output }) => {
-  const answer = await askSite(at(dir), 'stopRun', { run, how: now ? 'save' : 'finish-round' });
+const pauseOptions = ofOne.extend({ run: z.string(), now: z.boolean().default(false) });
+const pause = runs(pauseOptions, async ({ dir, run, federation, now }, { output }) => {
+  const how = now ? 'save' : 'finish-round';
+  const answer = await askSite(at(dir), 'stopRun', { run, federation, how });
   output.line(now ? `This site has paused ${run}.` : `This site pauses ${run} once its round is closed.`);
   output.result(answer);
 });
 
-const resume = runs(folder.extend({ run: z.string() }), async ({ dir, run }, { output }) => {
-  const answer = await askSite(at(dir), 'resumeRun', { run });
-  output.line(`This site goes on with ${run}.`);
+const resume = runs(ofOne.extend({ run: z.string() }), async ({ dir, ...request }, { output }) => {
+  const answer = await askSite(at(dir), 'resumeRun', request);
+  output.line(`This site goes on with ${request.run}.`);
   output.result(answer);
 });
 
-const status = runs(folder, async ({ dir }, { output }) => {
-  const now = await askSite(at(dir), 'status', {});
-  output.line(describe(now));
-  if (now.siteFingerprint !== null) {
-    output.line(
-      `fingerprints: this site ${now.siteFingerprint.slice(0, 19)}, hub ${now.hubFingerprint?.slice(0, 19)}`,
-    );
-  }
-  if (now.uncheckedCertificate !== null) {
-    output.line(
-      `The certificate of ${now.hub} is not believed (${now.uncheckedCertificate}); the hub has proven its own key.`,
-    );
+const status = runs(ofOne, async ({ dir, federation }, { output }) => {
+  const now = await askSite(at(dir), 'status', { federation });
+  const all = federationsOf(now);
+  for (const each of all) {
+    output.line(describe(each, all.length > 1));
+    if (each.siteFingerprint !== null) {
+      const [site, hub] = [each.siteFingerprint, each.hubFingerprint].map((print) => print?.slice(0, 19));
+      output.line(`fingerprints: this site ${site}, hub ${hub}`);
+    }
+    if (each.uncheckedCertificate !== null) {
+      output.line(
+        `The certificate of ${each.hub} is not believed (${each.uncheckedCertificate}); the hub has proven its own key.`,
+      );
+    }
+    for (const { id, state, reason } of each.runs) output.line(`  ${id}: ${state}${reason && `, ${reason}`}`);
   }
   output.line(`${formatBytes(now.leftThisMachine.bytes)} have left this machine.`);
-  for (const { id, state, reason } of now.runs) output.line(`  ${id}: ${state}${reason && `, ${reason}`}`);
   output.result({ ...now });
 });
 
@@ -250,8 +274,8 @@ const rotateKeys = runs(folder, async ({ dir }, { output }) => {
   output.result(answer);
 });
 
-const leave = runs(folder, async ({ dir }, { output }) => {
-  const left = await askSite(at(dir), 'leave', {});
+const leave = runs(ofOne, async ({ dir, federation }, { output }) => {
+  const left = await askSite(at(dir), 'leave', { federation });
   output.line(`This site is no longer a member of ${left.federation}.`);
   output.result(left);
 });

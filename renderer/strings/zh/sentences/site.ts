@@ -20,6 +20,7 @@ export const site: readonly Form[] = [
     'The rehearsal {rehearsal} of “{plan}” waits for approval at this site.',
     '“{plan}”的演练 {rehearsal} 正在等待本站点批准。',
   ],
+  ['This machine computes for {federation} first.', '本机正先为 {federation} 计算。'],
   // core/site/stops.ts
   ['The site has paused this run and may go on at any time.', '该站点已暂停此运行，可随时继续。'],
   ['The site has given this run up.', '该站点已放弃此运行。'],
