@@ -9,6 +9,8 @@ export interface Officeholder {
   readonly context: SiteContext;
   /** By the numbers of their federations; null while the site is not running. */
   readonly agents: ReadonlyMap<number, Agent> | null;
+  /** The federation for which the machine computes now. */
+  readonly computing?: string | null;
   readonly software: string;
   /** Begins to stop a running site. */
   readonly stop: () => void;

@@ -99,7 +99,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
   const stopped = new Promise<void>((resolve) => (markStopped = resolve));
   let told = '';
 
-  const statusNow = (): SiteStatus => siteStatus({ context, agents, holder: turns.holder() });
+  const statusNow = (): SiteStatus => siteStatus({ context, agents, computing: turns.computing() });
 
   /** Many things change at once; each state is told once. */
   function tell(): void {
@@ -176,6 +176,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
     const holder: Officeholder = {
       context,
       agents,
+      computing: turns.computing(),
       software,
       // The answer goes out first.
       stop: () => void setImmediate(() => void stop()),

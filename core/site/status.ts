@@ -84,16 +84,16 @@ export interface StatusOptions {
   /** Null while the site does not run. */
   readonly agents: ReadonlyMap<number, Agent> | null;
   /** The federation for which the machine computes now. */
-  readonly holder?: string | null;
+  readonly computing?: string | null;
   /** The status with this one alone; with all of them without it. */
   readonly federation?: FederationContext;
 }
 
 /** The status now. */
-export function siteStatus({ context, agents, holder = null, federation }: StatusOptions): SiteStatus {
+export function siteStatus({ context, agents, computing = null, federation }: StatusOptions): SiteStatus {
   const asked = federation === undefined ? [...context.federations.values()] : [federation];
   const federations = asked.map((each) =>
-    federationStatus(each, { agent: agents?.get(each.number) ?? null, holder }),
+    federationStatus(each, { agent: agents?.get(each.number) ?? null, computing }),
   );
   const [first = NOT_JOINED] = federations.toSorted(
     (one, other) => PRECEDENCE.indexOf(one.state) - PRECEDENCE.indexOf(other.state),
@@ -118,7 +118,7 @@ const NOT_JOINED: FederationStatus = {
 
 function federationStatus(
   { number, name, store, identity }: FederationContext,
-  { agent, holder }: { agent: Agent | null; holder: string | null },
+  { agent, computing }: { agent: Agent | null; computing: string | null },
 ): FederationStatus {
   const membership = store.membership();
   const runs = store.runs();
@@ -126,7 +126,7 @@ function federationStatus(
   const open =
     runs.find(({ state }) => state === 'proposed' || state === 'approved') ??
     runs.find(({ run }) => store.stopped(run) === 'paused');
-  const before = activity !== null && COMPUTED.has(activity.phase) && holder !== name ? holder : null;
+  const before = activity !== null && COMPUTED.has(activity.phase) && computing !== name ? computing : null;
   return {
     ...stateOf(agent, open, before),
     ...{ federation: name, number },

@@ -9,12 +9,12 @@ export interface Turns {
   /** The trainer as one federation uses it. */
   trainerFor(federation: string): RoundTrainer;
   /** The federation for which the machine computes now; null while it is free. */
-  readonly holder: () => string | null;
+  readonly computing: () => string | null;
 }
 
 export function takeTurns(trainer: RoundTrainer): Turns {
   let last: Promise<void> = Promise.resolve();
-  let holder: string | null = null;
+  let computing: string | null = null;
 
   /** Rejects with a signal's reason where that is aborted before its turn. */
   async function inTurn<T>(
@@ -28,11 +28,11 @@ export function takeTurns(trainer: RoundTrainer): Turns {
     last = before.then(() => ended);
     try {
       await unlessAborted(before, AbortSignal.any([...signals]));
-      holder = federation;
+      computing = federation;
       try {
         return await work();
       } finally {
-        holder = null;
+        computing = null;
       }
     } finally {
       end();
@@ -40,7 +40,7 @@ export function takeTurns(trainer: RoundTrainer): Turns {
   }
 
   return {
-    holder: () => holder,
+    computing: () => computing,
     trainerFor: (federation) => {
       const { rehearse } = trainer;
       return {
