@@ -135,7 +135,8 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
 
   /** Ends what works for one federation, or for all. */
   async function endWork(numbers: readonly number[]): Promise<void> {
-    const stopping = Promise.all(numbers.map((number) => agents.get(number)?.stop()));
+    const ended = [...agents].filter(([number]) => numbers.includes(number));
+    const stopping = Promise.all(ended.map(([, agent]) => agent.stop()));
     // A training that does not heed the signal ends with its process.
     const patience = new AbortController();
     const isLate = await Promise.race([

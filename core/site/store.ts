@@ -61,7 +61,7 @@ export interface SiteStore {
   readonly ledger: Ledger;
   readonly crashPoint: SiteCrashPoint;
   /** Runs `work` as one transaction, on disk when this returns. */
-  transaction<T>(name: SiteTransition, work: () => T): T;
+  readonly transaction: <T>(name: SiteTransition, work: () => T) => T;
   /** The federations that this site is a member of, in the order in which it first joined them. */
   memberships(): Membership[];
   /** The federation of the hub with this key, also one that the site has left; null where it was never joined. */

@@ -91,10 +91,10 @@ export const trafficShape = trafficRow.transform(({ sent, updates, scores, answe
 }));
 
 export interface Tables {
-  get<T>(shape: z.ZodType<T>, sql: string, ...values: unknown[]): T | null;
-  all<T>(shape: z.ZodType<T>, sql: string, ...values: unknown[]): T[];
+  readonly get: <T>(shape: z.ZodType<T>, sql: string, ...values: unknown[]) => T | null;
+  readonly all: <T>(shape: z.ZodType<T>, sql: string, ...values: unknown[]) => T[];
   /** Changes something, within a transaction. */
-  run(sql: string, ...values: unknown[]): void;
+  readonly run: (sql: string, ...values: unknown[]) => void;
 }
 
 export function tablesOf(database: SqliteDatabase): Tables {

@@ -41,21 +41,20 @@ export function takeTurns(trainer: RoundTrainer): Turns {
 
   return {
     computing: () => computing,
-    trainerFor: (federation) => {
-      const { rehearse } = trainer;
-      return {
-        train: (request) => {
-          const { signal, pausing } = request;
-          const signals = pausing === undefined ? [signal] : [signal, pausing.finish];
-          return inTurn(federation, signals, () => trainer.train(request));
-        },
-        evaluate: (request) => inTurn(federation, [request.signal], () => trainer.evaluate(request)),
-        ...(rehearse && {
-          rehearse: (request) => inTurn(federation, [request.signal], () => rehearse(request)),
+    trainerFor: (federation) => ({
+      train: (request) => {
+        const { signal, pausing } = request;
+        const signals = pausing === undefined ? [signal] : [signal, pausing.finish];
+        return inTurn(federation, signals, () => trainer.train(request));
+      },
+      evaluate: (request) => inTurn(federation, [request.signal], () => trainer.evaluate(request)),
+      rehearse: (request) =>
+        inTurn(federation, [request.signal], () => {
+          if (trainer.rehearse === undefined) throw new TypeError('This trainer measures nothing.');
+          return trainer.rehearse(request);
         }),
-        close: () => trainer.close(),
-      };
-    },
+      close: () => trainer.close(),
+    }),
   };
 }
 

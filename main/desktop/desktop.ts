@@ -113,7 +113,7 @@ async function openSite(
     answers: () =>
       surfaceAnswers(electron, {
         ...{ folder, window: window.current },
-        takeInvitation: inbox.take,
+        takeInvitation: () => inbox.take(),
       }),
     commands: () => ({
       // `site ui` on this folder finds the window that is there.

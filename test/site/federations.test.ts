@@ -39,9 +39,11 @@ beforeEach(async () => {
   for (const [index, name] of ['north', 'south'].entries())
     both.push(await foundFederation(join(root, `federation-${index + 1}`), { [name]: makeTrainer() }));
   trainer = makeTrainer();
-  [trained, atOnce, saved] = [[], 0, new Map()];
+  trained = [];
+  atOnce = 0;
+  saved = new Map();
   let now = 0;
-  const { train } = trainer;
+  const train = trainer.train.bind(trainer);
   trainer.train = async (request) => {
     trained.push(request.plan.seed);
     atOnce = Math.max(atOnce, ++now);
