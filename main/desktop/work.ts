@@ -32,6 +32,13 @@ const OPEN: ReadonlySet<string> = new Set(['proposed', 'approved']);
 /** Tasks that compute for long. */
 const LONG: ReadonlySet<string> = new Set(['alone', 'measure']);
 
+/** Runs that a person has to decide on. */
+function waitingIn(status: SiteStatus | null): string[] {
+  return (status?.federations ?? []).flatMap(({ state, run }) =>
+    state === 'awaiting-approval' && run !== null ? [run] : [],
+  );
+}
+
 /**
  * @param first what the site says before anything changes; null while it is blocked
  * @returns how to be told of a status that comes with no event
@@ -47,14 +54,14 @@ export function followWork(
 
   function takeStatus(next: SiteStatus): void {
     const before = new Map(status?.runs.map(({ id, state }) => [id, state]));
-    const waited = status?.state === 'awaiting-approval' ? status.run : null;
+    const waited = waitingIn(status);
     status = next;
     for (const { id, state } of next.runs) {
       const was = before.get(id);
       if (was === undefined || !OPEN.has(was)) continue;
       if (state === 'completed' || state === 'failed') onEnd({ subject: id, how: state });
     }
-    if (next.state === 'awaiting-approval' && next.run !== null && next.run !== waited) onWait(next.run);
+    for (const run of waitingIn(next)) if (!waited.includes(run)) onWait(run);
     tell();
   }
 

@@ -55,7 +55,8 @@ class Application {
     const { invitation } = await bridge.ask('app.link', {});
     if (invitation === null) return;
     this.invitation = invitation;
-    router.go('welcome');
+    if (this.info?.stage === 'member') router.go('federation', 'join');
+    else router.go('welcome');
   }
 }
 

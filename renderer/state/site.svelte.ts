@@ -7,17 +7,39 @@ import { together } from './together.ts';
 
 type Federation = Output<'federation.status'>;
 type Status = Omit<Federation, 'members' | 'fingerprint' | 'metrics'>;
+type OfFederation = Status['federations'][number];
 
 class Site {
   status: Status | null = $state.raw(null);
+  /** The federation that a person has chosen to look at, where there are several. */
+  chosen: string | null = $state(null);
   readonly federation = new Resource(async () => {
-    const federation = await bridge.ask('federation.status', {});
-    this.status = federation;
-    return federation;
+    const most = await bridge.ask('federation.status', {});
+    this.status = most;
+    const { federation } = this.shown ?? most;
+    if (federation === null || federation === most.federation) return most;
+    return bridge.ask('federation.status', { federation });
   });
   readonly datasets = new Resource(async () => (await bridge.ask('data.list', {})).datasets);
   readonly runs = new Resource(async () => (await bridge.ask('runs.list', {})).runs);
   #listening = false;
+
+  /** How the site stands with the federation that is looked at: the chosen one, the first or the only one. */
+  get shown(): OfFederation | null {
+    const all = this.status?.federations ?? [];
+    return all.find(({ federation }) => federation === this.chosen) ?? all.at(0) ?? this.status;
+  }
+
+  choose(federation: string | null): void {
+    if (federation === this.chosen) return;
+    this.chosen = federation;
+    void this.federation.load();
+  }
+
+  /** How the site stands with the federation for which it works on a run, or has it wait. */
+  ofRun(run: string): OfFederation | null {
+    return this.status?.federations.find((each) => each.run === run) ?? null;
+  }
 
   /** Reads everything; from then on events say what to read again. */
   load(): void {
@@ -38,12 +60,15 @@ class Site {
   }
 
   #take(status: Status): void {
-    const known = ({ runs, round, state }: Status): string => JSON.stringify([runs, round, state]);
     const before = this.status;
     this.status = status;
-    // What a run is worth knowing of changes with its state and its rounds, not with its steps.
-    if (before === null || known(before) !== known(status)) void this.runs.load();
+    if (before === null || worthOf(before) !== worthOf(status)) void this.runs.load();
   }
+}
+
+/** What a run is worth knowing of changes with its state and its rounds, not with its steps. */
+function worthOf({ federations }: Status): string {
+  return JSON.stringify(federations.map(({ runs, round, state }) => [runs, round, state]));
 }
 
 export const site = new Site();

@@ -40,7 +40,7 @@ export function sentenceOf(
     case 'hub-rotation':
       return t.hubRotation(say('federation'));
     case 'member-rotation':
-      return t.memberRotation(site);
+      return site ? t.memberRotation(site) : t.keysEntered(say('federation'));
     case 'plan':
       return t.plan(run);
     case 'rehearsal': {

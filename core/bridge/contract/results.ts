@@ -10,8 +10,10 @@ export type Variant = z.infer<typeof variantShape>;
 const formatShape = z.enum(['peft', 'merged', 'gguf', 'onnx']);
 
 const resultShape = z.object({
-  /** Run of the federation, or `alone-…`. */
+  /** What the run is called at this site, or `alone-…`. */
   run: z.string(),
+  /** Null for trainings alone and where the site has left it. */
+  federation: z.string().nullable(),
   name: z.string(),
   kind: z.enum(['federated', 'local']),
   model: z.object({ id: z.string(), sha256: z.string() }),

@@ -49,10 +49,10 @@ export function resultHandlers(application: SiteApplication): Handlers {
 }
 
 function describe(adapter: SiteAdapter, modelPresent: boolean): Output<'results.list'>['results'][number] {
-  const { run, name, kind, model, created, folder, bytes, rank, rounds, steps } = adapter;
+  const { run, federation, name, kind, model, created, folder, bytes, rank, rounds, steps } = adapter;
   const { dataset, examples, loss, baseLoss } = adapter;
   return {
-    ...{ run, name, kind, model, created, path: folder, bytes, rank, rounds, steps },
+    ...{ run, federation, name, kind, model, created, path: folder, bytes, rank, rounds, steps },
     ...{ dataset, examples, loss, baseLoss, modelPresent },
   };
 }

@@ -11,6 +11,8 @@ export const federation = {
     'Connect your data and approve a run when you agree with its plan.',
   ],
   join: 'Join with an invitation',
+  joinAnother: 'Join another federation…',
+  choose: 'Federations of this site',
   connection: 'Connection',
   connected: 'Connected to the hub',
   notConnected: 'Not connected to the hub',
@@ -58,6 +60,7 @@ export const federation = {
     'Datasets, results and the ledger stay on this machine.',
     'To come back you need a new invitation.',
   ],
+  leaveOthers: 'The other federations of this site go on.',
   leaveNow: 'Leave',
   leaveFailed: 'The site has not left',
 };

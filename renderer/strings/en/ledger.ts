@@ -11,6 +11,7 @@ export const ledger = {
   hubRotation: (federation: string) =>
     `The hub of ${federation} has other keys, which those before have signed.`,
   memberRotation: (site: string) => `The keys of ${site} were changed.`,
+  keysEntered: (federation: string) => `The hub of ${federation} has entered new keys of this site.`,
   revoke: (site: string) => `The membership of ${site} was ended.`,
   plan: (run: string) => `The plan of ${run} was recorded.`,
   rehearsal: (rehearsal: string) => `${rehearsal} was asked for.`,

@@ -3,6 +3,7 @@
 export const privacy = {
   lead: 'What this site allows, what has left it, and a record of both that cannot be altered unnoticed.',
   leftLead: 'As this machine’s sockets counted it: every byte to the hub is in one of these figures.',
+  leftTo: (federation: string) => `What left this machine for ${federation}`,
   leftAll: 'All together',
   exactly: (bytes: string) => `exactly ${bytes} bytes`,
   kinds: {

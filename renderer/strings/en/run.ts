@@ -2,6 +2,7 @@
 
 export const run = {
   lead: 'A run trains only after you approve it, and stops when you say so.',
+  ofFederation: (federation: string) => `A run of ${federation}.`,
   choose: 'Runs',
   alone: 'Train alone',
   emptyTitle: 'No run has been proposed yet',

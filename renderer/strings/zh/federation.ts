@@ -12,6 +12,8 @@ export const federation: Catalogue['federation'] = {
     '接入您的数据，同意某个计划时再批准运行。',
   ],
   join: '凭邀请加入',
+  joinAnother: '加入另一个联邦…',
+  choose: '本站点的联邦',
   connection: '连接',
   connected: '已连接到中心',
   notConnected: '未连接到中心',
@@ -58,6 +60,7 @@ export const federation: Catalogue['federation'] = {
     '数据集、结果和账本留在本机。',
     '如要重新加入，需要新的邀请。',
   ],
+  leaveOthers: '本站点的其他联邦照常进行。',
   leaveNow: '退出',
   leaveFailed: '本站点未能退出',
 };

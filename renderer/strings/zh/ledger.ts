@@ -12,6 +12,7 @@ export const ledger: Catalogue['ledger'] = {
   rotation: '此账本所有者的密钥已更换。',
   hubRotation: (federation) => `${federation} 的中心换了新的密钥，由之前的密钥签名。`,
   memberRotation: (site) => `${site} 的密钥已更换。`,
+  keysEntered: (federation) => `${federation} 的中心已登记本站点的新密钥。`,
   revoke: (site) => `${site} 的成员资格已终止。`,
   plan: (run) => `已记录 ${run} 的计划。`,
   rehearsal: (rehearsal) => `请求了 ${rehearsal}。`,

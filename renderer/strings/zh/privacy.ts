@@ -5,6 +5,7 @@ import type { Catalogue } from '../en.ts';
 export const privacy: Catalogue['privacy'] = {
   lead: '本站点允许什么，哪些内容已离开，以及两者不可暗中篡改的记录。',
   leftLead: '由本机的套接字计数：发往中心的每个字节都在以下某一项中。',
+  leftTo: (federation) => `离开本机、发往 ${federation} 的内容`,
   leftAll: '合计',
   exactly: (bytes) => `精确为 ${bytes} 字节`,
   kinds: {

@@ -4,6 +4,7 @@ import type { Catalogue } from '../en.ts';
 
 export const run: Catalogue['run'] = {
   lead: '运行只有经您批准后才会训练，并在您要求时停止。',
+  ofFederation: (federation) => `${federation} 的运行。`,
   choose: '运行',
   alone: '单独训练',
   emptyTitle: '尚无提议的运行',
