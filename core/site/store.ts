@@ -147,11 +147,6 @@ export function openSiteStore(
            VALUES (?, ?, ?, ?, ?, ?, ?, 1, 0)`,
           ...[freeName(federation), federation, ...values],
         );
-        // What was sent on the way here becomes the new federation's.
-        run(`INSERT INTO traffic SELECT (SELECT MAX(number) FROM membership), sent, received, updates, scores, answers,
-               progress FROM traffic WHERE membership = 0`);
-        run(`UPDATE traffic SET sent = 0, received = 0, updates = 0, scores = 0, answers = 0, progress = 0
-             WHERE membership = 0`);
       } else {
         run(
           `UPDATE membership SET site = ?, urls = ?, x25519 = ?, ed25519 = ?, roster_version = ?, member = 1
@@ -161,6 +156,17 @@ export function openSiteStore(
       }
       const joined = knownHub(ed25519);
       if (joined === null) throw new TypeError('The federation that was joined is not there.');
+      // What was sent on the way here becomes the federation's.
+      run('INSERT OR IGNORE INTO traffic (membership, sent, received) VALUES (?, 0, 0)', joined.number);
+      run(
+        `UPDATE traffic AS mine SET sent = mine.sent + way.sent, received = mine.received + way.received,
+           updates = mine.updates + way.updates, scores = mine.scores + way.scores,
+           answers = mine.answers + way.answers, progress = mine.progress + way.progress
+         FROM traffic AS way WHERE mine.membership = ? AND way.membership = 0`,
+        joined.number,
+      );
+      run('DELETE FROM traffic WHERE membership = 0');
+      run('INSERT INTO traffic (membership, sent, received) VALUES (0, 0, 0)');
       return joined;
     },
     federation: (membership) =>

@@ -10,7 +10,7 @@ import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
 import type { TestWindow } from './browser.ts';
 import { foundClinics, SAMPLES } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
-import { childrenOf } from './programs.ts';
+import { childrenOf, result } from './programs.ts';
 import type { Program } from './programs.ts';
 import { button, chooseFile, pasteInvitation, readRows, writeTable } from './steps.ts';
 
@@ -95,6 +95,51 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
       );
       const status = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
       expect(status.runs).toMatchObject([{ id: run, state: 'completed' }]);
+      expect(window.troubles).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  it(
+    'joins another federation beside the first, shows how it stands with each, and leaves it again',
+    async () => {
+      const { page } = window;
+      const other = clinics.newFolder('laboratories');
+      await result('hub', 'init', '--dir', other, '--name', 'Laboratories');
+      await clinics.start('hub', 'start', '--dir', other).line('listening');
+      const { invitation } = await result('hub', 'invite', '--dir', other);
+      // What was said of the engine lies over the screen until it is put away.
+      await (await button(page, en.common.close)).click();
+      await page.getByRole('link', { name: en.shell.screens.federation }).first().click();
+      await (await button(page, en.federation.joinAnother)).click();
+      await pasteInvitation(page, String(invitation), 'river-laboratory');
+      await window.shoot('join-another');
+      expect(await window.audit()).toEqual([]);
+      await (await button(page, en.welcome.join)).click();
+
+      const tabs = page.getByRole('navigation', { name: en.federation.choose });
+      await tabs.getByRole('link', { name: 'Laboratories' }).and(page.locator('[aria-current]')).waitFor();
+      await page.getByText(en.federation.connected).waitFor();
+      await page.getByText('river-laboratory').first().waitFor();
+      await window.shoot('federations');
+      expect(await window.audit()).toEqual([]);
+      const { federations } = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
+      expect(federations.map(({ federation, state }) => [federation, state])).toEqual([
+        ['Clinics', 'idle'],
+        ['Laboratories', 'idle'],
+      ]);
+      await tabs.getByRole('link', { name: 'Clinics' }).click();
+      await page.getByRole('table').getByText('clinic-north').waitFor();
+      await page.getByRole('link', { name: en.shell.screens.run }).first().click();
+      await page.getByText(en.run.ofFederation('Clinics')).waitFor();
+      await window.shoot('run-of-federation');
+      await page.goto(page.url().replace(/#.*$/, '#/federation/of/Laboratories'));
+      await page.getByText('river-laboratory').first().waitFor();
+      await (await button(page, en.federation.leave)).click();
+      await page.getByText(en.federation.leaveOthers).waitFor();
+      await (await button(page, en.federation.leaveNow)).click();
+      await tabs.waitFor({ state: 'detached' });
+      await page.getByText('clinic-river').first().waitFor();
       expect(window.troubles).toEqual([]);
     },
     PATIENCE,
