@@ -3,6 +3,7 @@
 import { closeSync, openSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { TributaryError } from './errors.ts';
+import { machine } from './machine.ts';
 
 export type SqliteDatabase = Database.Database;
 
@@ -37,6 +38,20 @@ export function openDatabase(path: string, migrations: readonly Migration[]): Sq
     }
     throw error;
   }
+}
+
+/**
+ * Runs `work` as one transaction, which is on disk when this returns. Where it throws, or the disk is full
+ * (`SQLITE_FULL`), nothing of it has happened.
+ */
+export function transact<T>(database: SqliteDatabase, work: () => T): T {
+  return database
+    .transaction(() => {
+      const result = work();
+      machine.beforeCommit(database);
+      return result;
+    })
+    .immediate();
 }
 
 /** Applies the steps a database lacks, each in its own transaction together with its new `user_version`. */

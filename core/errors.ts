@@ -342,6 +342,10 @@ const rows = {
     hint: 'Once every site has been here, repeat with --finish; then the keys may change again.',
     window: 'Once every site has been here, end the change of keys; then they may change again.',
   },
+  'peer.disk-full': {
+    hint: 'Space has to be freed on the disk of the other side; it goes on by itself then.',
+    retryable: true,
+  },
   'hub.busy': { hint: 'It tries again by itself.', retryable: true },
   'site.unknown': { hint: 'Join the federation with an invitation first.' },
   'site.revoked': {

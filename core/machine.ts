@@ -5,6 +5,7 @@
 
 import { randomInt } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
+import type { SqliteDatabase } from './database.ts';
 
 /** Something that waits, and can be called off. */
 export interface Timer {
@@ -22,6 +23,8 @@ export interface Machine {
   startInterval(milliseconds: number, callback: () => void): Timer;
   /** Bytes that can still be written into a folder. */
   freeBytes(folder: string): Promise<number>;
+  /** Told of every transaction before it is committed; throws where the disk has no room for it. */
+  beforeCommit(database: SqliteDatabase): void;
   /** A whole number from 0 to below a bound, for waits that must not coincide. */
   randomBelow(bound: number): number;
 }
@@ -41,6 +44,7 @@ const system: Machine = {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;
   },
+  beforeCommit: () => undefined, // SQLite finds out by itself
   randomBelow: (bound) => randomInt(bound),
 };
 let present = system;
@@ -52,6 +56,7 @@ export const machine: Machine = {
   startTimer: (milliseconds, callback) => present.startTimer(milliseconds, callback),
   startInterval: (milliseconds, callback) => present.startInterval(milliseconds, callback),
   freeBytes: (folder) => present.freeBytes(folder),
+  beforeCommit: (database) => present.beforeCommit(database),
   randomBelow: (bound) => present.randomBelow(bound),
 };
 

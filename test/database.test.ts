@@ -4,8 +4,9 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openDatabase } from '../core/database.ts';
+import { openDatabase, transact } from '../core/database.ts';
 import type { Migration } from '../core/database.ts';
+import { toTributaryError } from '../core/errors.ts';
 
 let folder: string;
 let path: string;
@@ -50,6 +51,29 @@ describe('database', () => {
     expect(() => openDatabase(path, [...steps, 'CREATE TABLE half (x) STRICT'])).toThrow();
     const database = openDatabase(path, steps);
     expect(database.pragma('user_version', { simple: true })).toBe(2);
+    database.close();
+  });
+
+  it('keeps nothing of a transaction for which the disk has no room, and takes the next', () => {
+    const database = openDatabase(path, steps);
+    const add = database.prepare('INSERT INTO sites (name) VALUES (? || hex(zeroblob(3000)))');
+    const names = database.prepare('SELECT substr(name, 1, 1) AS name FROM sites').pluck();
+    const addAll = (all: readonly string[]): void =>
+      transact(database, () => all.forEach((name) => add.run(name)));
+    addAll(['a']);
+    database.pragma('max_page_count = 8');
+    let reason: unknown;
+    try {
+      addAll(['b', 'c', 'd']);
+    } catch (thrown) {
+      reason = thrown;
+    }
+    expect(toTributaryError(reason)).toMatchObject({ code: 'disk.full', retryable: true });
+    expect(names.all()).toEqual(['a']);
+    expect(database.inTransaction).toBe(false);
+    database.pragma('max_page_count = 1000');
+    addAll(['b', 'c', 'd']);
+    expect(names.all()).toEqual(['a', 'b', 'c', 'd']);
     database.close();
   });
 

@@ -5,11 +5,12 @@
 
 import { WebSocket } from 'ws';
 import type { RawData } from 'ws';
-import { isErrorCode, toTributaryError, TributaryError } from '../errors.ts';
+import { toTributaryError, TributaryError } from '../errors.ts';
 import { openFrame, sealFrame } from './framing.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
-import type { Message, MessageOf, Party, SocketRole } from './messages.ts';
+import type { Message, Party, SocketRole } from './messages.ts';
 import type { Transport } from './noise.ts';
+import { errorOf, toldToPeer } from './peer-errors.ts';
 import { noTraffic, trafficKind } from './traffic.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -111,10 +112,7 @@ export function makeChannel(options: ChannelOptions): Channel {
   }
 
   function close(reason?: TributaryError): void {
-    if (reason !== undefined) {
-      const { code, message, hint } = reason;
-      send({ type: 'refuse', code, message: message.slice(0, 2000), hint: hint.slice(0, 2000) });
-    }
+    if (reason !== undefined) send({ type: 'refuse', ...toldToPeer(reason) });
     end(reason ?? new TributaryError('wire.closed', `The connection to the ${remote} was closed.`));
   }
 
@@ -221,10 +219,4 @@ export function makeChannel(options: ChannelOptions): Channel {
       heartbeat.unref();
     },
   };
-}
-
-/** What a peer's refusal is here: its code if this program knows it, else `wire.refused`. */
-export function errorOf(refusal: Pick<MessageOf<'refuse'>, 'code' | 'message' | 'hint'>): TributaryError {
-  const code = isErrorCode(refusal.code) ? refusal.code : 'wire.refused';
-  return new TributaryError(code, refusal.message, refusal.hint === '' ? {} : { hint: refusal.hint });
 }

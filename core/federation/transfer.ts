@@ -8,13 +8,13 @@ import { toTributaryError, TributaryError } from '../errors.ts';
 import { machine } from '../machine.ts';
 import type { Timer } from '../machine.ts';
 import type { BlobStore } from './blobs.ts';
-import { errorOf } from './channel.ts';
 import type { Channel } from './channel.ts';
 import type { Message, MessageOf } from './messages.ts';
 import { createPace } from './pace.ts';
 import type { Pace } from './pace.ts';
 import { chunkCount } from './partial.ts';
 import type { BlobInfo, PartialBlob } from './partial.ts';
+import { errorOf, toldToPeer } from './peer-errors.ts';
 import type { BlobReference } from './shapes.ts';
 
 /** Chunks under way without an acknowledgement at most; `pace.ts` allows fewer on slow links. */
@@ -121,8 +121,8 @@ export function serveTransfers(options: TransferOptions): Transfers {
   }
 
   function fail(hash: string, thrown: unknown): void {
-    const { code, message } = toTributaryError(thrown);
-    channel.send({ type: 'blob-fail', hash, code, message: message.slice(0, 2000) });
+    const { code, message } = toldToPeer(toTributaryError(thrown));
+    channel.send({ type: 'blob-fail', hash, code, message });
   }
 
   // Receiving.

@@ -16,7 +16,8 @@ const TIMEOUT_SECONDS = 600;
 /** Nobody is there; what is sent is owed and told when the site comes to the running hub. */
 const nobody: Outbox = {
   send: () => undefined,
-  takeTraffic: (site) => ({ site, up: 0, down: 0 }),
+  traffic: (site) => ({ site, up: 0, down: 0 }),
+  settleTraffic: () => undefined,
   presence: () => ({ connected: false, since: null, silentSeconds: null, progress: null, trouble: null }),
   disconnect: () => undefined,
 };

@@ -98,8 +98,10 @@ export interface Presence {
 /** The way to the sites. What cannot be sent now is owed and sent when the site is back. */
 export interface Outbox {
   send(site: string, message: Message): void;
-  /** Sealed bytes of a site since the last time this was asked. */
-  takeTraffic(site: string): Traffic;
+  /** Sealed bytes of a site that have not been settled. */
+  traffic(site: string): Traffic;
+  /** They are written down. */
+  settleTraffic(traffic: Traffic): void;
   presence(site: string): Presence;
   /** Ends a site's connections. */
   disconnect(site: string, code: 'site.revoked'): void;

@@ -23,8 +23,11 @@ export async function advance(hub: HubContext, clock: UptimeClock): Promise<void
   for (const run of hub.runs.runs()) {
     try {
       await advanceRun(hub, clock, run.id);
+      hub.trouble.delete(run.id);
     } catch (thrown) {
       const { code, message } = toTributaryError(thrown);
+      // It is tried again every second; once is enough to say why it fails.
+      if (hub.trouble.get(run.id) === message) continue;
       hub.log.error({ run: run.id, code }, `The run cannot go on: ${message}`);
       hub.trouble.set(run.id, message);
     }
@@ -50,7 +53,6 @@ async function advanceRun(hub: HubContext, clock: UptimeClock, id: string): Prom
     const decision = decide(hub, run, round, clock.seconds(round));
     if (decision.next === 'wait') return;
     await take(hub, clock, { run, round, decision });
-    hub.trouble.delete(id);
     if (decision.next === 'fail') return;
   }
 }

@@ -7,9 +7,9 @@ import type { Outbox, Presence } from './context.ts';
 
 interface Session {
   readonly channels: Map<SocketRole, Channel>;
-  /** Sealed bytes of channels that are gone, and of all of them when they were last asked for. */
+  /** Sealed bytes of channels that are gone, and of all of them those that are written down. */
   past: { up: number; down: number };
-  taken: { up: number; down: number };
+  readonly settled: { up: number; down: number };
   since: number;
   progress: Presence['progress'];
   trouble: Presence['trouble'];
@@ -31,7 +31,7 @@ export function createSessions(now: () => number): Sessions {
     const fresh: Session = {
       channels: new Map(),
       past: { up: 0, down: 0 },
-      taken: { up: 0, down: 0 },
+      settled: { up: 0, down: 0 },
       since: now(),
       progress: null,
       trouble: null,
@@ -70,16 +70,19 @@ export function createSessions(now: () => number): Sessions {
     },
     connected: () => [...sessions].flatMap(([site, { channels }]) => (channels.has('control') ? [site] : [])),
     send: (site, message) => sessions.get(site)?.channels.get('control')?.send(message),
-    takeTraffic(site) {
-      const session = sessionOf(site);
-      const total = { ...session.past };
-      for (const { bytes } of session.channels.values()) {
-        total.up += bytes.received;
-        total.down += bytes.sent;
+    traffic(site) {
+      const { past, settled, channels } = sessionOf(site);
+      const traffic = { site, up: past.up - settled.up, down: past.down - settled.down };
+      for (const { bytes } of channels.values()) {
+        traffic.up += bytes.received;
+        traffic.down += bytes.sent;
       }
-      const { taken } = session;
-      session.taken = total;
-      return { site, up: total.up - taken.up, down: total.down - taken.down };
+      return traffic;
+    },
+    settleTraffic({ site, up, down }) {
+      const { settled } = sessionOf(site);
+      settled.up += up;
+      settled.down += down;
     },
     presence(site) {
       const session = sessions.get(site);

@@ -89,6 +89,7 @@ export async function closeRound(
   const scorers = isScored(plan, round.number) ? scorersOf(hub, round, sites) : null;
   const { hash, size } = start.base;
   const aggregate = { hash, size };
+  const traffic = sites.map((site) => outbox.traffic(site));
   const ledgerEntry = store.transition('close-round', () => {
     const entry = store.ledger.append('aggregate', {
       run: run.id,
@@ -102,9 +103,10 @@ export async function closeRound(
     putPhaseSeconds(hub, round, 'closing');
     runs.putBroadcast(run.id, round.number + 1, start);
     runs.setAggregate(round, { aggregate, loss, ledgerIndex: entry.index, nextState: start.state, scorers });
-    for (const site of sites) runs.addTraffic(round, outbox.takeTraffic(site));
+    for (const entry of traffic) runs.addTraffic(round, entry);
     return entry;
   });
+  for (const entry of traffic) outbox.settleTraffic(entry);
   announceRound(hub, run, round, loss);
   const about = { run: run.id, round: round.number };
   for (const site of sites) {

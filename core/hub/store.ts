@@ -1,7 +1,7 @@
 /** @file The hub's database: how it is opened, and the one way in which anything in it changes. */
 
 import { join } from 'node:path';
-import { openDatabase } from '../database.ts';
+import { openDatabase, transact } from '../database.ts';
 import type { SqliteDatabase } from '../database.ts';
 import { openLedger } from '../federation/ledger.ts';
 import type { Ledger } from '../federation/ledger.ts';
@@ -79,12 +79,12 @@ export function openStore(
     crashPoint,
     transition(name, work) {
       crashPoint(`${name}:before`);
-      const result = database.transaction(work).immediate();
+      const result = transact(database, work);
       crashPoint(`${name}:after`);
       return result;
     },
     setting: (name) => readSetting.get(name)?.value ?? null,
-    setSetting: (name, value) => void writeSetting.run(name, value),
+    setSetting: (name, value) => void transact(database, () => writeSetting.run(name, value)),
     close: () => database.close(),
   };
 }

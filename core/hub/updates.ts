@@ -132,10 +132,11 @@ function commit(
 ): void {
   const { runs, store, outbox } = hub;
   const { blob, examples, loss, metrics, signature } = message;
+  const traffic = outbox.traffic(site);
   store.transition('commit-update', () => {
     const accepted = { site, state: 'committed' as const, hash: blob.hash, examples, loss };
     runs.putContribution(round, { ...accepted, metrics, code: null, reason: null, late });
-    runs.addTraffic(round, outbox.takeTraffic(site));
+    runs.addTraffic(round, traffic);
     runs.dropOffer(site); // from here on the contribution keeps the blob
     store.ledger.append('update', {
       site,
@@ -149,6 +150,7 @@ function commit(
       signature: Buffer.from(signature).toString('base64url'),
     });
   });
+  outbox.settleTraffic(traffic);
 }
 
 /**

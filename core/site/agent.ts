@@ -1,6 +1,6 @@
 /** @file The running site: both sockets to the hub, what comes over them, and what the site says of itself. */
 
-import { TributaryError } from '../errors.ts';
+import { toTributaryError, TributaryError } from '../errors.ts';
 import { machine } from '../machine.ts';
 import type { Channel } from '../federation/channel.ts';
 import { sign } from '../federation/identity.ts';
@@ -120,6 +120,7 @@ export function startAgent(options: AgentOptions): Agent {
     outbox,
     signal,
     retrySeconds: options.retrySeconds,
+    isConnected: () => control !== null,
     onActivity: (now) => {
       activity = now;
       if (now?.phase === 'waiting') trouble = null;
@@ -157,7 +158,24 @@ export function startAgent(options: AgentOptions): Agent {
   });
 
   const wakes = watchForWakes();
-  const flushing = machine.startInterval(TRAFFIC_MILLISECONDS, meter.flush);
+  /** Why the counters of traffic could not be written; that is how a full disk shows soonest. */
+  let unwritable: TributaryError | null = null;
+  const flushing = machine.startInterval(TRAFFIC_MILLISECONDS, flush);
+
+  function flush(): void {
+    try {
+      meter.flush();
+      if (unwritable === null) return;
+      if (trouble === unwritable) trouble = null;
+      unwritable = null;
+    } catch (thrown) {
+      if (unwritable !== null) return;
+      unwritable = toTributaryError(thrown);
+      trouble = unwritable;
+      log.warn({ code: unwritable.code }, unwritable.message);
+    }
+    onChange();
+  }
 
   /** A connection of a simulation brings no stream that was watched from its beginning. */
   function count({ channel, isMetered }: Connected): void {
@@ -378,7 +396,7 @@ export function startAgent(options: AgentOptions): Agent {
       flushing.cancel();
       wakes.close();
       await Promise.all([...loops, rounds.settled()]);
-      meter.flush();
+      flush();
     },
   };
 }

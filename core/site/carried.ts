@@ -19,10 +19,11 @@ type Carrying = Pick<FederationContext, 'store' | 'blobs' | 'log'>;
 export async function readCarried(
   { store, blobs, log }: Carrying,
   run: string,
-  round: number,
+  { round, only }: { readonly round: number; readonly only?: readonly (keyof CarriedTensors)[] },
 ): Promise<CarriedTensors> {
   const carried: Record<string, NamedTensors> = {};
   for (const [name, blob] of Object.entries(store.carriedInto(run, round))) {
+    if (only?.some((wanted) => wanted === name) === false) continue;
     try {
       await blobs.require(blob.hash);
     } catch (thrown) {

@@ -1,6 +1,7 @@
 /** @file What a site's database holds of one federation: what the site approved there, and how far each round is. */
 
 import { z } from 'zod';
+import { transact } from '../database.ts';
 import type { SqliteDatabase } from '../database.ts';
 import type { Published } from '../federation/broadcast.ts';
 import type { PublicIdentity } from '../federation/identity.ts';
@@ -276,12 +277,14 @@ export function countTraffic(
   const { updates, scores, answers, progress, connection } = kinds;
   const sent = updates + scores + answers + progress + connection;
   database.pragma('synchronous = NORMAL'); // a count every second need not wait for the disk
-  database
-    .prepare(
-      `UPDATE traffic SET sent = sent + @sent, received = received + @received, updates = updates + @updates,
-         scores = scores + @scores, answers = answers + @answers, progress = progress + @progress
-       WHERE membership = @membership`,
-    )
-    .run({ membership, sent, received, updates, scores, answers, progress });
-  database.pragma('synchronous = FULL');
+  const count = database.prepare(
+    `UPDATE traffic SET sent = sent + @sent, received = received + @received, updates = updates + @updates,
+       scores = scores + @scores, answers = answers + @answers, progress = progress + @progress
+     WHERE membership = @membership`,
+  );
+  try {
+    transact(database, () => count.run({ membership, sent, received, updates, scores, answers, progress }));
+  } finally {
+    database.pragma('synchronous = FULL');
+  }
 }

@@ -39,6 +39,8 @@ export interface FinalAdapters {
 }
 
 const RETRY_SECONDS = 5;
+/** What is carried on from the last round that counted. */
+const AFTER_ALL = Number.MAX_SAFE_INTEGER;
 
 export function createFinalAdapters(options: FinalAdaptersOptions): FinalAdapters {
   const { context, bulk, rounds, onTrouble, signal } = options;
@@ -68,7 +70,7 @@ export function createFinalAdapters(options: FinalAdaptersOptions): FinalAdapter
     const id = run.run;
     const plan = planOf(run);
     const published = await fetchPublished({ context, bulk }, adapter, signal);
-    const carried = await readCarried(context, id, Number.MAX_SAFE_INTEGER);
+    const carried = await readCarried(context, id, { round: AFTER_ALL, only: ['adapter', 'own'] });
     const tensors = adapterAtSite(published, carried);
     await options.saveAdapter?.(id, plan, tensors);
     onWritten();
@@ -112,5 +114,5 @@ export function finalAdapterOf(
   adapter: Published | null,
 ): Published | null {
   if (adapter === null || clientOf(planOf(run).federation.strategy) !== 'alone') return adapter;
-  return store.carriedInto(run.run, Number.MAX_SAFE_INTEGER).adapter ?? null;
+  return store.carriedInto(run.run, AFTER_ALL).adapter ?? null;
 }

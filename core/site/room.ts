@@ -2,7 +2,8 @@
 
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TributaryError } from '../errors.ts';
+import { toTributaryError, TributaryError } from '../errors.ts';
+import { sleep } from '../machine.ts';
 import type { SiteContext } from './context.ts';
 import { passGate } from './policy.ts';
 
@@ -19,6 +20,29 @@ export async function requireRoom({ folder, policies }: Place, bytes: number): P
   const rules = policies();
   passGate(rules, { kind: 'folder', bytes: used + bytes });
   return Math.min(...rules.map(({ maxFolderBytes }) => maxFolderBytes)) - used;
+}
+
+const RETRY_SECONDS = 5;
+
+/** Does work that needs the disk, again and again while that is full. Throws what else it throws, and the signal's reason. */
+export async function onceThereIsSpace<T>(
+  work: () => Promise<T>,
+  options: {
+    readonly onFull: (error: TributaryError) => void;
+    readonly retrySeconds?: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (thrown) {
+      const error = toTributaryError(thrown);
+      if (error.code !== 'disk.full') throw thrown;
+      options.onFull(error);
+      await sleep((options.retrySeconds ?? RETRY_SECONDS) * 1000, options.signal);
+    }
+  }
 }
 
 /** Said where an import turned out larger than its file. */

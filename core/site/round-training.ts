@@ -5,6 +5,7 @@
 
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { TributaryError } from '../errors.ts';
 import { planAtSite } from '../federation/local-steps.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import { superseded } from './bulk.ts';
@@ -16,7 +17,7 @@ import { adapterAtSite, controlsOf, outcomeOf } from './outcome.ts';
 import { metricsThatMayLeave, passGate } from './policy.ts';
 import { planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
-import { requireRoom } from './room.ts';
+import { onceThereIsSpace, requireRoom } from './room.ts';
 import type { TrainedUpdate } from './federation-store.ts';
 import type { RoundTrainer } from './trainer.ts';
 
@@ -28,6 +29,10 @@ export interface RoundTraining {
   readonly signal: AbortSignal;
   /** Ends the training after its step, to go on from there when the round is begun again. */
   readonly pause: AbortSignal;
+  /** Told while the disk is too full to keep what was trained. */
+  readonly onTrouble: (error: TributaryError) => void;
+  /** Seconds before keeping it is tried again. */
+  readonly retrySeconds?: number;
   readonly tell: (
     phase: 'fetching' | 'training',
     at: { step: number; steps: number; loss: number | null },
@@ -46,7 +51,7 @@ export function checkpointFolder({ files }: Pick<FederationContext, 'files'>, ru
 export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   const { context, start, signal, tell } = work;
   const { run: id, round, base, learningRate } = start;
-  const { store, blobs } = context;
+  const { store } = context;
   const run = store.run(id);
   const membership = store.membership();
   if (run === null || run.dataset === null || membership === null)
@@ -65,7 +70,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   const referred = reference === undefined ? null : await fetchPublished(work, reference, signal);
   tell('training', { step: 0, steps: plan.training.steps, loss: null });
   // The hub has added no change that it refused or that came late, so those leave nothing.
-  const carried = await readCarried(context, id, round);
+  const carried = await readCarried(context, id, { round });
   const tensors = adapterAtSite(fetched, carried);
   const controls = controlsOf(plan, { base: tensors, hub, carried });
   const trained = await work.trainer.train({
@@ -85,12 +90,6 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   signal.throwIfAborted();
 
   const outcome = outcomeOf(plan, { round, base: tensors, controls, carried, trained });
-  const [left, blob] = await Promise.all([
-    writeCarried(context, outcome.carried),
-    blobs.put(outcome.bytes, { toSend: true }),
-  ]);
-  store.crashPoint('update-written');
-  signal.throwIfAborted(); // a person may have thrown the round away
   // The hub counts no more examples than were approved.
   const counted = Math.max(1, Math.min(trained.examples, run.examples ?? trained.examples));
   const { supervisedTokens, preference } = trained;
@@ -101,19 +100,34 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
     ...(preference && { preferenceAccuracy: preference.accuracy, preferenceMargin: preference.margin }),
   };
   const metrics = metricsThatMayLeave(context.policies(), measured);
-  const update = { blob, examples: counted, loss: trained.loss, metrics };
-  store.transaction('keep-update', () => {
-    store.setTrained(id, round, update, left);
-    store.ledger.append('update', {
-      run: id,
-      round,
-      hash: blob.hash,
-      bytes: blob.size,
-      examples: counted,
-      loss: trained.loss,
-      metrics,
-    });
-  });
+  // Hours of training are not thrown away because the disk is full when they end.
+  const update = await onceThereIsSpace(
+    () => keepUpdate(work, { outcome, examples: counted, loss: trained.loss, metrics }),
+    { ...work, onFull: work.onTrouble },
+  );
   await rm(checkpointFolder(context, id), { recursive: true, force: true });
+  return update;
+}
+
+/** Writes an update and what it leaves for the next round; the database knows of all of it or of nothing. */
+async function keepUpdate(
+  { context, start, signal }: RoundTraining,
+  made: Omit<TrainedUpdate, 'blob'> & { readonly outcome: ReturnType<typeof outcomeOf> },
+): Promise<TrainedUpdate> {
+  const { store, blobs } = context;
+  const { run, round } = start;
+  const { outcome, examples, loss, metrics } = made;
+  const [left, blob] = await Promise.all([
+    writeCarried(context, outcome.carried),
+    blobs.put(outcome.bytes, { toSend: true }),
+  ]);
+  store.crashPoint('update-written');
+  signal.throwIfAborted(); // a person may have thrown the round away
+  const update = { blob, examples, loss, metrics };
+  store.transaction('keep-update', () => {
+    store.setTrained(run, round, update, left);
+    const { hash, size: bytes } = blob;
+    store.ledger.append('update', { run, round, hash, bytes, examples, loss, metrics });
+  });
   return update;
 }

@@ -22,7 +22,10 @@ import { declineOfStopped, pauseAfterRound } from './stops.ts';
 import type { SiteRound } from './tables.ts';
 import type { RoundTrainer } from './trainer.ts';
 
-/** A training that fails is tried again, for it may have been the machine's fault. */
+/**
+ * A training that fails is tried again, for it may have been the machine's fault; and as long as the hub does not hear
+ * of it, for it may have gone on and refuse what it does not need any more.
+ */
 const ATTEMPTS = 3;
 const RETRY_SECONDS = 5;
 /** Steps are told to the hub at most this often. */
@@ -47,6 +50,8 @@ export interface RoundsOptions {
   readonly bulk: Bulk;
   readonly outbox: Outbox;
   readonly onActivity: (activity: Activity | null) => void;
+  /** Whether the hub hears what is sent. */
+  readonly isConnected: () => boolean;
   /** Told when a round could not be done. */
   readonly onTrouble: (error: TributaryError) => void;
   readonly signal: AbortSignal;
@@ -134,7 +139,7 @@ export function createRounds(options: RoundsOptions): Rounds {
           if (error.code === 'site.superseded') return;
           context.log.warn({ run, round: work.start.round, code: error.code }, error.message);
           options.onTrouble(error);
-          if (isOfThisSite(error) || (!error.retryable && attempt >= ATTEMPTS)) {
+          if (isOfThisSite(error) || (!error.retryable && attempt >= ATTEMPTS && options.isConnected())) {
             const planHash = store.run(run)?.plan_hash ?? '';
             outbox.send(declineRun(context, { run, planHash, withdraw: true }, error));
             return;

@@ -68,7 +68,7 @@ async function measure(
     reference === undefined ? null : await fetchPublished({ context, bulk }, reference, signal);
   const { loss, accuracy, margin, examples } = await trainer.evaluate({
     plan,
-    adapter: adapterAtSite(scored, await readCarried(context, id, round + 1)),
+    adapter: adapterAtSite(scored, await readCarried(context, id, { round: round + 1 })),
     reference: referred,
     examples: heldOut,
     signal,

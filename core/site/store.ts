@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { openDatabase } from '../database.ts';
+import { openDatabase, transact } from '../database.ts';
 import { exportLedger, openLedger } from '../federation/ledger.ts';
 import type { Ledger } from '../federation/ledger.ts';
 import type { Identity } from '../federation/identity.ts';
@@ -115,7 +115,7 @@ export function openSiteStore(
   const { get, all, run } = tablesOf(database);
   const transaction: SiteStore['transaction'] = (name, work) => {
     crashPoint(`${name}:before`);
-    const result = database.transaction(work).immediate();
+    const result = transact(database, work);
     crashPoint(`${name}:after`);
     return result;
   };

@@ -23,7 +23,7 @@ export interface Meter {
   attach(channel: Channel, stream?: CountedStream): void;
   /** What was sent since it was last written down. */
   readonly unwritten: () => Traffic;
-  /** Writes down what has come since the last time. */
+  /** Writes down what has come since the last time; where that throws, it is left for the next time. */
   readonly flush: () => void;
 }
 
@@ -55,15 +55,13 @@ export function createMeter(store: Pick<SiteStore | FederationStore, 'countTraff
 
   function flush(): void {
     const left = unwritten();
-    let received = 0;
+    const received = [...entries].reduce((sum, entry) => sum + receivedBy(entry) - entry.received, 0);
+    if (received > 0 || TRAFFIC_KINDS.some((kind) => left[kind] !== 0)) store.countTraffic(left, received);
     for (const entry of entries) {
-      const read = entry.stream?.bytesRead ?? entry.channel?.bytes.received ?? 0;
-      received += read - entry.received;
       entry.told = kindsOf(entry);
-      entry.received = read;
+      entry.received = receivedBy(entry);
       if (entry.stream === null ? entry.ended : entry.stream.destroyed) entries.delete(entry);
     }
-    if (received > 0 || TRAFFIC_KINDS.some((kind) => left[kind] !== 0)) store.countTraffic(left, received);
   }
 
   return {
@@ -77,6 +75,10 @@ export function createMeter(store: Pick<SiteStore | FederationStore, 'countTraff
     unwritten,
     flush,
   };
+}
+
+function receivedBy({ stream, channel }: Entry): number {
+  return stream?.bytesRead ?? channel?.bytes.received ?? 0;
 }
 
 /** Where the system counts more than the messages, the rest is what carries them. */

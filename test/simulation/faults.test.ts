@@ -7,6 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { drawFaults } from '../../core/simulation/faults/faults.ts';
 import type { Fault } from '../../core/simulation/faults/faults.ts';
 import { foundFederation } from '../../core/simulation/faults/federation.ts';
+import type { LiveFederation } from '../../core/simulation/faults/federation.ts';
+import { machine } from '../../core/machine.ts';
 import { occasionOf, playScenario } from '../../core/simulation/faults/scenario.ts';
 import type { Scene } from '../../core/simulation/faults/scenario.ts';
 import { readPlan } from '../../core/federation/plan.ts';
@@ -77,9 +79,14 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-function play(faults: readonly Fault[], seed = 0, scene = sceneWith()) {
+function play(
+  faults: readonly Fault[],
+  seed = 0,
+  scene = sceneWith(),
+  onBegin?: (federation: LiveFederation) => void,
+) {
   const folder = join(root, `${(played += 1)}`);
-  return playScenario({ scene, prepared, folder, seed, faults });
+  return playScenario({ scene, prepared, folder, seed, faults, onBegin });
 }
 
 it('without faults all sites count in every round', async () => {
@@ -132,6 +139,47 @@ describe('a single fault', () => {
     expect(violations).toEqual([]);
     expect(cohorts.some((cohort) => !cohort.includes(site))).toBe(true);
     for (const cohort of cohorts) expect(cohort).toEqual(expect.arrayContaining(['east', 'south']));
+  });
+});
+
+it('a site whose update the hub refuses, before it hears that the run has ended, keeps the adapter', async () => {
+  const faults: readonly Fault[] = [
+    { kind: 'partition', site: 'south', at: 7.241, seconds: 37.549 },
+    { kind: 'partition', site: 'north', at: 13.106, seconds: 54.07 },
+    { kind: 'partition', site: 'south', at: 14.958, seconds: 44.977 },
+  ];
+  const scene = sceneWith({ strategy: { name: 'scaffold' }, codec: 'int8', variant: 'ffa' });
+  const { violations, cohorts } = await play(faults, 2285, scene);
+  expect(violations).toEqual([]);
+  expect(cohorts.at(-1)).toEqual(['east', 'north']);
+});
+
+describe('a full disk under a database', () => {
+  const full = (where: string): Fault => ({ kind: 'disk-full', at: 2, where, seconds: 30 });
+
+  it.each([
+    ['hub', 0],
+    ['north', 2],
+  ] as const)('of %s is told, and nothing is acknowledged or lost', async (where, sent) => {
+    const told: string[] = [];
+    const counts: number[] = [];
+    const look = async (federation: LiveFederation): Promise<void> => {
+      const status = await federation.hub()?.ask('status', {});
+      const run = status?.runs[0];
+      told.push((where === 'hub' ? run?.reason : federation.site(where)?.status().reason) ?? '');
+      counts.push(run?.sites.filter(({ state }) => state === 'sent').length ?? 0);
+    };
+    // Once while they train, and once when all of them have.
+    const onBegin = (federation: LiveFederation): void => {
+      for (const moment of [3050, 25_000]) machine.startTimer(moment, () => void look(federation));
+    };
+    const { violations, cohorts, adapter, trace } = await play([full(where)], 0, sceneWith(), onBegin);
+    expect(told).toContain('No space is left for the database.');
+    expect(counts).toEqual([0, sent]);
+    expect(violations).toEqual([]);
+    expect(cohorts).toEqual([SITE_NAMES, SITE_NAMES, SITE_NAMES]);
+    expect(adapter).toBe(undisturbed);
+    expect(trace.filter((line) => line.includes('"type":"update","run"'))).toHaveLength(9);
   });
 });
 

@@ -71,7 +71,7 @@ const faultSchema = z.discriminatedUnion('kind', [
     count: z.int().min(1).max(1000),
   }),
   z.strictObject({
-    kind: z.literal('disk-full').describe('no blob can be written'),
+    kind: z.literal('disk-full').describe('no blob can be written, and no transaction committed'),
     at,
     where: z.string().describe('hub, or the name of a site'),
     seconds,

@@ -100,6 +100,8 @@ export interface LiveFederation {
   /** The hub dies at the n-th passage of a point from now, and stays away for so long. */
   armHub(bomb: Bomb<HubPoint>): void;
   armSite(name: string, bomb: Bomb<SitePoint>): void;
+  /** Null while it is down. */
+  site(name: string): Site | null;
   /** SHA-256 of the final adapters as the sites have saved them, by site. */
   readonly saved: ReadonlyMap<string, string>;
   /** Calls back when the hub ends the run or a site saves its adapter. */
@@ -151,6 +153,7 @@ export function openFederation(options: {
     saved,
     onProgress: () => undefined,
     hub: () => hub,
+    site: (name) => running.get(name) ?? null,
     armHub: hubBombs.arm,
     armSite: (name, bomb) => siteBombs.get(name)?.arm(bomb),
     startHub: async () => {

@@ -6,12 +6,12 @@
 
 import { toTributaryError, TributaryError } from '../../errors.ts';
 import type { Channel } from '../../federation/channel.ts';
-import { errorOf } from '../../federation/channel.ts';
 import { decodeMessage, encodeMessage, PROTOCOL_VERSIONS } from '../../federation/messages.ts';
 import type { Message, Party, SocketRole } from '../../federation/messages.ts';
 import type { listen, Peer } from '../../hub/listener.ts';
 import { machine, sleep } from '../../machine.ts';
-import { noTraffic } from '../../federation/traffic.ts';
+import { errorOf, toldToPeer } from '../../federation/peer-errors.ts';
+import { noTraffic, trafficKind } from '../../federation/traffic.ts';
 import type { connectToHub } from '../../site/connect.ts';
 
 /** How a site's line is at the moment. */
@@ -179,6 +179,7 @@ function makeEnd(
   carry: (bytes: Uint8Array, type: Message['type']) => void,
 ): End {
   const counted = { sent: 0, received: 0 };
+  const sentByKind = noTraffic();
   const waiting: Message[] = [];
   let receiver: { resolve: (message: Message) => void; reject: (reason: TributaryError) => void } | undefined;
   let ended: TributaryError | undefined;
@@ -197,6 +198,7 @@ function makeEnd(
     if (ended !== undefined) return;
     const bytes = encodeMessage(message);
     counted.sent += bytes.length;
+    sentByKind[trafficKind(message.type)] += bytes.length;
     carry(bytes, message.type);
   }
 
@@ -221,7 +223,7 @@ function makeEnd(
     role,
     remoteStatic,
     bytes: counted,
-    sentByKind: noTraffic(),
+    sentByKind,
     silentSeconds: () => (machine.now() - lastReceived) / 1000,
     closed,
     send,
@@ -237,10 +239,7 @@ function makeEnd(
     },
     startHeartbeat: () => undefined,
     close: (reason) => {
-      if (reason !== undefined) {
-        const { code, message } = reason;
-        send({ type: 'refuse', code, message: message.slice(0, 2000), hint: '' });
-      }
+      if (reason !== undefined) send({ type: 'refuse', ...toldToPeer(reason) });
       end(reason ?? new TributaryError('wire.closed', `The connection to the ${remote} was closed.`));
     },
   };

@@ -108,6 +108,8 @@ export async function playScenario(options: {
   readonly folder: string;
   readonly seed: number;
   readonly faults: readonly Fault[];
+  /** Told once the run is proposed, before time passes; may start timers of its own. */
+  readonly onBegin?: (federation: LiveFederation) => void;
 }): Promise<ScenarioResult> {
   const { scene, prepared, folder, seed, faults } = options;
   const names = Object.keys(scene.sites);
@@ -139,6 +141,7 @@ export async function playScenario(options: {
     await pass(
       Promise.resolve(federation.hub()?.ask('propose', { plan, model: MODEL, configuration: CONFIGURATION })),
     );
+    options.onBegin?.(federation);
     for (const fault of faults) schedule(fault, { federation, virtual, folder });
     const isOver = (await pass(finished.then(() => true))) ?? false;
     const seconds = virtual.now() / 1000;

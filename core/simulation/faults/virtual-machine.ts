@@ -4,6 +4,7 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { SqliteDatabase } from '../../database.ts';
 import type { Machine, Timer } from '../../machine.ts';
 import { Random } from '../../random.ts';
 
@@ -59,6 +60,8 @@ export function createVirtualMachine(seed: number): VirtualMachine {
     return first;
   }
 
+  const isFull = (path: string): boolean => [...machine.fullDisks].some((full) => path.startsWith(full));
+
   const machine: VirtualMachine = {
     skew: 0,
     fullDisks: new Set(),
@@ -73,8 +76,10 @@ export function createVirtualMachine(seed: number): VirtualMachine {
       }
       return { cancel: () => timer.cancel() };
     },
-    freeBytes: (folder) =>
-      Promise.resolve([...machine.fullDisks].some((full) => folder.startsWith(full)) ? 0 : PLENTY),
+    freeBytes: (folder) => Promise.resolve(isFull(folder) ? 0 : PLENTY),
+    beforeCommit: (database) => {
+      if (isFull(database.name)) fillUp(database);
+    },
     randomBelow: (bound) => random.below(bound),
     runUntil: async (promise, horizon) => {
       let settled = false;
@@ -92,4 +97,20 @@ export function createVirtualMachine(seed: number): VirtualMachine {
     },
   };
   return machine;
+}
+
+/**
+ * Has SQLite itself find that nothing more fits, as it does when its journal cannot grow: it ends the transaction with
+ * SQLITE_FULL. Throws that.
+ */
+function fillUp(database: SqliteDatabase): void {
+  const pages = Number(database.pragma('freelist_count', { simple: true })) + 2;
+  const bytes = pages * Number(database.pragma('page_size', { simple: true }));
+  const before = Number(database.pragma('max_page_count', { simple: true }));
+  database.pragma('max_page_count = 1'); // SQLite makes it as many as there are
+  try {
+    database.exec(`CREATE TABLE filling (bytes BLOB); INSERT INTO filling VALUES (zeroblob(${bytes}))`);
+  } finally {
+    database.pragma(`max_page_count = ${before}`);
+  }
 }

@@ -147,6 +147,7 @@ export const remedies: Readonly<Record<string, string>> = {
   'network.certificates': '请选择含有贵机构根证书的 PEM 文件。',
   'hub.wrong-key': '这不是邀请中的中心，或中间有东西改动了连接。请让协调者核对指纹。',
   'hub.rotating': '待所有站点都连接过之后，先结束本次更换；之后才能再次更换密钥。',
+  'peer.disk-full': '需要在对方的磁盘上释放空间；之后会自动继续。',
   'hub.busy': '会自动重试。',
   'site.unknown': '请先用邀请加入联邦。',
   'site.revoked': '协调者已结束此站点的成员资格。请索取新的邀请。',

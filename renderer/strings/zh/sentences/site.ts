@@ -21,6 +21,17 @@ export const site: readonly Form[] = [
     '“{plan}”的演练 {rehearsal} 正在等待本站点批准。',
   ],
   ['This machine computes for {federation} first.', '本机正先为 {federation} 计算。'],
+  // core/errors.ts, core/federation/peer-errors.ts, core/federation/blobs.ts
+  [
+    '{folder} has {free} bytes free; {bytes} are needed.',
+    '{folder} 还有 {free} 字节可用；需要 {bytes} 字节。',
+  ],
+  ['No space is left for the database.', '数据库所在磁盘已没有可用空间。'],
+  ['The other side has no space left on its disk.', '对方的磁盘已没有可用空间。'],
+  [
+    'The other side has trouble of its own ({code}); its log says more.',
+    '对方自身出现问题（{code}）；对方的日志有更多说明。',
+  ],
   // core/site/stops.ts
   ['The site has paused this run and may go on at any time.', '该站点已暂停此运行，可随时继续。'],
   ['The site has given this run up.', '该站点已放弃此运行。'],
