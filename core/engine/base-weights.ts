@@ -14,6 +14,7 @@ import type { WeightStore } from '../model/weights.ts';
 import type { Device } from './devices.ts';
 import type { Precision } from './precisions.ts';
 import { bytesOf, PreparedFile, type Preparation, type PreparedEntry } from './prepared-file.ts';
+import { multipliesSigned } from './signed-products.ts';
 
 /**
  * Feeds for graphs over one model. Four-bit values cannot be fed by ONNX Runtime's binding, and codes for products in
@@ -25,6 +26,8 @@ export class BaseWeights {
   readonly #packings: ReadonlyMap<string, Packing>;
   readonly #tensors = new Map<string, Tensor>();
   readonly #file: PreparedFile;
+  /** Whether codes have a sign. */
+  #signed = false;
 
   /**
    * @param folder cache of this model alone, made when needed
@@ -49,13 +52,19 @@ export class BaseWeights {
     }
   }
 
+  /** Decides how codes lie in memory, before the first graph is built. */
+  async prepare(): Promise<void> {
+    if ([...this.#packings.values()].includes('codes')) this.#signed = await multipliesSigned();
+  }
+
   packing(tensor: string): Packing {
-    return this.#packings.get(tensor) ?? 'float32';
+    const packing = this.#packings.get(tensor) ?? 'float32';
+    return packing === 'codes' && this.#signed ? 'signed-codes' : packing;
   }
 
   /** Whether the input is read from the file beside the graph instead of being fed. */
   isExternal({ tensor, part }: WeightInput): boolean {
-    const packing = this.packing(tensor);
+    const packing = this.#packings.get(tensor);
     return packing === 'codes' || (part === 'values' && packing === 'int4');
   }
 
@@ -104,7 +113,7 @@ export class BaseWeights {
     const entries = packed.map(([tensor]) =>
       kind === 'int8' ? this.#codes(tensor) : this.#fourBits(tensor),
     );
-    return { content: { kind, layout: LAYOUT }, entries };
+    return { content: { kind, layout: LAYOUT, ...(kind === 'int8' && { signed: this.#signed }) }, entries };
   }
 
   #fourBits(tensor: string): PreparedEntry {
@@ -125,7 +134,11 @@ export class BaseWeights {
     return {
       parts: INTEGER_PARTS.map((part, index) => ({ name: `${tensor}.${part}`, length: lengths[index] })),
       make: () => {
-        const { forward, backward } = integerWeights(this.#store.readFloat32(tensor), [out, into]);
+        const { forward, backward } = integerWeights(
+          this.#store.readFloat32(tensor),
+          [out, into],
+          this.#signed,
+        );
         return [forward, backward].flatMap(({ values, columns }) => [values, bytesOf(columns)]);
       },
     };

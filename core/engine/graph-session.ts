@@ -36,6 +36,9 @@ export interface SessionOptions {
   readonly prepacked?: boolean;
 }
 
+/** How long a thread waits awake. */
+const SPIN_MICROSECONDS = '300';
+
 /** @param external inputs that are read from a file, and the folder of that file; null when all are fed */
 export async function openGraph(
   graph: Graph,
@@ -53,8 +56,9 @@ export async function openGraph(
     logSeverityLevel: 3,
     extra: {
       session: {
-        // Several sites may share one machine: a thread that waits must not burn a core.
-        intra_op: { allow_spinning: '0' },
+        // A thread that waits for the next operator is woken late if it sleeps at once; several sites may share one
+        // machine, so that it must not burn a core for long either.
+        intra_op: { allow_spinning: '1', spin_duration_us: SPIN_MICROSECONDS },
         // Weights that are read from a file stay there: eight-bit products are as fast without a copy of them.
         ...(prepacked ? {} : { disable_prepacking: '1' }),
       },

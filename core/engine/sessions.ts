@@ -99,7 +99,7 @@ export class Sessions {
    * @param trained number of elements whose gradients it gives
    * @throws TributaryError `engine.out-of-memory` when the batch does not fit into the memory limit at all
    */
-  trainingProgram(question: {
+  async trainingProgram(question: {
     readonly kind: string;
     readonly adapter: LoraConfiguration | null;
     readonly build: GraphBuilder;
@@ -107,6 +107,7 @@ export class Sessions {
     readonly trained: number;
   }): Promise<Program> {
     const { kind, adapter, build } = question;
+    await this.#weights.prepare();
     const key = programKey(kind, this.configuration, adapter);
     const model = (recompute: Recompute) => build(this.#plan(adapter, recompute));
     const chosen = this.#fit.choose({ ...question, key, model });
@@ -116,7 +117,7 @@ export class Sessions {
   #program(key: string, build: () => ModelGraph): Promise<Program> {
     const known = this.#programs.get(key);
     if (known) return known;
-    const program = this.#open(build()).catch((error: unknown) => {
+    const program = this.#open(build).catch((error: unknown) => {
       // The next use tries again: the disk may have room by then.
       this.#programs.delete(key);
       throw error;
@@ -171,7 +172,9 @@ export class Sessions {
     }
   }
 
-  async #open(model: ModelGraph): Promise<Program> {
+  async #open(build: () => ModelGraph): Promise<Program> {
+    await this.#weights.prepare();
+    const model = build();
     const { opening } = model;
     if (opening) {
       const options = { ...this.#options, fused: opening.fused };

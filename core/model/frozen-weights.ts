@@ -15,8 +15,8 @@ import { product, type Shape } from '../graph/dimension.ts';
 import type { DataType, Graph, Value } from '../graph/graph.ts';
 import { rotationBlock, rotationMatrix } from './rotation.ts';
 
-/** How a matrix lies in memory while the graph runs. */
-export type Packing = 'float32' | 'int4' | 'int8' | 'codes';
+/** How a matrix lies in memory while the graph runs: as numbers, in blocks of a file, or in codes of `integer-weights.ts`. */
+export type Packing = 'float32' | 'int4' | 'int8' | 'codes' | 'signed-codes';
 
 /** A graph input that is fed from the model's file. */
 export interface WeightInput {
@@ -61,10 +61,10 @@ export class FrozenWeights {
   product(x: Value, name: string, [out, into]: readonly [number, number]): Value {
     const packing = this.#packing(name);
     if (packing === 'float32') return gemm(x, this.tensor(name, [out, into]), { transB: true });
-    if (packing === 'codes') {
+    if (packing === 'codes' || packing === 'signed-codes') {
       const scales = rowScale(this.#rotated(x, into));
       const quantized = { codes: quantizeRows(this.#rotated(x, into), scales), scales };
-      return integerProduct(x, quantized, this.#codes(name, [out, into]));
+      return integerProduct(x, quantized, this.#codes(name, [out, into], packing === 'codes' ? 'uint8' : 'int8'));
     }
     const y = gemm(x, this.#unpacked(name, packing, [out, into]), { transB: true });
     if (packing === 'int8') return y;
@@ -100,11 +100,11 @@ export class FrozenWeights {
     return reshape(gemm(reshape(x, [rows, block]), rotation), x.shape);
   }
 
-  #codes(name: string, [out, into]: readonly [number, number]): IntegerFactor {
+  #codes(name: string, [out, into]: readonly [number, number], dataType: DataType): IntegerFactor {
     return {
-      values: this.#part(name, 'forward', [into, out], 'uint8'),
+      values: this.#part(name, 'forward', [into, out], dataType),
       columns: this.#part(name, 'forward-columns', [out]),
-      backValues: this.#part(name, 'backward', [out, into], 'uint8'),
+      backValues: this.#part(name, 'backward', [out, into], dataType),
       backColumns: this.#part(name, 'backward-columns', [into]),
     };
   }

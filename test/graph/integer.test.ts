@@ -4,6 +4,7 @@ import * as b from '../../core/graph/build.ts';
 import { gradients } from '../../core/graph/gradient.ts';
 import { Graph } from '../../core/graph/graph.ts';
 import { FrozenWeights } from '../../core/model/frozen-weights.ts';
+import { multipliesSigned } from '../../core/engine/signed-products.ts';
 import { integerWeights } from '../../core/model/integer-weights.ts';
 import { rotateBlocks, rotationBlock, rotationMatrix } from '../../core/model/rotation.ts';
 import { f32, operand, run } from './evaluate.ts';
@@ -37,24 +38,29 @@ function relativeError(found: readonly number[], expected: readonly number[]): n
   return norm(found.map((value, at) => value - expected[at])) / norm(expected);
 }
 
+/** Codes with a sign only where this processor sums their products exactly. */
+const kinds = (await multipliesSigned()) ? (['codes', 'signed-codes'] as const) : (['codes'] as const);
+
 /** Rounding to 1/127 of the largest puts some 0.7 % of noise on each factor. */
-describe('a product in eight bits', () => {
+describe.each(kinds)('a product in eight bits, %s', (packing) => {
+  const signed = packing === 'signed-codes';
+  const code = operand(signed ? 'int8' : 'uint8');
+
   it('and its gradient are those of float32 to the rounding, though one channel is large', async () => {
     const graph = new Graph();
     const input = graph.input('x', 'float32', ['rows', into]);
-    const y = new FrozenWeights(graph, () => 'codes').product(input, 'w', [out, into]);
+    const y = new FrozenWeights(graph, () => packing).product(input, 'w', [out, into]);
     const upstream = graph.input('dy', 'float32', ['rows', out]);
     graph.output('y', y);
     const [dx] = gradients(b.reduceSum(b.mul(y, upstream), [0, 1]), [input]);
     graph.output('dx', dx);
-    const { forward, backward } = integerWeights(weights, [out, into]);
-    const u8 = operand('uint8');
+    const { forward, backward } = integerWeights(weights, [out, into], signed);
     const operands: Record<string, ReturnType<typeof f32>> = {
       x: f32([rows, into], x),
       dy: f32([rows, out], dy),
-      'w.forward': u8([into, out], [...forward.values]),
+      'w.forward': code([into, out], [...forward.values]),
       'w.forward-columns': f32([out], [...forward.columns]),
-      'w.backward': u8([out, into], [...backward.values]),
+      'w.backward': code([out, into], [...backward.values]),
       'w.backward-columns': f32([into], [...backward.columns]),
     };
     const results = await run(
@@ -68,16 +74,20 @@ describe('a product in eight bits', () => {
   it('does not overflow where all codes are as large as they can be', async () => {
     const graph = new Graph();
     const input = graph.input('x', 'float32', ['rows', 64]);
-    const y = new FrozenWeights(graph, () => 'codes').product(input, 'w', [8, 64]);
+    const y = new FrozenWeights(graph, () => packing).product(input, 'w', [8, 64]);
     graph.output('y', y);
     // Rows of R: rotated back, every element is the same.
     const row = rotationMatrix(64).filter((_, at) => at % 64 === 0);
-    const { forward, backward } = integerWeights(Float32Array.from(Array(8).fill(row).flat()), [8, 64]);
+    const { forward, backward } = integerWeights(
+      Float32Array.from(Array(8).fill(row).flat()),
+      [8, 64],
+      signed,
+    );
     const operands: Record<string, ReturnType<typeof f32>> = {
       x: f32([2, 64], [...row, ...row]),
-      'w.forward': operand('uint8')([64, 8], [...forward.values]),
+      'w.forward': code([64, 8], [...forward.values]),
       'w.forward-columns': f32([8], [...forward.columns]),
-      'w.backward': operand('uint8')([8, 64], [...backward.values]),
+      'w.backward': code([8, 64], [...backward.values]),
       'w.backward-columns': f32([64], [...backward.columns]),
     };
     const results = await run(
@@ -100,5 +110,26 @@ describe('the rotation', () => {
 
   it('takes the largest power of two that divides the channels, up to 64', () => {
     expect([576, 1536, 96, 40, 7].map(rotationBlock)).toEqual([64, 64, 32, 8, 1]);
+  });
+});
+
+describe('whether codes with a sign are multiplied exactly', () => {
+  it('is said of larger products rightly too', async () => {
+    const [rows, inner, columns] = [40, 576, 192];
+    const graph = new Graph();
+    const x = graph.input('x', 'float32', [rows, inner]);
+    const filled = (dataType: 'uint8' | 'int8' | 'float32', shape: number[], element: number) =>
+      graph.constant(dataType, shape, Array<number>(shape.reduce((a, c) => a * c)).fill(element));
+    const quantized = { codes: filled('uint8', [rows, inner], 255), scales: filled('float32', [rows, 1], 1) };
+    const y = b.integerProduct(x, quantized, {
+      values: filled('int8', [inner, columns], -127),
+      columns: filled('float32', [columns], 1),
+      backValues: filled('int8', [columns, inner], -127),
+      backColumns: filled('float32', [inner], 1),
+    });
+    graph.output('y', y);
+    const results = await run(graph, [f32([rows, inner], Array<number>(rows * inner).fill(0))]);
+    const isExact = [...results.y].every((value) => value === -127 * 127 * inner);
+    expect(await multipliesSigned()).toBe(isExact);
   });
 });

@@ -6,7 +6,7 @@ import { int, names, require, type Rules } from './rule.ts';
 
 /** Largest absolute value of a code. */
 const LARGEST = 127;
-/** The code of zero where codes have no sign. */
+/** The code of zero where codes have no sign; where they have one it is 0. */
 const ZERO = 128;
 /** Keeps the scale of a row of zeros from being zero. */
 const SMALLEST = 1e-30;
@@ -54,7 +54,7 @@ export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
     },
   },
 
-  // y[i, j] = scales[i] · columns[j] · Σ (codes[i, k] − 128) (values[k, j] − 128)
+  // y[i, j] = scales[i] · columns[j] · Σ (codes[i, k] − 128) (values[k, j] − zero)
   //
   // x itself takes no part but for its gradient, which is a product of the same kind with the other layout of W:
   // dx = dy W, dy with scales of its own rows.
@@ -62,6 +62,8 @@ export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
     infer: ([x, codes, scales, values, columns, backValues, backColumns]) => {
       const [into, out] = values.shape;
       require(codes.dataType === 'uint8' && sameShape(codes.shape, x.shape), 'one code an element is needed');
+      require(['uint8', 'int8'].includes(values.dataType) &&
+        backValues.dataType === values.dataType, 'the matrix must be of codes');
       require(sameShape(scales.shape, [x.shape[0], 1]), 'one scale a row is needed');
       require(x.shape[1] === into &&
         sameShape(backValues.shape, [out, into]), 'the matrix has another shape');
@@ -99,7 +101,9 @@ export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
           emitter.constant('float32', [], [1]),
           columns,
           emitter.constant('uint8', [], [ZERO]),
-          emitter.constant('uint8', [], [ZERO]),
+          node.inputs[3].dataType === 'int8'
+            ? emitter.constant('int8', [], [0])
+            : emitter.constant('uint8', [], [ZERO]),
         ],
         output: product,
       });

@@ -47,6 +47,7 @@ const benchGraph = runs(options, async (input, { output }) => {
     const precision = choosePrecision(input.precision, model);
     const folder = join(dataFolder(), 'cache', model.identity.sha256);
     const weights = new BaseWeights(model.weights, { precision, device: 'cpu', folder });
+    await weights.prepare();
     const external = precision === 'f32' ? null : await weights.external();
     const adapter = { rank: input.rank, alpha: input.rank, targets: 'all-linear' } as const;
     const shapes = loraShapes(configuration, adapter);
