@@ -64,7 +64,11 @@ export class FrozenWeights {
     if (packing === 'codes' || packing === 'signed-codes') {
       const scales = rowScale(this.#rotated(x, into));
       const quantized = { codes: quantizeRows(this.#rotated(x, into), scales), scales };
-      return integerProduct(x, quantized, this.#codes(name, [out, into], packing === 'codes' ? 'uint8' : 'int8'));
+      return integerProduct(
+        x,
+        quantized,
+        this.#codes(name, [out, into], packing === 'codes' ? 'uint8' : 'int8'),
+      );
     }
     const y = gemm(x, this.#unpacked(name, packing, [out, into]), { transB: true });
     if (packing === 'int8') return y;
