@@ -12,6 +12,7 @@ import { eventShapes } from './contract/events.ts';
 import { federationRequests } from './contract/federation.ts';
 import { hubRequests } from './contract/hub.ts';
 import { recordRequests } from './contract/records.ts';
+import { rehearsalRequests } from './contract/rehearsals.ts';
 import { resultRequests } from './contract/results.ts';
 import { runRequests } from './contract/runs.ts';
 import type { AnyRequest } from './contract/request.ts';
@@ -27,6 +28,7 @@ export const siteRequests = {
   ...federationRequests,
   ...dataRequests,
   ...runRequests,
+  ...rehearsalRequests,
   ...resultRequests,
 } satisfies Record<string, AnyRequest>;
 

@@ -27,6 +27,8 @@ export interface InvitationSummary {
   readonly id: string;
   /** The name that the site must take, where the coordinator chose one. */
   readonly site: string | null;
+  /** Whether another device is to take the place of the site's. */
+  readonly replaces: boolean;
   /** Unix seconds. */
   readonly expires: number;
   readonly state: 'open' | 'used' | 'expired';
@@ -175,9 +177,10 @@ export function openMembers(
     },
 
     invitations: () =>
-      everyInvitation.all().map(({ id, site, expires, used_by: key }) => ({
+      everyInvitation.all().map(({ id, site, replaces, expires, used_by: key }) => ({
         id: hex(id),
         site,
+        replaces: replaces === 1,
         expires,
         state: key !== null ? 'used' : expires <= now() ? 'expired' : 'open',
         usedBy: key === null ? null : (byKey.get(key)?.site ?? null),

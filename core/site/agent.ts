@@ -68,6 +68,8 @@ export interface Agent {
   reconsider(run?: string): void;
   /** Rehearsals that wait for a person. */
   rehearsals(): readonly WaitingRehearsal[];
+  /** Says no to one of them, with a person's reason. */
+  declineRehearsal(rehearsal: string, reason: string): void;
   /** Connects anew, as after a break. */
   renewConnection(): void;
   /** Ends what is under way for a run that a person has stopped, and gives the hub the answer. */
@@ -382,6 +384,10 @@ export function startAgent(options: AgentOptions): Agent {
       onChange();
     },
     rehearsals: rehearsals.waiting,
+    declineRehearsal: (rehearsal, reason) => {
+      rehearsals.decline(rehearsal, reason);
+      onChange();
+    },
     renewConnection: () => control?.channel.close(),
     interrupt: (run, answer) => {
       if (store.stopped(run) === 'paused') rounds.pause(run);

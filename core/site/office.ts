@@ -135,6 +135,10 @@ export const OFFICE = {
     }),
     (holder, { run, how, reason, federation: asked }) => {
       const { context, agent } = federationOfRun(holder, run, asked);
+      if (how === 'decline' && agent?.rehearsals().some(({ rehearsal }) => rehearsal === run)) {
+        agent.declineRehearsal(run, reason ?? '');
+        return { run, how };
+      }
       const answer = stopRun(context, { run, how, reason });
       if (answer !== null) agent?.interrupt(run, answer);
       return { run, how };

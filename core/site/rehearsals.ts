@@ -4,7 +4,7 @@
  * approve it as a run; the standing approval covers it.
  */
 
-import { toTributaryError } from '../errors.ts';
+import { toTributaryError, TributaryError } from '../errors.ts';
 import { planAtSite } from '../federation/local-steps.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import { openPlan } from '../federation/plan.ts';
@@ -29,6 +29,8 @@ export interface Rehearsals {
   reconsider(): void;
   /** Those that wait for a person, oldest first. */
   readonly waiting: () => readonly WaitingRehearsal[];
+  /** Says no to one that waits, with a person's reason. Throws `site.unknown-run`. */
+  readonly decline: (rehearsal: string, reason: string) => void;
 }
 
 export interface WaitingRehearsal {
@@ -119,6 +121,13 @@ export function createRehearsals(options: RehearsalsOptions): Rehearsals {
     },
     reconsider: () => {
       for (const { asked, answer: before } of known.values()) if (before.state === 'waiting') consider(asked);
+    },
+    decline: (rehearsal, reason) => {
+      const found = known.get(rehearsal);
+      if (found?.answer.state !== 'waiting') {
+        throw new TributaryError('site.unknown-run', `The rehearsal ${rehearsal} does not wait here.`);
+      }
+      answer(found.asked, { state: 'refused', reason: reason || 'The site has declined this rehearsal.' });
     },
     waiting: () =>
       [...known.values()].flatMap(({ asked, answer: { state } }) =>

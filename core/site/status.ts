@@ -54,6 +54,8 @@ export type FederationStatus = {
   readonly reason: string;
   /** Bytes sent to the hub, or all hubs, since this site exists, and what they were. */
   readonly leftThisMachine: { readonly bytes: number; readonly kinds: Traffic };
+  /** Rehearsals that wait for a person, oldest first. */
+  readonly rehearsals: readonly string[];
   readonly runs: readonly {
     readonly id: string;
     readonly federation: string;
@@ -103,6 +105,7 @@ export function siteStatus({ context, agents, computing = null, federation }: St
   return {
     ...first,
     leftThisMachine: left([context.store.sent(), ...unwritten]),
+    rehearsals: federations.flatMap(({ rehearsals }) => rehearsals),
     runs: federations.flatMap(({ runs }) => runs),
     federations,
   };
@@ -113,7 +116,7 @@ const NOT_JOINED: FederationStatus = {
   ...{ federation: null, number: null, site: null, hub: null, uncheckedCertificate: null, roster: null },
   ...{ hubFingerprint: null, siteFingerprint: null },
   ...{ run: null, round: null, rounds: null, phase: null, step: null, steps: null, loss: null },
-  ...{ leftThisMachine: left([]), runs: [] },
+  ...{ leftThisMachine: left([]), rehearsals: [], runs: [] },
 };
 
 function federationStatus(
@@ -144,6 +147,7 @@ function federationStatus(
     steps: activity?.steps ?? null,
     loss: activity?.loss ?? null,
     leftThisMachine: left([store.sent(), agent?.unwrittenTraffic() ?? noTraffic()]),
+    rehearsals: (agent?.rehearsals() ?? []).map(({ rehearsal }) => rehearsal),
     runs: runs.map(({ run, state, plan_hash, reason }) => {
       return { id: run, federation: name, state, planHash: plan_hash, reason };
     }),

@@ -6,7 +6,7 @@ import { Resource } from './resource.svelte.ts';
 import { together } from './together.ts';
 
 type Federation = Output<'federation.status'>;
-type Status = Omit<Federation, 'members' | 'fingerprint' | 'metrics'>;
+type Status = Omit<Federation, 'members' | 'keysPending' | 'metrics'>;
 type OfFederation = Status['federations'][number];
 
 class Site {
@@ -21,6 +21,7 @@ class Site {
     return bridge.ask('federation.status', { federation });
   });
   readonly datasets = new Resource(async () => (await bridge.ask('data.list', {})).datasets);
+  readonly rehearsals = new Resource(async () => (await bridge.ask('rehearsals.list', {})).rehearsals);
   readonly runs = new Resource(async () => (await bridge.ask('runs.list', {})).runs);
   #listening = false;
 
@@ -46,6 +47,7 @@ class Site {
     void this.federation.load();
     void this.datasets.load();
     void this.runs.load();
+    void this.rehearsals.load();
     if (this.#listening) return;
     this.#listening = true;
     const arriving = together<Status>((arrived) => this.#take(arrived[arrived.length - 1]));
@@ -62,13 +64,20 @@ class Site {
   #take(status: Status): void {
     const before = this.status;
     this.status = status;
-    if (before === null || worthOf(before) !== worthOf(status)) void this.runs.load();
+    const differs = (known: (of: OfFederation) => unknown): boolean =>
+      before === null || worth(before, known) !== worth(status, known);
+    // What a run is worth knowing of changes with its state and its rounds, not with its steps.
+    if (differs(({ runs, round, state }) => [runs, round, state])) void this.runs.load();
+    if (differs(({ rehearsals }) => rehearsals)) void this.rehearsals.load();
+    // The keys of both sides and the list of members.
+    const { federation } = this;
+    if (differs((now) => [now.siteFingerprint, now.hubFingerprint, now.roster])) void federation.load();
   }
 }
 
-/** What a run is worth knowing of changes with its state and its rounds, not with its steps. */
-function worthOf({ federations }: Status): string {
-  return JSON.stringify(federations.map(({ runs, round, state }) => [runs, round, state]));
+/** Something of each federation, to be compared with what it was. */
+function worth({ federations }: Status, known: (of: OfFederation) => unknown): string {
+  return JSON.stringify(federations.map(known));
 }
 
 export const site = new Site();

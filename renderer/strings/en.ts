@@ -7,6 +7,7 @@ import { welcome } from './en/welcome.ts';
 import { data } from './en/data.ts';
 import { publicData } from './en/public-data.ts';
 import { run } from './en/run.ts';
+import { rehearsal } from './en/rehearsal.ts';
 import { federation } from './en/federation.ts';
 import { tryIt } from './en/try.ts';
 import { results } from './en/results.ts';
@@ -26,6 +27,7 @@ export const en = {
   data,
   publicData,
   run,
+  rehearsal,
   federation,
   tryIt,
   results,

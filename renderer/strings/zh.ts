@@ -8,6 +8,7 @@ import { welcome } from './zh/welcome.ts';
 import { data } from './zh/data.ts';
 import { publicData } from './zh/public-data.ts';
 import { run } from './zh/run.ts';
+import { rehearsal } from './zh/rehearsal.ts';
 import { federation } from './zh/federation.ts';
 import { tryIt } from './zh/try.ts';
 import { results } from './zh/results.ts';
@@ -27,6 +28,7 @@ export const zh: Catalogue = {
   data,
   publicData,
   run,
+  rehearsal,
   federation,
   tryIt,
   results,

@@ -122,6 +122,24 @@ test('invites: a line, a link, a picture; listed without its secret and crossed 
   expect(JSON.stringify(invitations)).not.toContain(made.invitation.slice(-40));
 });
 
+test('lets another device take the place of a lost one, with an invitation that says so', async () => {
+  await joinSite(federation, 'north');
+  const keys = async () => (await client.ask('hub.sites', {})).sites.map(({ fingerprint }) => fingerprint);
+  const [lost] = await keys();
+  await expect(client.ask('hub.invite', { site: 'north' })).rejects.toMatchObject({
+    code: 'site.name-taken',
+  });
+  const { invitation } = await client.ask('hub.invite', { site: 'north', replace: true });
+  const { invitations } = await client.ask('hub.invitations', {});
+  expect(invitations.map(({ site, replaces, state }) => [site, replaces, state])).toEqual([
+    ['north', true, 'open'],
+    ['north', false, 'used'],
+  ]);
+  await joinSite({ ...federation, invite: () => Promise.resolve(invitation) }, 'north');
+  expect(await keys()).not.toEqual([lost]);
+  expect(await client.ask('hub.status', {})).toMatchObject({ sites: { members: 1 }, formerKeys: false });
+});
+
 test('leads a run from the proposal to its adapter', async () => {
   let hold = true;
   await joinSite(federation, 'north', {

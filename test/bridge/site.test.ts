@@ -10,8 +10,10 @@ import { openSiteWindow } from '../../core/bridge/site/window.ts';
 import type { SiteWindow, SiteWindowOptions } from '../../core/bridge/site/window.ts';
 import { acquireFolderLock } from '../../core/control.ts';
 import { TributaryError } from '../../core/errors.ts';
+import { readPlan } from '../../core/federation/plan.ts';
 import type { Plan } from '../../core/federation/plan.ts';
-import { openTiny } from '../../core/model/tiny.ts';
+import type { Hub } from '../../core/hub/hub.ts';
+import { openTiny, TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import { removeFolder } from '../helpers/folders.ts';
 import { makePlan, makeTrainer, start } from '../helpers/site.ts';
 import type { FakeTrainer } from '../helpers/site.ts';
@@ -70,15 +72,22 @@ async function connect(window: TestWindow): Promise<void> {
   await window.event('task', (one) => one.task === task && one.state === 'done');
 }
 
-/** A window whose site has joined a hub with one other site, and to which a run of two rounds is proposed. */
-async function proposed(): Promise<{ window: TestWindow; run: string }> {
+/** A window whose site has joined a hub with one other site and has data. */
+async function joined(): Promise<{ window: TestWindow; hub: Hub }> {
   federation = await foundFederation(root, { north: makeTrainer() });
   const window = await open();
-  const { invitation } = await federation.hub().ask('invite', {});
+  const hub = federation.hub();
+  const { invitation } = await hub.ask('invite', {});
   await window.ask('federation.join', { invitation, name: 'river' });
   await connect(window);
+  return { window, hub };
+}
+
+/** The same, with a run of two rounds that is proposed to it. */
+async function proposed(): Promise<{ window: TestWindow; run: string }> {
+  const { window } = await joined();
   const plan = makePlan({ federation: { rounds: 2, minSites: 2 } });
-  const run = await federation.propose(pinned(plan));
+  const run = (await federation?.propose(pinned(plan))) ?? '';
   await window.event('status', ({ role, status }) => role === 'site' && status.run === run);
   return { window, run };
 }
@@ -129,8 +138,65 @@ it('goes from the welcome over data and a decision to two rounds, seen step by s
   expect(await window.ask('ledger.export', { path: out })).toMatchObject({ path: out });
   expect((await window.ask('diagnostics.read', {})).text).not.toContain('Question');
 
+  const before = status.siteFingerprint;
+  expect(await window.ask('federation.rotate-keys', {})).toEqual({ pending: false });
+  const rotated = await window.ask('federation.status', {});
+  expect(rotated.siteFingerprint).not.toBe(before);
+  expect(rotated.hubFingerprint).toBe(read.fingerprint);
+  const { sites } = await federation.hub().ask('sites', {});
+  expect(sites.find(({ name }) => name === 'river')?.fingerprint).toBe(rotated.siteFingerprint);
+
   expect(await window.ask('federation.leave', {})).toEqual({ federation: 'clinics' });
   expect(await window.ask('app.state', {})).toMatchObject({ stage: 'welcome' });
+}, 120_000);
+
+it('measures a plan that no policy covers only after a person has said so, and tells the hub a no with its reason', async () => {
+  const figures = { secondsPerStep: 1, tokensPerSecond: 100, memory: 5e8, memoryLimit: 1e9 };
+  trainer = Object.assign(trainer, {
+    rehearse: () => Promise.resolve({ ...figures, precision: 'f32', device: 'cpu' }),
+  });
+  const { window, hub } = await joined();
+  const plan = readPlan(
+    JSON.stringify({
+      ...{ name: 'Ward', model: 'tiny', adapter: { rank: 2 }, personal: { steps: 7 } },
+      federation: { rounds: 2, minSites: 2, late: { discount: 0.25 } },
+    }),
+  );
+  const rehearse = async (): Promise<string> => {
+    const model = { id: 'tiny', sha256: openTiny().identity.sha256 };
+    const request = { plan, model, configuration: TINY_CONFIGURATION };
+    const { rehearsal } = await hub.ask('rehearse', request);
+    await window.event(
+      'status',
+      ({ role, status }) => role === 'site' && status.rehearsals.includes(rehearsal),
+    );
+    return rehearsal;
+  };
+  const heard = async (rehearsal: string) =>
+    (await hub.ask('rehearsal', { rehearsal })).sites.find(({ name }) => name === 'river');
+
+  const first = await rehearse();
+  const { rehearsals } = await window.ask('rehearsals.list', {});
+  expect(rehearsals).toMatchObject([{ id: first, name: 'Ward', steps: 3, missing: null }]);
+  expect(rehearsals[0].datasets).toEqual([{ name: 'letters', rows: 12, refused: null }]);
+  expect(rehearsals[0].lines).toEqual(
+    expect.arrayContaining([
+      { field: 'late', value: '0.25' },
+      { field: 'personal', value: '7' },
+    ]),
+  );
+  await window.ask('rehearsals.approve', { rehearsal: first, dataset: 'letters' });
+  await until(async () => expect(await heard(first)).toMatchObject({ state: 'measured', examples: 12 }));
+  expect((await window.ask('rehearsals.list', {})).rehearsals).toEqual([]);
+
+  const second = await rehearse();
+  await window.ask('rehearsals.decline', { rehearsal: second, reason: ' Not before Monday. ' });
+  await until(async () =>
+    expect(await heard(second)).toMatchObject({ state: 'refused', reason: 'Not before Monday.' }),
+  );
+  await expect(window.ask('rehearsals.decline', { rehearsal: second })).rejects.toMatchObject({
+    code: 'site.unknown-run',
+  });
 }, 120_000);
 
 it('pauses a run within a round, says so to every window, and goes on to its end', async () => {

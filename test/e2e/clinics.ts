@@ -16,6 +16,8 @@ export interface Clinics {
   invite(): Promise<string>;
   /** Proposes two rounds of two steps, or of as many as are wanted, with the model tiny; gives the run's name. */
   propose(steps?: number): Promise<string>;
+  /** Asks the sites to rehearse such a plan; ends once all have been measured or have refused. */
+  rehearse(): Program;
   /** A folder of this federation that nothing has used yet. */
   newFolder(name: string): string;
   /** Starts a program that is ended with the federation. */
@@ -49,24 +51,20 @@ export async function foundClinics(): Promise<Clinics> {
   await result('site', 'approve', '--dir', north, '--standing', '--dataset', 'notes');
   begin('site', 'start', '--dir', north, '--threads', '1');
 
+  function writePlan(steps: number): string {
+    const plan = join(folder, 'plan.json');
+    const training = { steps, batchSize: 2, maxLength: 512 };
+    const federation = { rounds: 2, minSites: 2 };
+    const [name, model, adapter] = ['Discharge letters', 'tiny', { rank: 2 }];
+    writeFileSync(plan, JSON.stringify({ name, model, adapter, training, federation }));
+    return plan;
+  }
+
   return {
     ...{ folder, hub, invite, start: begin, port: Number(new URL(String(url)).port) },
-    propose: async (steps = 2) => {
-      const plan = join(folder, 'plan.json');
-      const training = { steps, batchSize: 2, maxLength: 512 };
-      const federation = { rounds: 2, minSites: 2 };
-      writeFileSync(
-        plan,
-        JSON.stringify({
-          name: 'Discharge letters',
-          model: 'tiny',
-          adapter: { rank: 2 },
-          training,
-          federation,
-        }),
-      );
-      return String((await result('hub', 'propose', plan, '--dir', hub)).run);
-    },
+    propose: async (steps = 2) =>
+      String((await result('hub', 'propose', writePlan(steps), '--dir', hub)).run),
+    rehearse: () => begin('hub', 'propose', writePlan(2), '--rehearse', '--wait', '2m', '--dir', hub),
     restartHub: async (without) => {
       running.kill('SIGKILL');
       await running.stop();

@@ -14,6 +14,11 @@ import { childrenOf, result } from './programs.ts';
 import type { Program } from './programs.ts';
 import { button, chooseFile, pasteInvitation, readRows, writeTable } from './steps.ts';
 
+/** What `hub sites` gives, as far as it is looked at here. */
+interface Sites {
+  readonly sites: readonly { readonly fingerprint: string }[];
+}
+
 /** Far more than a busy machine needs; what hangs shows. */
 const PATIENCE = 180_000;
 /** Enough that a round is still under way when a person stops it. */
@@ -56,6 +61,63 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
     await browser.close();
     await clinics.close();
   }, PATIENCE);
+
+  it(
+    'begins with a rehearsal that waits for a person, and with keys that are changed at the site',
+    async () => {
+      const { page } = window;
+      const rehearsal = clinics.rehearse();
+      await page.getByRole('link', { name: en.shell.screens.run }).first().click();
+      const rehearse = await button(page, en.rehearsal.approve);
+      await window.shoot('rehearsal');
+      expect(await window.audit()).toEqual([]);
+      await rehearse.click();
+      expect(await rehearsal.line('result')).toMatchObject({
+        sites: [
+          { name: 'clinic-north', state: 'measured' },
+          { name: 'clinic-river', state: 'measured' },
+        ],
+      });
+      await rehearse.waitFor({ state: 'detached' });
+
+      await page.getByRole('link', { name: en.shell.screens.federation }).first().click();
+      await (await button(page, en.federation.rotate)).click();
+      await window.shoot('keys');
+      await (await button(page, en.federation.rotateNow)).click();
+      await page.getByText(en.federation.keysChanged).waitFor();
+      const { sites } = (await result('hub', 'sites', '--dir', clinics.hub)) as unknown as Sites;
+      const status = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
+      expect(sites.map(({ fingerprint }) => fingerprint)).toContain(status.siteFingerprint);
+      expect(await window.audit()).toEqual([]);
+      expect(window.troubles).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  it(
+    'lets the coordinator invite another device under the name of a site, once it is confirmed',
+    async () => {
+      const hub = await openWindow(browser, String((await result('hub', 'ui', '--dir', clinics.hub)).url));
+      const { page } = hub;
+      page.setDefaultTimeout(90_000);
+      const t = en.hub.sites;
+      await page.getByRole('button', { name: t.actions('clinic-north') }).click();
+      await page.getByRole('menuitem', { name: t.replace }).click();
+      await page.getByRole('button', { name: t.replaceMissing }).waitFor();
+      await page.getByLabel(t.replaceConsent).check();
+      await hub.shoot('hub-replace');
+      expect(await hub.audit()).toEqual([]);
+      await (await button(page, t.replaceNow)).click();
+      const line = page.getByLabel(en.hub.invitations.line, { exact: true });
+      expect(await line.inputValue()).toMatch(/^tributary1\./);
+      await page.getByRole('dialog').press('Escape');
+      await page.getByRole('link', { name: en.shell.screens.invitations }).click();
+      await page.getByText(en.hub.invitations.otherDevice('clinic-north')).waitFor();
+      expect(hub.troubles).toEqual([]);
+      await hub.close();
+    },
+    PATIENCE,
+  );
 
   it(
     'is stopped with its work saved, goes on, outlives a crash of its engine and ends',

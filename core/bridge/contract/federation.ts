@@ -1,7 +1,7 @@
 /** @file A site and its federation: invitation, joining, status, what left this machine, leaving. */
 
 import { z } from 'zod';
-import { count, name, problem, request, time } from './request.ts';
+import { count, name, nothing, problem, request, time } from './request.ts';
 
 /**
  * What left this machine, in bytes as the system's sockets counted them, all of them: `bytes` is the sum of `kinds`.
@@ -41,6 +41,11 @@ const federationStatusShape = z.object({
   hub: z.string().nullable(),
   /** Why the certificate of that address is not believed, where the policy does without it. */
   uncheckedCertificate: z.string().nullable(),
+  /** Of the hub's keys and of this site's own, to compare with what the other side shows; null before joining. */
+  hubFingerprint: z.string().nullable(),
+  siteFingerprint: z.string().nullable(),
+  /** Version of the signed members' list that was seen last. */
+  roster: count.nullable(),
   /** The run that it works on or that waits for it. */
   run: z.string().nullable(),
   /** From 0. */
@@ -54,6 +59,8 @@ const federationStatusShape = z.object({
   /** Why it is not further, as a sentence; empty when all is well. */
   reason: z.string(),
   leftThisMachine: leftShape,
+  /** Rehearsals that wait for a person, oldest first. */
+  rehearsals: z.array(z.string()),
   /** Newest first. */
   runs: z.array(
     z.object({
@@ -99,14 +106,16 @@ export const federationRequests = {
   ),
   /** Stops what is under way for it and leaves; datasets, results and ledger stay. */
   'federation.leave': request(named, z.object({ federation: z.string() })),
+  /** Makes new keys for this site; `pending` while a hub has not entered them, which it does once it is reached. */
+  'federation.rotate-keys': request(nothing, z.object({ pending: z.boolean() })),
   /** Of the federation that matters most where none is named. */
   'federation.status': request(
     named,
     siteStatusShape.extend({
       /** What stands in the signed list of members that the hub last showed. */
       members: z.array(z.object({ name, joined: time, revoked: time.nullable(), self: z.boolean() })),
-      /** Fingerprint of the hub; null before joining. */
-      fingerprint: z.string().nullable(),
+      /** New keys of this site are made, and the hub has not entered them yet. */
+      keysPending: z.boolean(),
       /** What a site sends, in the words of its policy. */
       metrics: z.array(z.string()),
     }),

@@ -68,6 +68,8 @@ export const hubStatusShape = z.object({
   /** Addresses that invitations carry; empty where none is known yet. */
   urls: z.array(z.string()),
   fingerprint: z.string(),
+  /** The keys have changed, and those before are still answered to. */
+  formerKeys: z.boolean(),
   running: z.boolean(),
   sites: z.object({ members: count, connected: count }),
   runs: z.array(
@@ -132,6 +134,8 @@ export const hubRequests = {
           connected: z.boolean(),
           joined: time,
           revoked: time.nullable(),
+          /** Of its keys, to compare with what the site shows. */
+          fingerprint: z.string(),
           /** What it does in open runs, and why it is not further. */
           runs: z.array(siteOfRun.extend({ run: z.string() })),
         }),
@@ -142,6 +146,8 @@ export const hubRequests = {
   'hub.invite': request(
     z.strictObject({
       site: z.string().max(64).optional(),
+      /** Another device takes the place of that member's. */
+      replace: z.boolean().default(false),
       seconds: z.number().positive().max(31_536_000).default(604_800),
     }),
     z.object({
@@ -160,6 +166,8 @@ export const hubRequests = {
         z.object({
           id: z.string(),
           site: z.string().nullable(),
+          /** Whether another device is to take the place of the site's. */
+          replaces: z.boolean(),
           expires: time,
           state: z.enum(['open', 'used', 'expired']),
           usedBy: z.string().nullable(),

@@ -19,7 +19,10 @@ export const fitShape = z.object({
 });
 export type Fit = z.infer<typeof fitShape>;
 
-/** Lines of a plan that concern a site; `evaluation` and `data` only say that the plan has them. */
+/**
+ * Lines of a plan that concern a site; `evaluation` and `data` only say that the plan has them. `late`: the weight of a
+ * late update, from 0 to 1. `personal`: steps of the own copy.
+ */
 const planField = z.enum([
   'model',
   'sha256',
@@ -32,11 +35,21 @@ const planField = z.enum([
   'maxLength',
   'minSites',
   'deadline',
+  'late',
   'codec',
   'mode',
   'evaluation',
+  'personal',
   'data',
 ]);
+
+/** Each line of a plan that concerns a site; the window has the words. */
+export const linesShape = z.array(z.object({ field: planField, value: z.string() }));
+
+/** Datasets and why each cannot be used; the first usable one is the suggestion. */
+export const datasetsShape = z.array(
+  z.object({ name: z.string(), rows: count, refused: problem.nullable() }),
+);
 
 const leavingShape = z.discriminatedUnion('what', [
   /** In each round the trained matrices of the adapter. */
@@ -91,14 +104,12 @@ export const runRequests = {
     z.strictObject({ run: name, dataset: name.optional() }),
     z.object({
       run: runShape,
-      /** Each line of the plan that concerns a site; the window has the words. */
-      lines: z.array(z.object({ field: planField, value: z.string() })),
+      lines: linesShape,
       /** What leaves this machine if it is approved. Rows are no kind: they never leave. */
       leaves: z.array(leavingShape),
       /** Why the policy refuses it; null where it does not. */
       refused: problem.nullable(),
-      /** Datasets and whether each can be used; the first usable one is the suggestion. */
-      datasets: z.array(z.object({ name: z.string(), rows: count, refused: problem.nullable() })),
+      datasets: datasetsShape,
       fit: fitShape,
       /** What is missing before it can be approved, in words for the button; null where nothing is. */
       missing: problem.nullable(),

@@ -32,6 +32,7 @@ export async function hubStatus({ hub }: HubApplication): Promise<HubStatus> {
     federation,
     urls: await invitationUrls(hub.context).catch(() => []),
     fingerprint: fingerprint(publicIdentity(hub.context.identity)),
+    formerKeys: hub.context.former !== null,
     running,
     sites: { members: members.length, connected: members.filter(({ connected }) => connected).length },
     runs: runs.map(({ id, name, state, round, rounds, phase, reason }) => {

@@ -93,14 +93,20 @@ export function createSiteApplication(options: SiteApplicationOptions): SiteAppl
 /** The status with runs as windows name them. Lists of the contract may be changed by who gets them. */
 export function toContract(status: SiteStatus) {
   const federations = status.federations.map(named);
-  return { ...named(status), runs: federations.flatMap(({ runs }) => runs), federations };
+  return {
+    ...named(status),
+    runs: federations.flatMap(({ runs }) => runs),
+    rehearsals: federations.flatMap(({ rehearsals }) => rehearsals),
+    federations,
+  };
 }
 
-function named({ number, run, runs, ...status }: FederationStatus) {
+function named({ number, run, runs, rehearsals, ...status }: FederationStatus) {
   const nameOf = (id: string): string => nameOfRun(number ?? 1, id);
   return {
     ...status,
     run: run && nameOf(run),
     runs: runs.map((each) => ({ ...each, id: nameOf(each.id) })),
+    rehearsals: rehearsals.map(nameOf),
   };
 }

@@ -37,6 +37,10 @@ export function federationHandlers(application: SiteApplication): Handlers {
       application.emit('changed', { what: 'stage' });
       return left;
     },
+    'federation.rotate-keys': async () => {
+      const { pending } = await application.site().ask('rotateKeys', {});
+      return { pending };
+    },
     'federation.status': async ({ federation }) => {
       const site = application.site();
       const { policies } = site.context;
@@ -48,7 +52,7 @@ export function federationHandlers(application: SiteApplication): Handlers {
           ...{ name, joined, revoked },
           self: name === status.site,
         })),
-        fingerprint: status.hubFingerprint,
+        keysPending: site.context.store.keys().pending,
         metrics: METRIC_NAMES.filter((name) => policies().every(({ metrics }) => metrics.includes(name))),
       };
     },

@@ -6,9 +6,12 @@ import { findInCatalogue } from '../../model/catalogue.ts';
 import { readExamples } from '../../site/examples.ts';
 import { probePlan, PROBE_STEPS } from '../../site/probe.ts';
 import type { Probe } from '../../site/probe.ts';
+import type { Problem } from '../contract/request.ts';
+import { problemOf } from '../problem.ts';
 import type { SettingsFile } from '../settings.ts';
 import type { SiteApplication } from './application.ts';
 import { engineOptions, isOnThisMachine } from './compute.ts';
+import type { UsableDataset } from './usable-datasets.ts';
 
 /** The model of a plan as this machine opens it, or null where it is not here. */
 export function modelHere(settings: SettingsFile, { model: { id } }: Plan): string | null {
@@ -39,4 +42,20 @@ export function startProbe(
     const request = { plan, examples, engine: engineOptions(settings, model) };
     return told(await probePlan(request, { signal, onStep: (step) => progress({ done: step }) }));
   });
+}
+
+/** What a person has to bring before a plan can be approved. */
+export function missingOf(
+  settings: SettingsFile,
+  plan: Plan,
+  datasets: readonly UsableDataset[],
+): Problem | null {
+  if (!datasets.some(({ refused }) => refused === null)) return nothingUsable(datasets.length);
+  return modelHere(settings, plan) === null ? problemOf(modelMissing(plan)) : null;
+}
+
+function nothingUsable(datasets: number): Problem {
+  return datasets === 0
+    ? { code: 'vault.unknown-dataset', message: 'No data is connected.', hint: 'Connect a dataset first.' }
+    : problemOf(new TributaryError('data.wrong-kind', 'No dataset here fits this run.'));
 }

@@ -8,8 +8,9 @@ import type { Output } from '../contract.ts';
 type Line = Output<'runs.plan'>['lines'][number];
 type Leaving = Output<'runs.plan'>['leaves'][number];
 
-export function linesOf({ model, objective, adapter, training, federation, evaluation, data }: Plan): Line[] {
-  const { rounds, minSites, deadline, codec, strategy, mode } = federation;
+export function linesOf(plan: Plan): Line[] {
+  const { model, objective, adapter, training, federation, evaluation, personal, data } = plan;
+  const { rounds, minSites, deadline, late, codec, strategy, mode } = federation;
   const line = (field: Line['field'], value: string | number): Line => ({ field, value: String(value) });
   return [
     line('model', model.id),
@@ -23,9 +24,11 @@ export function linesOf({ model, objective, adapter, training, federation, evalu
     line('maxLength', training.maxLength),
     line('minSites', minSites),
     line('deadline', deadline),
+    ...(late === undefined ? [] : [line('late', late.discount)]),
     line('codec', codec),
     line('mode', mode),
     ...(evaluation === undefined ? [] : [line('evaluation', '')]),
+    ...(personal === undefined ? [] : [line('personal', personal.steps)]),
     ...(data === undefined ? [] : [line('data', '')]),
   ];
 }

@@ -11,19 +11,16 @@ import type { Site } from '../../site/site.ts';
 import { nameOfRun, runOfName } from '../../site/run-names.ts';
 import type { SiteRun } from '../../site/tables.ts';
 import type { Output } from '../contract.ts';
-import type { Problem } from '../contract/request.ts';
 import type { Fit } from '../contract/runs.ts';
 import type { Handlers } from '../dispatch.ts';
-import type { SettingsFile } from '../settings.ts';
-import { problemOf, refusalOf } from '../problem.ts';
+import { refusalOf } from '../problem.ts';
 import type { AloneAnswers } from './alone.ts';
 import type { SiteApplication } from './application.ts';
 import { fitOf } from './fit.ts';
-import { modelHere, modelMissing, startProbe } from './measure.ts';
+import { missingOf, startProbe } from './measure.ts';
 import { leavesOf, linesOf } from './plan-in-words.ts';
 import { createSeries, roundsOf, stepsPerRound } from './series.ts';
 import { createUsableDatasets } from './usable-datasets.ts';
-import type { UsableDataset } from './usable-datasets.ts';
 
 type Run = Output<'runs.list'>['runs'][number];
 
@@ -162,16 +159,4 @@ function describe({ federation, run }: Found): Run {
 function stateOf({ store }: FederationContext, { run, state }: SiteRun): Run['state'] {
   const stop = state === 'declined' ? store.stopped(run) : null;
   return stop === 'paused' || stop === 'discarded' ? stop : state;
-}
-
-/** What a person has to bring before the run can be approved. */
-function missingOf(settings: SettingsFile, plan: Plan, datasets: readonly UsableDataset[]): Problem | null {
-  if (!datasets.some(({ refused }) => refused === null)) return nothingUsable(datasets.length);
-  return modelHere(settings, plan) === null ? problemOf(modelMissing(plan)) : null;
-}
-
-function nothingUsable(datasets: number): Problem {
-  return datasets === 0
-    ? { code: 'vault.unknown-dataset', message: 'No data is connected.', hint: 'Connect a dataset first.' }
-    : problemOf(new TributaryError('data.wrong-kind', 'No dataset here fits this run.'));
 }

@@ -19,6 +19,7 @@ import { diagnosticsHandlers } from './diagnostics.ts';
 import { federationHandlers } from './federation.ts';
 import { privacyHandlers } from './privacy.ts';
 import { publicDataHandlers } from './public-data.ts';
+import { rehearsalHandlers } from './rehearsals.ts';
 import { resultHandlers } from './results.ts';
 import { runHandlers } from './runs.ts';
 import { tryHandlers } from './try.ts';
@@ -64,6 +65,7 @@ export async function openSiteWindow({
     ...dataHandlers(application),
     ...publicDataHandlers(application),
     ...runHandlers(application, alone.course),
+    ...rehearsalHandlers(application),
     ...alone.handlers,
     ...tryHandlers(application),
     ...resultHandlers(application),

@@ -22,6 +22,14 @@ export const hub = {
     ],
     invite: 'Invite a site',
     propose: 'Propose a run',
+    keys: 'Keys of this hub',
+    keysLead:
+      'By them every site recognises this hub. Change them when a copy of its disk or of its backup may be in other hands.',
+    keysHow:
+      'They change while the hub is stopped, on its machine. Sites learn of the new ones when they come, signed by those before, and need no new invitation:',
+    keysChanged:
+      'The keys have changed. Those before are still answered to, for sites that have not come since. Once all have, delete them while the hub is stopped:',
+    copyCommands: 'Copy the commands',
   },
   sites: {
     title: 'Sites',
@@ -35,6 +43,21 @@ export const hub = {
     doing: 'What it does',
     noRuns: 'Takes part in no open run',
     actions: (site: string) => `Actions for ${site}`,
+    fingerprint: 'Fingerprint of its keys',
+    fingerprintHint: 'Compare it with what its people see on their screen Federation.',
+    showFingerprint: 'Fingerprint…',
+    replace: 'Another device…',
+    comeBack: 'Invite again…',
+    replaceTitle: (site: string) => `Another device for ${site}?`,
+    replaceSentences: [
+      'Do it when the site has lost its machine, and only after its people have asked you for it.',
+      'The invitation lets one other installation join under this name. From then on the keys of the one before are worth nothing.',
+      'What the site has sent stays in its rounds. The new device brings its own data and approves open runs anew.',
+      'Your consent and the change of the keys are recorded in the ledger and in the signed list of members.',
+    ],
+    replaceConsent: 'Whoever speaks for the site has confirmed this by a way that I trust.',
+    replaceNow: 'Make the invitation',
+    replaceMissing: 'Confirm first that the site wants it',
     revoke: 'Revoke membership…',
     revokeTitle: (site: string) => `Revoke ${site}?`,
     revokeSentences: [
@@ -82,6 +105,7 @@ export const hub = {
     list: 'Invitations so far',
     forSite: 'For',
     anySite: 'Any name',
+    otherDevice: (site: string) => `${site}, another device`,
     state: 'State',
     states: { open: 'Open', used: 'Used', expired: 'Expired' },
     usedBy: 'Used by',

@@ -80,6 +80,10 @@ export const run = {
   planSentence: (model: string, objective: string) => `Trains an adapter for ${model} ${objective}.`,
   planRounds: (rounds: string, steps: string, sites: string) =>
     `${rounds} rounds of ${steps} steps at each site; a round counts with ${sites} sites or more.`,
+  planPersonal: (steps: string) =>
+    `After the run each site trains a copy of the result for ${steps} more steps on its own rows; that copy never leaves it.`,
+  planLate: (share: string) =>
+    `An update that comes after its round counts in the next one, with ${share} of its weight.`,
   objectiveSft: 'on answers',
   objectiveDpo: 'on preferences between answers',
   wholePlan: 'The whole plan and its hash',
@@ -110,9 +114,11 @@ export const run = {
     maxLength: 'Longest example',
     minSites: 'Sites at least',
     deadline: 'Seconds a round at most',
+    late: 'Weight of late updates',
     codec: 'Number format',
     mode: 'Mode',
     evaluation: 'Held-out rows',
+    personal: 'Steps of a copy of your own',
     data: 'Data contract',
   },
   planMeanings: {
@@ -127,9 +133,11 @@ export const run = {
     maxLength: 'In tokens; longer ones are cut.',
     minSites: 'A round with fewer updates does not count.',
     deadline: 'Then it closes without late updates.',
+    late: 'One that comes after its round counts so much in the next one.',
     codec: 'Of what travels.',
     mode: 'inspected: the hub sees updates. private: their sum alone.',
     evaluation: 'Some rows score each round and are never trained on.',
+    personal: 'After the run, on your rows alone. The copy stays on this machine.',
     data: 'The rows are checked against it before anything is trained.',
   },
 

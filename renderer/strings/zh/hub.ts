@@ -23,6 +23,13 @@ export const hub: Catalogue['hub'] = {
     ],
     invite: '邀请站点',
     propose: '提议运行',
+    keys: '本中心的密钥',
+    keysLead: '每个站点凭它们识别本中心。当其磁盘或备份的副本可能落入他人之手时，请更换。',
+    keysHow:
+      '密钥在中心停止时、在其所在机器上更换。站点再次连接时会得知由之前的密钥签名的新密钥，无需新的邀请：',
+    keysChanged:
+      '密钥已更换。对此后尚未连接过的站点，仍以之前的密钥应答。待所有站点都连接过之后，请在中心停止时删除旧密钥：',
+    copyCommands: '复制命令',
   },
   sites: {
     title: '站点',
@@ -36,6 +43,21 @@ export const hub: Catalogue['hub'] = {
     doing: '正在做什么',
     noRuns: '未参与任何进行中的运行',
     actions: (site) => `对 ${site} 的操作`,
+    fingerprint: '其密钥的指纹',
+    fingerprintHint: '请与该站点人员在其“联邦”页面上看到的内容核对。',
+    showFingerprint: '指纹…',
+    replace: '换用另一台设备…',
+    comeBack: '重新邀请…',
+    replaceTitle: (site) => `让 ${site} 换用另一台设备？`,
+    replaceSentences: [
+      '当站点失去了它的机器时才这样做，并且须由该站点的人员向您提出。',
+      '此邀请让另一个安装以此名称加入。从那时起，之前那台的密钥不再有效。',
+      '站点已发送的内容留在其轮次中。新设备带来自己的数据，并重新批准进行中的运行。',
+      '您的同意和密钥的变更会记录在账本和签名的成员名单中。',
+    ],
+    replaceConsent: '该站点的代表已通过我信任的途径确认此事。',
+    replaceNow: '创建邀请',
+    replaceMissing: '请先确认站点希望如此',
     revoke: '撤销成员资格…',
     revokeTitle: (site) => `撤销 ${site}？`,
     revokeSentences: [
@@ -83,6 +105,7 @@ export const hub: Catalogue['hub'] = {
     list: '迄今的邀请',
     forSite: '给谁',
     anySite: '任意名称',
+    otherDevice: (site) => `${site}，另一台设备`,
     state: '状态',
     states: { open: '未使用', used: '已使用', expired: '已过期' },
     usedBy: '使用者',

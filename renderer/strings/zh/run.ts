@@ -81,6 +81,9 @@ export const run: Catalogue['run'] = {
   planSentence: (model, objective) => `为 ${model} 训练适配器，${objective}。`,
   planRounds: (rounds, steps, sites) =>
     `共 ${rounds} 轮，每个站点每轮 ${steps} 步；至少 ${sites} 个站点参与的轮次才有效。`,
+  planPersonal: (steps) =>
+    `运行结束后，各站点用自己的数据行把结果的副本再训练 ${steps} 步；该副本从不离开站点。`,
+  planLate: (share) => `在所属轮次结束后才到的更新，按其权重的 ${share} 计入下一轮。`,
   objectiveSft: '依据回答',
   objectiveDpo: '依据对回答的偏好',
   wholePlan: '完整计划及其哈希值',
@@ -111,9 +114,11 @@ export const run: Catalogue['run'] = {
     maxLength: '样例最大长度',
     minSites: '最少站点数',
     deadline: '每轮最多秒数',
+    late: '迟到更新的权重',
     codec: '数字格式',
     mode: '模式',
     evaluation: '留出的行',
+    personal: '自有副本的步骤数',
     data: '数据约定',
   },
   planMeanings: {
@@ -128,9 +133,11 @@ export const run: Catalogue['run'] = {
     maxLength: '以词元计；更长的会被截断。',
     minSites: '更新少于此数的一轮不算数。',
     deadline: '到时关闭，不等迟到的更新。',
+    late: '轮次结束后才到的更新，按此权重计入下一轮。',
     codec: '所传输内容的格式。',
     mode: 'inspected：中心能看到各次更新。private：只能看到总和。',
     evaluation: '部分行用于给每轮评分，从不用于训练。',
+    personal: '运行结束后，只用您的数据行训练。副本留在本机。',
     data: '训练之前，会按它检查各行。',
   },
 

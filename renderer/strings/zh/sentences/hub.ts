@@ -53,6 +53,7 @@ export const hub: readonly Form[] = [
   ['declined by {sites}', '{sites} 已谢绝'],
   // core/site/rehearsals.ts
   ['A person at this site has to approve it first.', '需要该站点的人员先批准。'],
+  ['The site has declined this rehearsal.', '该站点已谢绝此次预演。'],
   // core/hub/updates.ts
   [
     'its updates of {rounds} rounds were refused, the last one because: {reason}',

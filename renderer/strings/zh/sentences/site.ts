@@ -18,7 +18,7 @@ export const site: readonly Form[] = [
   ],
   [
     'The rehearsal {rehearsal} of “{plan}” waits for approval at this site.',
-    '“{plan}”的演练 {rehearsal} 正在等待本站点批准。',
+    '“{plan}”的预演 {rehearsal} 正在等待本站点批准。',
   ],
   ['This machine computes for {federation} first.', '本机正先为 {federation} 计算。'],
   // core/errors.ts, core/federation/peer-errors.ts, core/federation/blobs.ts
@@ -32,6 +32,8 @@ export const site: readonly Form[] = [
     'The other side has trouble of its own ({code}); its log says more.',
     '对方自身出现问题（{code}）；对方的日志有更多说明。',
   ],
+  // core/site/rehearsals.ts
+  ['The rehearsal {rehearsal} does not wait here.', '预演 {rehearsal} 并未在此等待。'],
   // core/site/stops.ts
   ['The site has paused this run and may go on at any time.', '该站点已暂停此运行，可随时继续。'],
   ['The site has given this run up.', '该站点已放弃此运行。'],
