@@ -117,6 +117,12 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
       await page.reload();
       await page.getByRole('link', { name: zh.shell.screens.privacy }).waitFor();
       expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN');
+      for (const screen of SCREENS) {
+        await page.goto(page.url().replace(/#.*$/, `#/${screen}`));
+        await page.getByRole('heading', { level: 1, name: zh.shell.screens[screen] }).waitFor();
+        await window.settle();
+        await window.shoot(`${screen}-zh`);
+      }
     },
     PATIENCE,
   );
