@@ -3,8 +3,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { askControl } from '../../core/control.ts';
-import { TributaryError } from '../../core/errors.ts';
 import { verifyLedger } from '../../core/federation/ledger-verification.ts';
 import { initHub } from '../../core/hub/folder.ts';
 import { TRANSITIONS } from '../../core/hub/store.ts';
@@ -22,6 +20,7 @@ import {
   run,
   statusOf,
   tell,
+  tellSite,
   temporaryFolder,
 } from './federation.ts';
 import type { Crash, Daemon, SiteName } from './federation.ts';
@@ -340,18 +339,9 @@ it('names every transition of hub and site', () => {
     'refuse-update',
   ];
   // Of runs that draw, score or are controlled: in one process, in test/hub and test/site.
-  const inProcess = [
-    'replace',
-    'rotate-member',
-    ...['rotate-hub', 'retire-keys'],
-    'call-up',
-    'score',
-    'end-scoring',
-    'pause',
-    'resume',
-    'extend',
-  ];
-  const ofHub = new Set([...hubOfRun.map(([name]) => name), ...apart, ...inProcess]);
+  const inProcess = ['replace', 'call-up', 'score', 'end-scoring', 'pause', 'resume', 'extend'];
+  const ofKeys = ['rotate-member', 'rotate-hub', 'retire-keys']; // in rotation.test.ts
+  const ofHub = new Set([...hubOfRun.map(([name]) => name), ...apart, ...inProcess, ...ofKeys]);
   expect([...ofHub].sort()).toEqual([...TRANSITIONS].sort());
   const amendments = ['take-amendment', 'approve-amendment', 'adopt-amendment'];
   const ofData = ['record-import', 'withdraw-data'];
@@ -365,26 +355,12 @@ it('names every transition of hub and site', () => {
     'refuse-update',
     ...amendments,
     ...ofData,
-    ...['begin-rotation', 'rotate-keys', 'pin-hub'], // in test/hub/keys.test.ts
+    ...['begin-rotation', 'rotate-keys', 'pin-hub'], // in rotation.test.ts
   ];
   expect([...new Set([...siteOfRun.map(([name]) => name), ...elsewhere])].sort()).toEqual(
     [...SITE_TRANSITIONS].sort(),
   );
 });
-
-/** Asks a site's process, again after each of its deaths and until it knows the run. */
-async function tellSite(folder: string, command: string, request: object): Promise<void> {
-  for (;;) {
-    try {
-      await askControl(folder, { ...request, command });
-      return;
-    } catch (error) {
-      const code = error instanceof TributaryError ? error.code : '';
-      if (code !== 'folder.not-running' && code !== 'site.unknown-run') throw error;
-      await pause();
-    }
-  }
-}
 
 /** A site joins, approves and leaves; what kills it, or the hub, on the way is done again. */
 async function joinAnother(

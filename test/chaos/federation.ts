@@ -169,6 +169,19 @@ export async function tell<C extends OfficeCommand>(
   }
 }
 
+/** Asks a site's process, again after each of its deaths and until it knows the run. */
+export async function tellSite(folder: string, command: string, request: object): Promise<unknown> {
+  for (;;) {
+    try {
+      return await askControl(folder, { ...request, command });
+    } catch (error) {
+      const code = error instanceof TributaryError ? error.code : '';
+      if (code !== 'folder.not-running' && code !== 'site.unknown-run') throw error;
+      await pause();
+    }
+  }
+}
+
 export function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -6,12 +6,15 @@
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { z } from 'zod';
 import { toTributaryError } from '../../core/errors.ts';
 import { encodeTensors } from '../../core/federation/codec.ts';
 import { writeFileAtomically } from '../../core/files.ts';
-import { initHub } from '../../core/hub/folder.ts';
+import { initHub, openHubFolder } from '../../core/hub/folder.ts';
 import { startHub } from '../../core/hub/hub.ts';
+import { retireFormerKeys, rotateHubKeys } from '../../core/hub/rotation.ts';
+import { createSessions } from '../../core/hub/sessions.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
 import { Random } from '../../core/random.ts';
 import { askSite } from '../../core/site/ask.ts';
@@ -116,6 +119,17 @@ async function runSite(): Promise<void> {
   await site.stopped;
 }
 
+/** Changes the keys of a hub that is not running, or has it answer to the keys before no more. */
+async function rotateHub(change: typeof rotateHubKeys | typeof retireFormerKeys): Promise<void> {
+  const quiet = { outbox: createSessions(() => 0), log: pino({ level: 'silent' }) };
+  const hub = await openHubFolder({ folder, ...quiet, crashPoint });
+  try {
+    await change(hub);
+  } finally {
+    hub.store.close();
+  }
+}
+
 /** One question to a site that is not running. */
 async function ask(): Promise<void> {
   const [question, request] = words;
@@ -129,5 +143,7 @@ const commands: Readonly<Record<string, () => Promise<unknown>>> = {
   hub: runHub,
   site: runSite,
   ask,
+  'rotate-hub': () => rotateHub(rotateHubKeys),
+  'retire-keys': () => rotateHub(retireFormerKeys),
 };
 await commands[command]();
