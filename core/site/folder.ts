@@ -62,6 +62,7 @@ export async function openSiteFolder({
       federations: new Map(),
     };
     await completeRotation(site);
+    for (const number of store.left()) await removeFiles(folder, number);
     for (const membership of store.memberships()) await openFederation(site, membership);
     return site;
   } catch (error) {
@@ -79,7 +80,7 @@ export async function openFederation(
   const store = site.store.federation({ number, name });
   const { generation, pending } = site.store.keys();
   const hasNewKeys = pending && !store.keys().pending;
-  const files = number === 1 ? folder : join(folder, 'federations', String(number));
+  const files = filesOf(folder, number);
   const context: FederationContext = {
     ...{ site, number, name, folder, files, secrets, store, vault, policies, network },
     identity: hasNewKeys ? await nextIdentity(secrets, generation + 1) : { ...site.identity },
@@ -91,20 +92,23 @@ export async function openFederation(
 }
 
 /** Leaves a federation: its runs and approvals are forgotten, and what only they needed is deleted. */
-export async function leaveFederation({
-  site,
-  number,
-  name,
-  store,
-  files,
-  blobs,
-}: FederationContext): Promise<void> {
+export async function leaveFederation({ site, number, name, store }: FederationContext): Promise<void> {
   store.transaction('leave', () => store.leave());
   site.federations.delete(number);
   await completeRotation(site);
-  await rm(join(files, 'checkpoints'), { recursive: true, force: true });
-  await blobs.collectGarbage(new Set());
+  await removeFiles(site.folder, number);
   site.log.info({ federation: name }, 'left');
+}
+
+/** Where a federation's blobs and checkpoints lie; those of the first lie where they did when there could be one alone. */
+function filesOf(folder: string, number: number): string {
+  return number === 1 ? folder : join(folder, 'federations', String(number));
+}
+
+/** Removes them; a program that died while a site left a federation has not. */
+async function removeFiles(folder: string, number: number): Promise<void> {
+  for (const name of ['blobs', 'checkpoints'])
+    await rm(join(filesOf(folder, number), name), { recursive: true, force: true });
 }
 
 /** Lets go of the databases. */

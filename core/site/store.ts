@@ -64,6 +64,8 @@ export interface SiteStore {
   readonly transaction: <T>(name: SiteTransition, work: () => T) => T;
   /** The federations that this site is a member of, in the order in which it first joined them. */
   memberships(): Membership[];
+  /** Numbers of the federations that it has left. */
+  left(): number[];
   /** The federation of the hub with this key, also one that the site has left; null where it was never joined. */
   knownHub(ed25519: Uint8Array): Membership | null;
   /** Enters a federation, or enters it anew. */
@@ -138,6 +140,10 @@ export function openSiteStore(
     close: () => database.close(),
 
     memberships: () => all(membershipRow, 'SELECT * FROM membership WHERE member = 1 ORDER BY number'),
+    left: () =>
+      all(z.object({ number: z.int() }), 'SELECT number FROM membership WHERE member = 0').map(
+        ({ number }) => number,
+      ),
     knownHub,
     join: ({ federation, site, urls, x25519, ed25519, roster_version }) => {
       const values = [site, JSON.stringify(urls), x25519, ed25519, roster_version];

@@ -1,6 +1,6 @@
 /** @file One site in two federations at once: their hubs know nothing of each other, and its machine serves both. */
 
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -157,7 +157,10 @@ it('joins a second one while it runs, and leaves it again; the first goes on', a
   await ask('approve', { run: RUN, dataset: 'notes' });
   await until(() => expect(trained).toEqual([8]));
 
+  const files = (name: string): boolean => existsSync(join(shared(), name));
+  expect(['blobs', 'federations/2/blobs'].map(files)).toEqual([true, true]);
   expect(await ask('leave', { federation: SECOND })).toEqual({ federation: SECOND });
+  expect(['blobs', 'federations/2/blobs'].map(files)).toEqual([true, false]);
   await first.propose(plans[0]);
   await until(() => expect(trained).toEqual([8, 7]));
   trainer.release();

@@ -78,11 +78,14 @@ export function tryHandlers(application: SiteApplication): Handlers {
 
   /** Every adapter whose model is here, and each of these models by itself, before the adapters on it. */
   function variantsOf(adapters: readonly SiteAdapter[], modelPath: string | null): Variant[] {
+    const isOneOfSeveral = new Set(adapters.map(({ federation }) => federation ?? '')).size > 1;
+    const titleOf = ({ name, federation }: SiteAdapter): string =>
+      isOneOfSeveral && federation !== null ? `${name} (${federation})` : name;
     const usable = adapters.flatMap((adapter): Variant[] => {
       const model = modelOf(adapter);
       if (model === null || !isOnThisMachine(model)) return [];
       const variant = adapter.kind === 'federated' ? 'federated' : 'local';
-      return [{ variant, run: adapter.run, title: adapter.name, model, created: adapter.created }];
+      return [{ variant, run: adapter.run, title: titleOf(adapter), model, created: adapter.created }];
     });
     const bundled = [modelPath, BUNDLED_MODEL].filter((each) => each !== null && isOnThisMachine(each));
     const models = new Set([...usable.map(({ model }) => model), ...bundled.filter((each) => each !== null)]);
