@@ -98,7 +98,7 @@ it('tells of each federation, and of each run’s course under its own name', as
     'clinic-one',
     'clinic-other',
   ]);
-  expect(one.fingerprint).not.toBe(other.fingerprint);
+  expect(one.hubFingerprint).not.toBe(other.hubFingerprint);
   expect(other).toMatchObject({ run: `${RUN}@2`, runs: [{ id: `${RUN}@2`, federation: 'clinics (2)' }] });
   await expect(window.ask('federation.leave', {})).rejects.toMatchObject({
     code: 'site.several-federations',
