@@ -77,7 +77,7 @@ describe.skipIf(!isBrowserThere)(`training alone in the window${skipped}`, () =>
       const { page } = window;
       await page.getByRole('link', { name: en.shell.screens.results }).click();
       await page.getByRole('heading', { name: 'alone-1' }).waitFor();
-      await window.shoot('results');
+      await window.shoot('results-alone');
       await page.getByRole('button', { name: en.results.export }).click();
       const out = join(folder, 'exported');
       await page.getByLabel(en.results.folder, { exact: true }).fill(out);

@@ -51,9 +51,24 @@ export function fromLines(text: string, nullable: boolean): string[] | null {
   return words.length === 0 && nullable ? null : words;
 }
 
-/** A value in words, for those who read and do not edit; `any` is what null means. */
-export function inWords(value: Value | undefined, any: string, nothing: string): string {
+/** How the language of the window says what stands in a policy. */
+export interface Words {
+  /** What null means. */
+  readonly any: string;
+  readonly none: string;
+  readonly yes: string;
+  readonly no: string;
+  /** Of a word in a list, where it has one. */
+  readonly names: Readonly<Record<string, string>>;
+  readonly list: (items: readonly string[]) => string;
+}
+
+/** A value in words, for those who read and do not edit. */
+export function inWords(value: Value | undefined, { any, none, yes, no, names, list }: Words): string {
   if (value === null || value === undefined) return any;
-  if (Array.isArray(value)) return value.length === 0 ? nothing : value.map(String).join(', ');
+  if (typeof value === 'boolean') return value ? yes : no;
+  if (Array.isArray(value)) {
+    return value.length === 0 ? none : list(value.map(String).map((each) => names[each] ?? each));
+  }
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

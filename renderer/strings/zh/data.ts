@@ -15,7 +15,7 @@ export const data: Catalogue['data'] = {
   ],
   listCaption: '数据集',
   name: '名称',
-  kind: '用于训练',
+  kind: '学习内容',
   train: '用于训练',
   heldOut: '留出',
   personal: '个人信息',
