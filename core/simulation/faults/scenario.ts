@@ -134,7 +134,7 @@ export async function playScenario(options: {
     for (const name of names) await pass(federation.startSite(name));
     const finished = new Promise<void>((resolve) => {
       federation.onProgress = () => {
-        if (isFinished(events, federation, names)) resolve();
+        if (isFinished(events, federation)) resolve();
       };
     });
     // From here on things go wrong; the sites know of the run only once the hub has told them.
@@ -155,14 +155,14 @@ export async function playScenario(options: {
   }
 }
 
-/** A hub that dies as it ends the run tells no one; the sites' adapters do. */
-function isFinished(
-  events: readonly HubEvent[],
-  { saved }: LiveFederation,
-  names: readonly string[],
-): boolean {
+/**
+ * A hub that dies as it ends the run tells no one; the sites' adapters do. One that was away from the proposal to the
+ * end has no part in the run and none of its adapter.
+ */
+function isFinished(events: readonly HubEvent[], { saved }: LiveFederation): boolean {
   const failed = events.some((event) => event.type === 'ended' && event.state !== 'completed');
-  return failed || saved.size === names.length;
+  const members = events.flatMap((event) => (event.type === 'approved' ? [event.site] : []));
+  return failed || (saved.size > 0 && members.every((site) => saved.has(site)));
 }
 
 /** Lets a fault begin, and end, at its time. */
