@@ -6,6 +6,7 @@ import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 import { LEDGER_KINDS } from '../../core/federation/ledger.ts';
 import { inspectPlan } from '../../core/federation/plan.ts';
+import { presetNames, readPreset } from '../../core/federation/presets.ts';
 import { sentenceOf } from '../../renderer/strings/ledger-entries.ts';
 import { en } from '../../renderer/strings/en.ts';
 import { translator } from '../../renderer/strings/sentences.ts';
@@ -68,6 +69,14 @@ describe.each(Object.entries(SHOWN))('core/%s', (file, others) => {
   });
 });
 
+const abouts = await Promise.all((await presetNames()).map(async (name) => (await readPreset(name)).about));
+
+it.each(abouts)('%s', (about) => {
+  // Names stay as they are; a sentence in English would have words between words.
+  expect(say(about)).toMatch(HAN);
+  expect(say(about)).not.toMatch(/[a-z]{2,} [a-z]{2,} [a-z]/);
+});
+
 it('no form is left over: the program has the words of each', () => {
   const rooms = ['site', 'hub', 'federation', 'vault', 'training'].map((room) => join(core, room));
   const leaves = [join(core, 'errors.ts')];
@@ -77,7 +86,7 @@ it('no form is left over: the program has the words of each', () => {
   const sources = [...leaves, ...files]
     .filter((name) => name.endsWith('.ts'))
     .map((name) => readFileSync(name, 'utf8'));
-  const all = sources.join('\n');
+  const all = [...sources, ...abouts].join('\n');
   // A sentence may be put together from several texts, between which signs stand.
   const words = sentences.flatMap(([english]) => english.split(/\{\w+\}|[.,;:()]|^expected/));
   const lost = words
