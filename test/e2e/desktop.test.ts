@@ -41,7 +41,8 @@ describe.skipIf(!isBrowserThere && !isElectronThere)('the desktop program', () =
     await (await button(page, en.run.approve)).click();
     await page.getByText(en.run.stateSentences.completed).waitFor({ timeout: 120_000 });
     await page.getByText(en.common.chartAsTable).first().click();
-    expect(await page.getByRole('table').first().getByRole('row').count()).toBe(1 + 4);
+    // The last steps come in one go, a moment later.
+    await expect.poll(() => page.getByRole('table').first().getByRole('row').count()).toBe(1 + 4);
     await page.getByRole('link', { name: en.shell.screens.settings }).click();
     await page.getByLabel(en.settings.startAtLogin).waitFor();
     expect(await page.getByLabel(en.settings.startAtLogin).isChecked()).toBe(false);
