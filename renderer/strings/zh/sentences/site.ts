@@ -103,4 +103,9 @@ export const site: readonly Form[] = [
     '前 {looked} 行中没有任何回答位于{length}之内：都会被截去。',
   ],
   ['the first {tokens} tokens of {model}', '{model} 的前 {tokens} 个词元'],
+  // core/bridge/site/measure.ts
+  ['No data is connected.', '尚未连接数据。'],
+  ['Connect a dataset first.', '请先连接一个数据集。'],
+  ['No dataset here fits this run.', '此处没有适合此运行的数据集。'],
+  ['The model {model} is not on this machine.', '模型 {model} 不在本机上。'],
 ];
