@@ -8,18 +8,18 @@ import type { Program } from './program.ts';
 
 export type Check = Output<'diagnostics.read'>['checks'][number];
 
-/** Processor, memory, and the disk of a folder. */
+/** Processor, memory, and the disk of a folder. Windows know these words by their form and say them in their language. */
 export function machineChecks(folder: string): Check[] {
   const { bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
   return [
-    { name: 'processor', ok: true, says: `${availableParallelism()} cores` },
+    { name: 'processor', ok: true, says: `${availableParallelism()} processor cores` },
     {
       name: 'memory',
       ok: totalmem() > 3e9,
       says: `${gigabytes(freemem())} free of ${gigabytes(totalmem())}`,
     },
-    { name: 'disk', ok: free > 2e9, says: `${gigabytes(free)} free` },
+    { name: 'disk', ok: free > 2e9, says: `${gigabytes(free)} are free` },
   ];
 }
 

@@ -12,7 +12,7 @@ import type { Mapping } from '../vault/mapping-shape.ts';
 import { personalChoicesShape } from '../vault/personal/treatment.ts';
 import { fileChoiceShape } from '../vault/readers/source.ts';
 import type { FileChoice, SourceRow } from '../vault/readers/source.ts';
-import type { Dataset, ImportOptions } from '../vault/vault.ts';
+import type { Dataset, ImportOptions, Vault } from '../vault/vault.ts';
 import type { SiteContext } from './context.ts';
 import { settleDatasets } from './data-ledger.ts';
 import { noRoomFor, requireRoom } from './room.ts';
@@ -68,12 +68,16 @@ export async function importDataset(
       throw isOurs ? noRoomFor(options.as, thrown) : thrown;
     });
   settleDatasets(context);
-  const sha256 = dataset.lineage.file?.sha256;
-  const sameFile = vault
+  return { dataset, mapping, sameFile: sameFileAs(vault, dataset) };
+}
+
+/** Other datasets, by name and version, that came from the same file. */
+export function sameFileAs(vault: Vault, { reference: own, lineage: { file } }: Dataset): string[] {
+  if (file === null) return [];
+  return vault
     .datasets({ allVersions: true })
-    .filter(({ reference, lineage }) => reference !== dataset.reference && lineage.file?.sha256 === sha256)
+    .filter(({ reference, lineage }) => reference !== own && lineage.file?.sha256 === file.sha256)
     .map(({ reference }) => reference);
-  return { dataset, mapping, sameFile };
 }
 
 /** The mapping that fits most rows of the sample; rows that are examples already stay as they are. */

@@ -19,7 +19,7 @@ import { applyMapping, checkMapping } from './mapping.ts';
 import type { Mapping } from './mapping-shape.ts';
 import type { VaultRow } from './mapping.ts';
 import { startTreatment } from './personal/treatment.ts';
-import type { PersonalChoices, Treatment } from './personal/treatment.ts';
+import type { Treatment, TreatmentOptions } from './personal/treatment.ts';
 import { hashFile, requireUnchanged, stateOf } from './readers/bytes.ts';
 import { openSource } from './readers/open.ts';
 import { isBrokenRecord } from './readers/source.ts';
@@ -35,7 +35,7 @@ export interface ImportProgress {
   readonly rows: number;
 }
 
-export interface ImportOptions extends FileChoice {
+export interface ImportOptions extends FileChoice, TreatmentOptions {
   /** Name of the dataset. */
   readonly as: string;
   readonly mapping: Mapping;
@@ -51,8 +51,6 @@ export interface ImportOptions extends FileChoice {
   readonly document?: string;
   /** Shares of validation and test rows; without it every row is for training. */
   readonly split?: SplitShares;
-  /** What is done with personal data, by kind; with it all rows are looked at, without it none. */
-  readonly personal?: PersonalChoices;
   /** Leave out rows that say the same as one before. */
   readonly withoutDuplicates?: boolean;
   /** Characters beyond which a row counts as overlong. */
@@ -194,7 +192,8 @@ async function readRows(
   const contents = contentSet();
   const people = new Set<string>();
   const splitter = split === undefined ? null : startSplit();
-  const treatment = options.personal === undefined ? null : startTreatment(options.personal);
+  const { personal, unseen } = options;
+  const treatment = personal === undefined ? null : startTreatment(personal, unseen);
   const writer = blockWriter(database, version, key);
   let fields: Set<string> | undefined;
 

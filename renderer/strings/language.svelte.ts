@@ -42,6 +42,17 @@ class Language {
     return (this.locale === 'zh-CN' ? remedies[code] : undefined) ?? hint;
   }
 
+  /** A dataset by its name and version, such as `notes@2`. */
+  dataset(reference: string): string {
+    const [, name, version] = /^(.*)@(\d+)$/.exec(reference) ?? [];
+    return name === undefined ? reference : this.t.data.ofVersion(name, version);
+  }
+
+  /** A label as it stands within a sentence; what begins with an abbreviation stays. */
+  within(label: string): string {
+    return /^[A-Z](?![A-Z])/.test(label) ? label[0].toLowerCase() + label.slice(1) : label;
+  }
+
   /** Null goes back to the system's choice. */
   choose(locale: Locale | null): void {
     this.locale = locale ?? preferred();

@@ -181,6 +181,25 @@ describe('the way of a file into the vault', () => {
     expect((await ledger()).map(({ dataset }) => dataset)).toEqual(['clinic-notes@1', 'later@1']);
   });
 
+  it('treats what the first rows did not show, and becomes the next version where that is asked for', async () => {
+    const path = table('question,answer', 'What helps?,Rest.', 'Whom to ask?,"Call (212) 555-0147."');
+    const { guess, suggestedName } = await ask('data.inspect', { path });
+    if (guess === null) throw new Error('nothing was guessed');
+    const source = { path, mapping: guess.mapping };
+    expect(await ask('data.screen', { source, rows: 1 })).toEqual({ rows: 1, findings: [] });
+    const request = { ...source, name: suggestedName, personal: {} };
+    const imported = async (more: Partial<Input<'data.import'>>) =>
+      ended((await ask('data.import', { ...request, ...more })).task);
+    const phones = (choice: string) => ({ phone: { choice, findings: 1, rows: 1 } });
+    expect(await imported({ unseen: 'mask' })).toMatchObject({
+      result: { version: 1, masked: 1, personal: phones('mask') },
+    });
+    expect(await imported({})).toMatchObject({ error: { code: 'vault.dataset-exists' } });
+    expect(await imported({ newVersion: true })).toMatchObject({
+      result: { version: 2, masked: 0, personal: phones('keep') },
+    });
+  });
+
   it('is withdrawn after it was said what that does', async () => {
     await connect(table('question,answer', 'Who?,Nobody', 'Why?,Because'));
     const outlook = await ask('data.withdraw', { dataset: 'clinic-notes' });

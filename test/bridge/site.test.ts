@@ -118,6 +118,10 @@ it('goes from the welcome over data and a decision to two rounds, seen step by s
   const plan = await window.ask('runs.plan', { run });
   expect(plan).toMatchObject({ refused: null, missing: null, run: { state: 'proposed', rounds: 2 } });
   expect(plan.datasets).toEqual([{ name: 'letters', rows: 12, refused: null }]);
+  // On answers nothing is told of pairs, and without held-out rows there are no scores.
+  const metrics = ['supervisedTokens', 'skippedRows'];
+  expect(plan.leaves.map(({ what }) => what)).toEqual(['updates', 'numbers', 'progress']);
+  expect(plan.leaves).toContainEqual({ what: 'numbers', of: 'examples', metrics });
   await window.ask('runs.approve', { run, dataset: 'letters' });
   await until(async () => expect(await stateOf(window)).toBe('completed'));
 

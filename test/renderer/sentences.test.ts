@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
+import { machineChecks } from '../../core/bridge/machine-report.ts';
+import { HUB_WORDS } from '../../core/bridge/site/diagnostics.ts';
 import { LEDGER_KINDS } from '../../core/federation/ledger.ts';
 import { inspectPlan } from '../../core/federation/plan.ts';
 import { presetNames, readPreset } from '../../core/federation/presets.ts';
@@ -40,6 +42,10 @@ const isSentence = (text: string): boolean =>
 const SHOWN: Record<string, RegExp | null> = {
   'site/status.ts': null,
   'bridge/site/measure.ts': null,
+  // The report stays in English.
+  'bridge/machine-report.ts': /, Node|^of the program$|^\{\}, \{\}$/,
+  'bridge/site/diagnostics.ts': /^hub \{\}$|^run \{\}/,
+  'bridge/hub/diagnostics.ts': /^run \{\}: |^, round/,
   'site/stops.ts': /was not approved here|is not known here|has ended|^The run \{\} \{\}\.$/,
   'site/disclosure.ts': null,
   // Both forms of the first sentence are below.
@@ -117,6 +123,16 @@ it.each([
   ],
   ['What a person wrote stays as it is.', 'What a person wrote stays as it is.'],
 ])('%s', (english, chinese) => expect(say(english)).toBe(chinese));
+
+it.each([
+  ...machineChecks(import.meta.dirname).map(({ says }) => says),
+  ...Object.values(HUB_WORDS),
+  ...Object.values(HUB_WORDS).map((words) => `${words} (hub.unreachable)`),
+])('diagnostics say in Chinese: %s', (says) => {
+  const said = say(says);
+  expect(said).toMatch(HAN);
+  expect(said.replace('hub.unreachable', '').replaceAll('GB', '')).not.toMatch(/[a-z]/);
+});
 
 it('every problem of a plan is said in Chinese', () => {
   const base = { name: 'x', model: 'tiny' };

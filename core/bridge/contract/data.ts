@@ -50,12 +50,16 @@ export const datasetShape = z.object({
   test: count,
   /** Records of the file that are no rows of it: empty, broken, or left out for personal data. */
   skipped: count,
+  leftOut: z.object({ empty: count, broken: count, personal: count }),
   duplicates: count,
+  /** Rows so long that a training would cut them as a rule. */
   overlong: count,
   /** Rows in which personal data were masked. */
   masked: count,
   /** Name of the file it came from, without its folder. */
   source: z.string().nullable(),
+  /** Other datasets, by name and version, that came from the same file. */
+  sameFile: z.array(z.string()),
   /** What was chosen for personal data and found of them; null where nobody looked. */
   personal: z
     .partialRecord(personalKind, z.object({ choice: personalChoice, findings: count, rows: count }))
@@ -145,10 +149,11 @@ export const dataRequests = {
     mapped.extend({
       name: z.string().min(1).max(64),
       /**
-       * Choice for each kind of personal data; those that are not named are kept and counted. All of it enters the
-       * ledger.
+       * Choice for each kind of personal data, and for those that are not named because the screening of the first rows
+       * did not meet them. All of it is counted and enters the ledger.
        */
       personal: z.partialRecord(personalKind, personalChoice).default({}),
+      unseen: personalChoice.default('keep'),
       /** Shares of the rows for validation and test; the rest is for training. */
       split: z
         .strictObject({ validation: z.number().min(0).max(0.9), test: z.number().min(0).max(0.9) })

@@ -56,8 +56,8 @@ const leavingShape = z.discriminatedUnion('what', [
   z.object({ what: z.literal('updates'), rounds: count, rank: count }),
   /** With each update the mean loss, the number of `of`, and those metrics that the policy lets leave. */
   z.object({ what: z.literal('numbers'), of: z.enum(['examples', 'pairs']), metrics: z.array(z.string()) }),
-  /** After each round means over the rows that this site holds out. */
-  z.object({ what: z.literal('scores') }),
+  /** After each round those means over the rows that this site holds out which the policy lets leave. */
+  z.object({ what: z.literal('scores'), metrics: z.array(z.string()) }),
   /** While it trains the phase, the step and its loss. */
   z.object({ what: z.literal('progress') }),
 ]);

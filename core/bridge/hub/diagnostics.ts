@@ -17,7 +17,7 @@ export function diagnosticsHandlers(application: HubApplication): Handlers {
         {
           name: 'invitations',
           ok: problem === null,
-          says: problem === null ? 'carry an address' : problem.code,
+          says: problem === null ? 'they carry an address' : `they carry no address (${problem.code})`,
         },
       ];
       const checks = [...machineChecks(folder), ...hubChecks];

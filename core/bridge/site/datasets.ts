@@ -1,6 +1,7 @@
 /** @file A dataset as windows show it. */
 
 import type { SiteContext } from '../../site/context.ts';
+import { sameFileAs } from '../../site/datasets.ts';
 import { nameOfRun } from '../../site/run-names.ts';
 import { nameOfReference } from '../../vault/vault.ts';
 import type { Dataset } from '../../vault/vault.ts';
@@ -20,10 +21,12 @@ export function describeDataset({ federations, vault }: SiteContext, dataset: Da
     objective: objectiveOf(vault, dataset),
     kind: mapping.kind,
     ...(split?.rows ?? { train: rows, validation: 0, test: 0 }),
+    leftOut: { empty: counts.empty, broken: counts.broken, personal: counts.personal },
     duplicates: counts.duplicates,
     overlong: counts.overlong,
     masked: masked ?? 0,
     source: file?.name ?? null,
+    sameFile: sameFileAs(vault, dataset),
     personal: personal ?? null,
     runs,
   };

@@ -17,6 +17,19 @@ export function diagnosticsHandlers(application: SiteApplication): Handlers {
   };
 }
 
+/** How the site stands with a hub, by its state. */
+export const HUB_WORDS: Readonly<Record<FederationStatus['state'], string>> = {
+  'not-joined': 'in no federation',
+  stopped: 'the site is stopped',
+  offline: 'the hub is not reached',
+  revoked: 'no member any more',
+  idle: 'the hub is reached',
+  'awaiting-approval': 'a run waits for approval here',
+  ready: 'approved, and others are awaited',
+  working: 'a run is under way',
+  paused: 'a run is paused here',
+};
+
 function siteChecks(application: SiteApplication): Check[] {
   const model = bundledModel();
   const bundled = {
@@ -25,16 +38,17 @@ function siteChecks(application: SiteApplication): Check[] {
     says: model.present ? `${model.id} is here` : `${model.id} is missing`,
   };
   const blocked = application.blocked();
-  if (blocked !== null) return [bundled, { name: 'folder', ok: false, says: blocked.code }];
+  if (blocked !== null)
+    return [bundled, { name: 'folder', ok: false, says: `it cannot be used (${blocked.code})` }];
   const site = application.site();
   const { state, federations, leftThisMachine } = site.status();
   return [
     bundled,
-    { name: 'folder', ok: true, says: 'open' },
+    { name: 'folder', ok: true, says: 'it is open' },
     ...(federations.length === 0
-      ? [{ name: 'hub', ok: true, says: state }]
+      ? [{ name: 'hub', ok: true, says: HUB_WORDS[state] }]
       : federations.map((each) => hubOf(application, each))),
-    { name: 'sent', ok: true, says: `${leftThisMachine.bytes} bytes` },
+    { name: 'sent', ok: true, says: `${leftThisMachine.bytes} bytes in all` },
   ];
 }
 
@@ -45,7 +59,7 @@ function hubOf(application: SiteApplication, { number, state }: FederationStatus
   return {
     name: number === 1 ? 'hub' : `hub ${number}`,
     ok: reason === undefined,
-    says: reason === undefined ? state : `${state}, ${reason}`,
+    says: reason === undefined ? HUB_WORDS[state] : `${HUB_WORDS[state]} (${reason})`,
   };
 }
 

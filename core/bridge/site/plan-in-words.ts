@@ -1,6 +1,6 @@
 /** @file A plan as a window reads it: each line that concerns a site, and what leaves the machine if it is approved. */
 
-import { METRIC_NAMES } from '../../federation/metrics.ts';
+import { metricsSentWith } from '../../federation/metrics.ts';
 import type { Plan } from '../../federation/plan.ts';
 import type { Policy } from '../../site/policy.ts';
 import type { Output } from '../contract.ts';
@@ -38,13 +38,15 @@ export function leavesOf(
   { adapter, federation, evaluation, objective }: Plan,
   policies: readonly Policy[],
 ): Leaving[] {
-  const metrics = METRIC_NAMES.filter((name) =>
-    policies.every(({ metrics: allowed }) => allowed.includes(name)),
-  );
+  const isPairs = objective === 'dpo';
+  const sentWith = (message: 'update' | 'score'): string[] =>
+    metricsSentWith(message, isPairs).filter((name) =>
+      policies.every(({ metrics }) => metrics.includes(name)),
+    );
   return [
     { what: 'updates', rounds: federation.rounds, rank: adapter.rank },
-    { what: 'numbers', of: objective === 'dpo' ? 'pairs' : 'examples', metrics },
-    ...(evaluation === undefined ? [] : [{ what: 'scores' } as const]),
+    { what: 'numbers', of: isPairs ? 'pairs' : 'examples', metrics: sentWith('update') },
+    ...(evaluation === undefined ? [] : [{ what: 'scores', metrics: sentWith('score') } as const]),
     { what: 'progress' },
   ];
 }

@@ -7,7 +7,7 @@ import { PERSONAL_CHOICES, PERSONAL_KINDS } from './kinds.ts';
 import type { PersonalChoice, PersonalKind } from './kinds.ts';
 import { changeTexts, maskText } from './masking.ts';
 
-/** By kind; a kind that is not named is kept, and counted all the same. */
+/** By kind. A kind that is not named is counted all the same. */
 export const personalChoicesShape = z.partialRecord(z.enum(PERSONAL_KINDS), z.enum(PERSONAL_CHOICES));
 export type PersonalChoices = z.infer<typeof personalChoicesShape>;
 
@@ -25,6 +25,13 @@ export const personalReportShape = z.partialRecord(
 );
 export type PersonalReport = z.infer<typeof personalReportShape>;
 
+export interface TreatmentOptions {
+  /** What is done with personal data, by kind; with it all rows are looked at, without it none. */
+  readonly personal?: PersonalChoices;
+  /** What is done with kinds that `personal` does not name; they are kept where nothing is said. */
+  readonly unseen?: PersonalChoice;
+}
+
 export interface Treatment {
   /** The row as it may be stored, or null where it is to be left out. */
   treat(row: VaultRow): VaultRow | null;
@@ -33,9 +40,9 @@ export interface Treatment {
   masked(): number;
 }
 
-export function startTreatment(choices: PersonalChoices): Treatment {
+export function startTreatment(choices: PersonalChoices, unseen: PersonalChoice = 'keep'): Treatment {
   const tallies = new Map(PERSONAL_KINDS.map((kind) => [kind, { findings: 0, rows: 0 }]));
-  const choiceOf = (kind: PersonalKind): PersonalChoice => choices[kind] ?? 'keep';
+  const choiceOf = (kind: PersonalKind): PersonalChoice => choices[kind] ?? unseen;
   let masked = 0;
   return {
     treat: (row) => {

@@ -3,12 +3,14 @@
 import { bridge } from '../../bridge/bridge.ts';
 import type { Input, Output } from '../../bridge/types.ts';
 import { Action, Resource } from '../../state/resource.svelte.ts';
+import { site } from '../../state/site.svelte.ts';
 import { tasks } from '../../state/tasks.svelte.ts';
 import { missingRole } from './mapping.ts';
 import type { Inspection, Mapping } from './mapping.ts';
 
 export type Finding = Output<'data.screen'>['findings'][number];
 export type Choice = Finding['advice'];
+export const CHOICES: readonly Choice[] = ['mask', 'exclude', 'keep'];
 
 export class Connection {
   readonly path: string;
@@ -54,6 +56,11 @@ export class Connection {
     return { path: this.path, mapping: this.mapping };
   }
 
+  /** There is a dataset of this name, of which the import makes a new version. */
+  get taken(): boolean {
+    return site.datasets.value?.some(({ name }) => name === this.name.trim()) ?? false;
+  }
+
   choiceOf(finding: Finding): Choice {
     return this.choices[finding.kind] ?? finding.advice;
   }
@@ -65,6 +72,9 @@ export class Connection {
       ...this.#source(),
       name: this.name.trim(),
       personal,
+      // Nobody has seen them: the screening looked at the first rows only.
+      unseen: 'mask',
+      newVersion: this.taken,
       split: { validation: Number(this.validation) / 100, test: Number(this.test) / 100 },
       person: this.person === '' ? null : this.person,
       document: this.inspection?.document ?? null,

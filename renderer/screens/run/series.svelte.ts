@@ -20,6 +20,11 @@ export class Series {
     this.#run = run;
   }
 
+  /** Of the last step that is known. */
+  get loss(): number | null {
+    return this.steps.at(-1)?.loss ?? null;
+  }
+
   /** Reads what is known and follows what comes; returns how to stop. */
   watch(): () => void {
     const arriving = together<EventBody<'series'>>((arrived) =>

@@ -90,10 +90,12 @@ export const run = {
 
   leavesUpdates: (rounds: string, rank: string) =>
     `In each of ${rounds} rounds: the trained matrices of an adapter of rank ${rank}.`,
-  leavesExamples: 'With each of them: the mean loss and the number of examples.',
-  leavesPairs: 'With each of them: the mean loss and the number of pairs.',
-  leavesMetrics: (names: string) => `Beside these, where they exist: ${names}.`,
-  leavesScores: 'After each round: means over the rows that this site holds out.',
+  leavesNumbers: (names: string) => `With each of them, as single numbers: ${names}.`,
+  meanLossOfExamples: ['mean loss', 'number of examples'],
+  meanLossOfPairs: ['mean loss', 'number of pairs'],
+  leavesScores: (names: string) =>
+    `After each round, as means over the rows that this site holds out: ${names}.`,
+  leavesNoScores: 'After each round: that this site’s policy lets no score leave.',
   leavesProgress: 'While it trains: the phase, the step and its loss, so that the others see progress.',
   leavesNever: 'Rows never leave.',
   verdictSentences: {

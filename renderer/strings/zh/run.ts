@@ -90,10 +90,11 @@ export const run: Catalogue['run'] = {
 
   leavesUpdates: (rounds: string, rank: string) =>
     `共 ${rounds} 轮，每轮：秩为 ${rank} 的适配器中训练过的矩阵。`,
-  leavesExamples: '随每次更新：平均损失和样例数。',
-  leavesPairs: '随每次更新：平均损失和偏好对数。',
-  leavesMetrics: (names: string) => `此外，若有：${names}。`,
-  leavesScores: '每轮之后：本站点留出的各行上的平均值。',
+  leavesNumbers: (names: string) => `随每次更新，各为一个数字：${names}。`,
+  meanLossOfExamples: ['平均损失', '样例数'],
+  meanLossOfPairs: ['平均损失', '偏好对数'],
+  leavesScores: (names: string) => `每轮之后，本站点留出的各行上的平均值：${names}。`,
+  leavesNoScores: '每轮之后：仅说明本站点的策略不允许任何评分离开。',
   leavesProgress: '训练时：阶段、步骤及其损失，让其他站点看到进度。',
   leavesNever: '数据行从不离开。',
   verdictSentences: {
