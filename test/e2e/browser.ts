@@ -37,7 +37,8 @@ export interface TestWindow {
   audit(): Promise<string[]>;
   /** Resolves when nothing more is asked or moves: two pictures in a row are alike. */
   settle(): Promise<void>;
-  shoot(name: string): Promise<void>;
+  /** `whole`: a picture as tall as what the screen holds. */
+  shoot(name: string, options?: { readonly whole?: boolean }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -95,9 +96,17 @@ export async function follow(page: Page, theme: 'light' | 'dark' = 'light'): Pro
         await page.waitForTimeout(100);
       }
     },
-    shoot: async (name) => {
+    shoot: async (name, { whole = false } = {}) => {
       mkdirSync(SCREENSHOTS, { recursive: true });
+      const usual = page.viewportSize();
+      if (whole && usual) {
+        const hidden = await page.evaluate<number>(
+          "(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.querySelector('main'))",
+        );
+        await page.setViewportSize({ ...usual, height: usual.height + hidden });
+      }
       await page.screenshot({ path: join(SCREENSHOTS, `${name}-${theme}.png`) });
+      if (whole && usual) await page.setViewportSize(usual);
     },
     close: () => page.context().close(),
   };

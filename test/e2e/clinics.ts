@@ -14,8 +14,10 @@ export interface Clinics {
   /** Port on which the hub listens. */
   readonly port: number;
   invite(): Promise<string>;
-  /** Proposes two rounds of two steps, or of as many as are wanted, with the model tiny; gives the run's name. */
-  propose(steps?: number): Promise<string>;
+  /** Proposes a run with the model tiny, of two rounds of two steps unless it is said otherwise; gives its identifier. */
+  propose(plan?: PlanOptions): Promise<string>;
+  /** Another site without a window, on a sample, which approves whatever its policy allows; gives its folder. */
+  join(name: string, sample: string): Promise<string>;
   /** Asks the sites to rehearse such a plan; ends once all have been measured or have refused. */
   rehearse(): Program;
   /** A folder of this federation that nothing has used yet. */
@@ -27,7 +29,15 @@ export interface Clinics {
   close(): Promise<void>;
 }
 
-/** Founds it: its hub runs, `clinic-north` is a member and approves whatever its policy allows. */
+export interface PlanOptions {
+  readonly name?: string;
+  readonly rounds?: number;
+  readonly steps?: number;
+  /** Rows that each site holds out to score each round; none without it. */
+  readonly heldOut?: number;
+}
+
+/** Founds it: its hub runs, `North clinic` is a member and approves whatever its policy allows. */
 export async function foundClinics(): Promise<Clinics> {
   const folder = mkdtempSync(join(tmpdir(), 'tributary-e2e-'));
   const hub = join(folder, 'hub');
@@ -43,28 +53,35 @@ export async function foundClinics(): Promise<Clinics> {
   const invite = async (): Promise<string> =>
     String((await result('hub', 'invite', '--dir', hub)).invitation);
 
-  const north = join(folder, 'north');
-  await result('site', 'join', await invite(), '--dir', north, '--name', 'clinic-north');
-  const rows = join(SAMPLES, 'clinic-north/train.jsonl');
-  const map = 'instruction=question,response=answer';
-  await result('site', 'data', 'import', rows, '--dir', north, '--as', 'notes', '--map', map);
-  await result('site', 'approve', '--dir', north, '--standing', '--dataset', 'notes');
-  begin('site', 'start', '--dir', north, '--threads', '1');
+  async function joinAs(name: string, sample: string): Promise<string> {
+    const site = join(folder, sample);
+    await result('site', 'join', await invite(), '--dir', site, '--name', name);
+    const rows = join(SAMPLES, sample, 'train.jsonl');
+    const map = 'instruction=question,response=answer';
+    await result('site', 'data', 'import', rows, '--dir', site, '--as', 'notes', '--map', map);
+    await result('site', 'approve', '--dir', site, '--standing', '--dataset', 'notes');
+    begin('site', 'start', '--dir', site, '--threads', '1');
+    return site;
+  }
+  await joinAs('North clinic', 'clinic-north');
 
-  function writePlan(steps: number): string {
-    const plan = join(folder, 'plan.json');
-    const training = { steps, batchSize: 2, maxLength: 512 };
-    const federation = { rounds: 2, minSites: 2 };
-    const [name, model, adapter] = ['Discharge letters', 'tiny', { rank: 2 }];
-    writeFileSync(plan, JSON.stringify({ name, model, adapter, training, federation }));
-    return plan;
+  function writePlan({ name = 'Discharge letters', rounds = 2, steps = 2, heldOut }: PlanOptions): string {
+    const path = join(folder, 'plan.json');
+    const plan = {
+      ...{ name, model: 'tiny', adapter: { rank: 2 } },
+      training: { steps, batchSize: 2, maxLength: 512 },
+      federation: { rounds, minSites: 2 },
+      ...(heldOut !== undefined && { evaluation: { count: heldOut } }),
+    };
+    writeFileSync(path, JSON.stringify(plan));
+    return path;
   }
 
   return {
     ...{ folder, hub, invite, start: begin, port: Number(new URL(String(url)).port) },
-    propose: async (steps = 2) =>
-      String((await result('hub', 'propose', writePlan(steps), '--dir', hub)).run),
-    rehearse: () => begin('hub', 'propose', writePlan(2), '--rehearse', '--wait', '2m', '--dir', hub),
+    propose: async (plan = {}) => String((await result('hub', 'propose', writePlan(plan), '--dir', hub)).run),
+    join: joinAs,
+    rehearse: () => begin('hub', 'propose', writePlan({}), '--rehearse', '--wait', '2m', '--dir', hub),
     restartHub: async (without) => {
       running.kill('SIGKILL');
       await running.stop();

@@ -51,7 +51,7 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
     page.setDefaultTimeout(90_000);
     const table = join(clinics.folder, 'letters.csv');
     writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
-    await pasteInvitation(page, await clinics.invite(), 'clinic-river');
+    await pasteInvitation(page, await clinics.invite(), 'River clinic');
     await (await button(page, en.welcome.join)).click();
     await chooseFile(page, table);
     await (await button(page, en.data.import)).click();
@@ -74,8 +74,8 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
       await rehearse.click();
       expect(await rehearsal.line('result')).toMatchObject({
         sites: [
-          { name: 'clinic-north', state: 'measured' },
-          { name: 'clinic-river', state: 'measured' },
+          { name: 'North clinic', state: 'measured' },
+          { name: 'River clinic', state: 'measured' },
         ],
       });
       await rehearse.waitFor({ state: 'detached' });
@@ -101,7 +101,7 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
       const { page } = hub;
       page.setDefaultTimeout(90_000);
       const t = en.hub.sites;
-      await page.getByRole('button', { name: t.actions('clinic-north') }).click();
+      await page.getByRole('button', { name: t.actions('North clinic') }).click();
       await page.getByRole('menuitem', { name: t.replace }).click();
       await page.getByRole('button', { name: t.replaceMissing }).waitFor();
       await page.getByLabel(t.replaceConsent).check();
@@ -112,7 +112,7 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
       expect(await line.inputValue()).toMatch(/^tributary1\./);
       await page.getByRole('dialog').press('Escape');
       await page.getByRole('link', { name: en.shell.screens.invitations }).click();
-      await page.getByText(en.hub.invitations.otherDevice('clinic-north')).waitFor();
+      await page.getByText(en.hub.invitations.otherDevice('North clinic')).waitFor();
       expect(hub.troubles).toEqual([]);
       await hub.close();
     },
@@ -123,7 +123,7 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
     'is stopped with its work saved, goes on, outlives a crash of its engine and ends',
     async () => {
       const { page } = window;
-      const run = await clinics.propose(STEPS);
+      const run = await clinics.propose({ steps: STEPS });
       await page.goto(page.url().replace(/#.*$/, `#/run/${run}`));
       const longTasks = await watchTasks(page);
       await (await button(page, en.run.approve)).click();
@@ -191,7 +191,7 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
         ['Laboratories', 'idle'],
       ]);
       await tabs.getByRole('link', { name: 'Clinics' }).click();
-      await page.getByRole('table').getByText('clinic-north').waitFor();
+      await page.getByRole('table').getByText('North clinic').waitFor();
       await page.getByRole('link', { name: en.shell.screens.run }).first().click();
       await page.getByText(en.run.ofFederation('Clinics')).waitFor();
       await window.shoot('run-of-federation');
@@ -201,7 +201,7 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
       await page.getByText(en.federation.leaveOthers).waitFor();
       await (await button(page, en.federation.leaveNow)).click();
       await tabs.waitFor({ state: 'detached' });
-      await page.getByText('clinic-river').first().waitFor();
+      await page.getByText('River clinic').first().waitFor();
       expect(window.troubles).toEqual([]);
     },
     PATIENCE,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { en } from '../../renderer/strings/en.ts';
+import { until } from '../helpers/until.ts';
 import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
 import type { TestWindow } from './browser.ts';
 import { start } from './programs.ts';
@@ -80,6 +81,39 @@ describe.skipIf(!isBrowserThere)(`connecting data in the window${skipped}`, () =
       await window.shoot('dataset');
       expect(await window.audit()).toEqual([]);
       expect(window.troubles).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  it(
+    'keeps a path that is typed before the folder is listed',
+    async () => {
+      const { page } = window;
+      const listings = new Set<number>();
+      const held: (() => void)[] = [];
+      const numberOf = (message: string | Buffer) =>
+        JSON.parse(String(message)) as { id: number; name?: string };
+      await page.routeWebSocket(/bridge$/, (socket) => {
+        const program = socket.connectToServer();
+        socket.onMessage((message) => {
+          const { id, name } = numberOf(message);
+          if (name === 'files.list') listings.add(id);
+          program.send(message);
+        });
+        program.onMessage((message) => {
+          if (listings.has(numberOf(message).id)) held.push(() => socket.send(message));
+          else socket.send(message);
+        });
+      });
+      await page.reload();
+      await page.getByRole('link', { name: en.shell.screens.data }).click();
+      await (await button(page, en.data.connect)).click();
+      const field = page.getByLabel(en.files.path);
+      await field.fill(file);
+      await until(() => expect(held).toHaveLength(1));
+      held[0]();
+      await page.getByRole('dialog').getByRole('list').waitFor();
+      expect(await field.inputValue()).toBe(file);
     },
     PATIENCE,
   );

@@ -56,7 +56,7 @@ describe.skipIf(!isBrowserThere && !isElectronThere)('the desktop program', () =
     async () => {
       if (browser === undefined) throw new Error('no browser');
       const home = clinics.newFolder('stand-in');
-      await walk(await openOnStandIn(browser, home), home, 'clinic-river');
+      await walk(await openOnStandIn(browser, home), home, 'River clinic');
     },
     PATIENCE,
   );
@@ -65,7 +65,7 @@ describe.skipIf(!isBrowserThere && !isElectronThere)('the desktop program', () =
     `goes the first path in Electron${skippedElectron}`,
     async () => {
       const home = clinics.newFolder('electron');
-      await walk(await openElectron(home), home, 'clinic-lake');
+      await walk(await openElectron(home), home, 'Lake clinic');
     },
     PATIENCE,
   );

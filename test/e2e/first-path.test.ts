@@ -59,7 +59,7 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
     async () => {
       const { page } = window;
       const run = await clinics.propose();
-      await pasteInvitation(page, await clinics.invite(), 'clinic-river');
+      await pasteInvitation(page, await clinics.invite(), 'River clinic');
       await window.shoot('welcome');
       expect(await window.audit()).toEqual([]);
       const before = window.clicks();

@@ -80,13 +80,13 @@ test.skipIf(!isBrowserThere)(
     const { page } = window;
     page.setDefaultTimeout(60_000);
     await page.getByRole('link', { name: 'Invitations' }).click();
-    await page.getByLabel('Name of the site').fill('clinic-north');
+    await page.getByLabel('Name of the site').fill('North clinic');
     await page.getByRole('button', { name: 'Create the invitation' }).click();
     const line = page.getByLabel('Invitation', { exact: true });
     await line.waitFor();
     expect(await line.inputValue()).toMatch(/^tributary1\./);
     await page.getByRole('img', { name: 'The invitation as a QR code' }).waitFor();
-    await page.getByRole('row', { name: /clinic-north Open/ }).waitFor();
+    await page.getByRole('row', { name: /North clinic Open/ }).waitFor();
 
     await page.getByRole('link', { name: 'Propose a run' }).click();
     await page.getByText('The hub accepts this plan.').waitFor();

@@ -81,7 +81,7 @@ describe.skipIf(!isBrowserThere)(`what leaves the machine${skipped}`, () => {
       await clinics.propose();
       const urls = [`ws://127.0.0.1:${proxy.port}`];
       const invitation = encodeInvitation({ ...parseInvitation(await clinics.invite()), urls });
-      await pasteInvitation(page, invitation, 'clinic-river');
+      await pasteInvitation(page, invitation, 'River clinic');
       await (await button(page, en.welcome.join)).click();
       await chooseFile(page, table);
       await (await button(page, en.data.import)).click();

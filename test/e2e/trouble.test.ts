@@ -89,11 +89,11 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
       const line = await clinics.invite();
       await invitation.fill(line.slice(0, -3));
       await page.getByText('invitation.garbled').waitFor({ state: 'attached' });
-      await result('site', 'join', line, '--dir', clinics.newFolder('first'), '--name', 'clinic-east');
-      await pasteInvitation(page, line, 'clinic-west');
+      await result('site', 'join', line, '--dir', clinics.newFolder('first'), '--name', 'East clinic');
+      await pasteInvitation(page, line, 'West clinic');
       await (await button(page, en.welcome.join)).click();
       await page.getByText('invitation.used').waitFor({ state: 'attached' });
-      expect(await page.getByLabel(en.welcome.siteName).inputValue()).toBe('clinic-west');
+      expect(await page.getByLabel(en.welcome.siteName).inputValue()).toBe('West clinic');
       await window.close();
     },
     PATIENCE,
@@ -124,7 +124,7 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
       const { window } = await open(clinics.newFolder('patient'));
       const { page } = window;
       const footer = (text: string) => page.locator('footer').getByText(text, { exact: true });
-      await pasteInvitation(page, await clinics.invite(), 'clinic-patient');
+      await pasteInvitation(page, await clinics.invite(), 'Patient clinic');
       await (await button(page, en.welcome.join)).click();
       await footer(en.shell.state.idle).waitFor();
       await clinics.restartHub(async () => {
@@ -162,7 +162,7 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
         page.locator('main').getByText(label, { exact: true }).locator('xpath=..').innerText();
       await page.getByText(en.data.skipped, { exact: true }).waitFor();
       expect(await figure(en.data.train)).toMatch(/\b20$/);
-      expect(await figure(en.data.skipped)).toMatch(/\b1$/);
+      expect(await figure(en.data.skipped)).toContain(en.data.leftOut.broken('1'));
       await window.close();
     },
     PATIENCE,

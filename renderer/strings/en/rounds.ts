@@ -44,7 +44,7 @@ export const rounds = {
   sites: 'Sites of this run',
   site: 'Site',
   state: 'State',
-  reason: 'Why',
+  progress: 'How far, or why not further',
   noSites: 'No site has been asked yet.',
   course: 'Course',
   loss: 'Training loss',

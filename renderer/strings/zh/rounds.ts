@@ -45,7 +45,7 @@ export const rounds: Catalogue['rounds'] = {
   sites: '此运行的站点',
   site: '站点',
   state: '状态',
-  reason: '原因',
+  progress: '进展，或没有进展的原因',
   noSites: '还没有询问过任何站点。',
   course: '过程',
   loss: '训练损失',

@@ -1,0 +1,114 @@
+/** @file The coordinator's window while the hub leads runs: sites, rounds, scores, bytes, in both themes and languages. */
+
+import { mkdirSync } from 'node:fs';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { en } from '../../renderer/strings/en.ts';
+import { until } from '../helpers/until.ts';
+import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
+import type { TestWindow } from './browser.ts';
+import { foundClinics } from './clinics.ts';
+import type { Clinics } from './clinics.ts';
+import { result } from './programs.ts';
+import { button } from './steps.ts';
+
+/** Far more than a busy machine needs; what hangs shows. */
+const PATIENCE = 180_000;
+const SITES = ['Harbour clinic', 'North clinic', 'River clinic'];
+const ROUNDS = 4;
+/** Enough that the run is still under way when it is looked at. */
+const STEPS = 2000;
+
+describe.skipIf(!isBrowserThere)(`a hub that leads runs${skipped}`, () => {
+  let browser: Browser;
+  let clinics: Clinics;
+  let done: string;
+  let open: string;
+
+  beforeAll(async () => {
+    [browser, clinics] = await Promise.all([openBrowser(), foundClinics()]);
+    await clinics.join('Harbour clinic', 'clinic-harbour');
+    await clinics.join('River clinic', 'clinic-river');
+    await until(async () => {
+      const { sites } = await result('hub', 'sites', '--dir', clinics.hub);
+      expect(sites).toMatchObject(SITES.map((name) => ({ name, connected: true })));
+    });
+    done = await clinics.propose({ name: 'Discharge letters', rounds: ROUNDS, steps: 8, heldOut: 20 });
+    await until(async () => {
+      const { runs } = await result('hub', 'status', '--dir', clinics.hub);
+      expect(runs).toMatchObject([{ state: 'completed' }]);
+    });
+    open = await clinics.propose({ name: 'Questions of patients', rounds: 6, steps: STEPS });
+  }, PATIENCE);
+  afterAll(async () => {
+    await browser.close();
+    await clinics.close();
+  }, PATIENCE);
+
+  async function openHub(look?: Parameters<typeof openWindow>[2]): Promise<TestWindow> {
+    const { url } = await result('hub', 'ui', '--dir', clinics.hub);
+    const window = await openWindow(browser, String(url), look);
+    window.page.setDefaultTimeout(60_000);
+    return window;
+  }
+  const goTo = async ({ page }: TestWindow, path: string): Promise<void> => {
+    await page.goto(page.url().replace(/#.*$/, `#/${path}`));
+    await page.locator('main h1').waitFor();
+  };
+
+  it(
+    'shows who takes part, each round with its loss, score, phases and bytes, and exports its adapter',
+    async () => {
+      const window = await openHub();
+      const { page } = window;
+      await goTo(window, `runs/${done}`);
+      const t = en.rounds;
+      const course = page.getByRole('region', { name: t.course });
+      await course.getByText(t.scoreByRound).waitFor();
+      for (const site of SITES) await course.getByText(site, { exact: true }).waitFor();
+      const rounds = page.getByRole('region', { name: t.timeline, exact: true }).getByRole('listitem');
+      const first = rounds.filter({ has: page.getByRole('heading', { name: t.round('1') }) });
+      expect(await first.innerText()).toContain('Harbour clinic, North clinic, and River clinic');
+      expect(await page.getByRole('heading', { name: /^Round \d\b/ }).count()).toBe(ROUNDS);
+      await (await button(page, t.export)).click();
+      const out = clinics.newFolder('exported');
+      mkdirSync(out);
+      await (await button(page, t.exportFolder)).click();
+      await page.getByLabel(en.files.path).fill(out);
+      await window.shoot('hub-export');
+      await page.keyboard.press('Escape');
+      expect(window.troubles).toEqual([]);
+      await window.close();
+    },
+    PATIENCE,
+  );
+
+  it.each([
+    { theme: 'light', locale: 'en' },
+    { theme: 'dark', locale: 'en' },
+    { theme: 'light', locale: 'zh-CN' },
+    { theme: 'dark', locale: 'zh-CN' },
+  ] as const)(
+    'has nothing that axe finds serious while a run is under way, $theme, $locale',
+    async (look) => {
+      const window = await openHub(look);
+      const screens = {
+        overview: 'overview',
+        course: `runs/${done}`,
+        runs: `runs/${open}`,
+        ledger: 'ledger',
+      };
+      for (const [name, path] of Object.entries(screens)) {
+        await goTo(window, path);
+        await window.page.getByRole('table').or(window.page.locator('main canvas')).first().waitFor();
+        expect(await window.audit(), name).toEqual([]);
+        await window.shoot(`hub-led-${name}${look.locale === 'en' ? '' : '-zh'}`, {
+          whole: name === 'course',
+        });
+      }
+      expect(window.troubles).toEqual([]);
+      await window.close();
+    },
+    PATIENCE,
+  );
+});
