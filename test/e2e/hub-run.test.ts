@@ -96,6 +96,7 @@ describe.skipIf(!isBrowserThere)(`a hub that leads runs${skipped}`, () => {
         overview: 'overview',
         course: `runs/${done}`,
         runs: `runs/${open}`,
+        invitations: 'invitations',
         ledger: 'ledger',
       };
       for (const [name, path] of Object.entries(screens)) {

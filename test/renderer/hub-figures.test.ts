@@ -1,7 +1,7 @@
 /** @file What the rounds of a run add up to in a hub's window. */
 
 import { expect, test } from 'vitest';
-import { bytesBySite, curves, totals } from '../../renderer/hub/runs/figures.ts';
+import { bytesBySite, curves, totals, unitOf } from '../../renderer/hub/runs/figures.ts';
 
 const round = (number: number, sites: [string, number, number][], metrics: Record<string, number> = {}) => ({
   ...{ round: number, loss: 1, metrics, score: null, seconds: 2, phases: {} },
@@ -32,4 +32,11 @@ test('sites are compared over all rounds, also where one of them missed some', (
 
 test('a round without a number leaves a gap in its curve', () => {
   expect(curves(history, ({ metrics }) => metrics)).toEqual([{ name: 'heldOutLoss', values: [null, 2] }]);
+});
+
+test('bytes are written in the unit of the largest', () => {
+  expect(unitOf([]).name).toBe('kB');
+  expect(unitOf([999_999, 5]).name).toBe('kB');
+  expect(unitOf([5, 1e6]).name).toBe('MB');
+  expect(unitOf([2e9, 1e6])).toEqual({ name: 'GB', bytes: 1e9 });
 });

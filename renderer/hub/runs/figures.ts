@@ -36,3 +36,13 @@ export function curves(
     values: history.map((round) => metricsOf(round)[name] ?? null),
   }));
 }
+
+/** The unit in which the largest of these bytes is written in few digits. */
+export function unitOf(bytes: readonly number[]): { readonly name: string; readonly bytes: number } {
+  const units = [
+    { name: 'GB', bytes: 1e9 },
+    { name: 'MB', bytes: 1e6 },
+  ];
+  const most = Math.max(0, ...bytes);
+  return units.find((unit) => most >= unit.bytes) ?? { name: 'kB', bytes: 1000 };
+}

@@ -50,7 +50,7 @@ export const rounds = {
   loss: 'Training loss',
   lossByRound: 'Loss of each round',
   scoreByRound: 'Scores on held-out rows',
-  bytesByRound: 'Megabytes of each round',
+  bytesByRound: (unit: string) => `Sent in each round, ${unit}`,
   fromSites: 'From sites',
   toSites: 'To sites',
   chartWaits: 'A value appears with the first closed round.',

@@ -51,7 +51,7 @@ export const rounds: Catalogue['rounds'] = {
   loss: '训练损失',
   lossByRound: '每轮的损失',
   scoreByRound: '留出行上的得分',
-  bytesByRound: '每轮的兆字节数',
+  bytesByRound: (unit) => `每轮传输量，${unit}`,
   fromSites: '来自站点',
   toSites: '发往站点',
   chartWaits: '第一轮结束后会出现数值。',
