@@ -59,6 +59,7 @@ export async function openGraph(
         // A thread that waits for the next operator is woken late if it sleeps at once; several sites may share one
         // machine, so that it must not burn a core for long either.
         intra_op: { allow_spinning: '1', spin_duration_us: SPIN_MICROSECONDS },
+        set_denormal_as_zero: '1',
         // Weights that are read from a file stay there: eight-bit products are as fast without a copy of them.
         ...(prepacked ? {} : { disable_prepacking: '1' }),
       },

@@ -26,6 +26,7 @@ interface Event {
 }
 
 const KERNEL = '_kernel_time';
+const BODIES: ReadonlySet<string> = new Set(['Loop', 'If']);
 
 /** Adds up all records of a folder, which sessions write when they close. */
 export function readCosts(folder: string): Costs {
@@ -34,8 +35,8 @@ export function readCosts(folder: string): Costs {
   for (const file of readdirSync(folder)) {
     const events = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Event[];
     for (const { cat, name, dur, args } of events) {
-      // The nodes of a loop's body are recorded beside it.
-      if (cat !== 'Node' || !name.endsWith(KERNEL) || args?.op_name === 'Loop') continue;
+      // The nodes of a loop's body and of a branch are recorded beside it.
+      if (cat !== 'Node' || !name.endsWith(KERNEL) || BODIES.has(args?.op_name ?? '')) continue;
       count(operators, args?.op_name ?? 'unknown', dur);
       count(places, placeOf(name.slice(0, -KERNEL.length)), dur);
     }

@@ -213,8 +213,10 @@ export function causalAttentionGradient(
   dy: Value,
   inputs: readonly Value[],
   attributes: Attributes['CausalAttentionGradient'],
-): Value {
-  return dy.graph.apply('CausalAttentionGradient', [dy, ...inputs], attributes);
+): { queries: Value; keys: Value; values: Value } {
+  const queries = dy.graph.apply('CausalAttentionGradient', [dy, ...inputs], attributes);
+  const other = (part: 'keys' | 'values') => dy.graph.apply('AttentionGradientPart', [queries], { part });
+  return { queries, keys: other('keys'), values: other('values') };
 }
 
 /** x Wᵀ for weights packed in four or eight bits: see `MatMulNBits` among the operators. */

@@ -91,10 +91,12 @@ export interface Attributes {
    */
   CausalAttention: { rows: number };
   /**
-   * Inputs: the gradient in CausalAttention's result, then its inputs. The gradients in queries, keys and values side by
-   * side, [batch, groups, repeats + 2, length, size].
+   * Inputs: the gradient in CausalAttention's result, then its inputs. The gradient in the queries, of their shape; those
+   * in keys and values are its AttentionGradientParts.
    */
   CausalAttentionGradient: { rows: number };
+  /** Input: a CausalAttentionGradient's result. [batch, groups, length, size]. */
+  AttentionGradientPart: { part: 'keys' | 'values' };
   /**
    * Inputs: which places hold a token, 1 or 0 (int64) [batch, total], and the ids of the last of them [batch, length].
    * What is added to the scores, [batch, 1, 1, length, total]: nothing where a token is attended to, to the last
