@@ -59,6 +59,8 @@ export async function openGraph(
         // A thread that waits for the next operator is woken late if it sleeps at once; several sites may share one
         // machine, so that it must not burn a core for long either.
         intra_op: { allow_spinning: '1', spin_duration_us: SPIN_MICROSECONDS },
+        // What a mask hides has a probability below 1.2e-38, and Intel's processors take a hundred times as long for a
+        // product with such a number. The first session of a process decides for the thread that computes.
         set_denormal_as_zero: '1',
         // Weights that are read from a file stay there: eight-bit products are as fast without a copy of them.
         ...(prepacked ? {} : { disable_prepacking: '1' }),
