@@ -1,13 +1,14 @@
 /** @file What a backward pass computes again rather than keeps from the forward pass. */
 
 import type { Node } from '../../graph/graph.ts';
+import type { Operator } from '../../graph/operators/attributes.ts';
 import type { Segments } from '../../graph/recompute.ts';
 import { RESIDUAL } from '../../model/architectures/decoder.ts';
 
 /**
  * - `none`: every result is kept;
- * - `light`: in each layer all but its linears is computed again, which costs a few percent of a step (Korthikanti et
- *   al., 2022, who call it selective);
+ * - `light`: in each layer norms, activations and scores are computed again, which costs one or two percent of a step
+ *   (Korthikanti et al., 2022, who call it selective);
  * - `layers`: of each layer only its result is kept, at the price of a second forward pass (Chen et al., 2016).
  */
 export const RECOMPUTES = ['none', 'light', 'layers'] as const;
@@ -28,12 +29,16 @@ function isResult({ name }: Node, layer: string): boolean {
   return name.startsWith(`${layer}/mlp/${RESIDUAL}/`);
 }
 
+/** Operators between a linear of the attention and the mixing of values: what they give takes no more than what they take. */
+const PREPARING: ReadonlySet<Operator> = new Set(['RotaryEmbedding', 'Transpose', 'Mul']);
+
 /**
- * Whether a node is part of a linear, what its branch drops apart, adds to the stream of hidden states, or mixes values
- * in blocks, which keeps nothing of its scores.
+ * Whether a node is part of a linear, what its branch drops apart, adds to the stream of hidden states, mixes values
+ * in blocks, which keeps nothing of its scores, or prepares for that: what is kept then stands for a linear's result.
  */
 function isHeavy({ name, operator }: Node): boolean {
   if (operator === 'CausalAttention') return true;
+  if (PREPARING.has(operator) && /^\/layers\.\d+\/attention\/[^/]*$/.test(name)) return true;
   const isOfLinear = name.includes('_proj/') && !name.includes('_proj/dropout/');
   return isOfLinear || name.includes(`/${RESIDUAL}/`);
 }
