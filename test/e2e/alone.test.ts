@@ -3,32 +3,25 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { en } from '../../renderer/strings/en.ts';
-import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
-import type { TestWindow } from './browser.ts';
-import { start } from './programs.ts';
-import type { Program } from './programs.ts';
+import { describeWindow, folderOf } from './launchers.ts';
+import type { SiteWindow } from './launchers.ts';
 
 /** Far more than a busy machine needs; what hangs shows. */
 const PATIENCE = 180_000;
 
-describe.skipIf(!isBrowserThere)(`training alone in the window${skipped}`, () => {
+describeWindow('training alone in the window', (launcher) => {
   const folder = mkdtempSync(join(tmpdir(), 'tributary-e2e-alone-'));
-  let browser: Browser;
-  let program: Program;
-  let window: TestWindow;
+  const home = join(folder, 'home');
+  let window: SiteWindow;
 
   beforeAll(async () => {
-    program = start('site', 'ui', '--dir', join(folder, 'site'));
-    browser = await openBrowser();
-    window = await openWindow(browser, String((await program.line('listening')).url));
+    window = await launcher.open(home);
     window.page.setDefaultTimeout(60_000);
   }, PATIENCE);
   afterAll(async () => {
-    await browser.close();
-    await program.stop();
+    await launcher.close();
     rmSync(folder, { recursive: true, force: true });
   }, PATIENCE);
 
@@ -42,7 +35,8 @@ describe.skipIf(!isBrowserThere)(`training alone in the window${skipped}`, () =>
       await page.getByRole('button', { name: en.run.aloneStart }).click();
       await page.getByText(en.run.lossAfter).waitFor();
       await page.getByText(en.common.chartAsTable).click();
-      expect(await page.getByRole('row').count()).toBe(13);
+      // The table is drawn a moment after it was asked for.
+      await expect.poll(() => page.getByRole('row').count()).toBe(13);
       await window.shoot('alone');
       expect(await window.audit()).toEqual([]);
     },
@@ -91,7 +85,7 @@ describe.skipIf(!isBrowserThere)(`training alone in the window${skipped}`, () =>
       await page.getByRole('button', { name: en.results.delete }).click();
       await page.getByRole('button', { name: en.common.delete, exact: true }).click();
       await page.getByText(en.results.emptyTitle).waitFor();
-      expect(existsSync(join(folder, 'site/alone/alone-1'))).toBe(false);
+      expect(existsSync(join(folderOf(home), 'alone/alone-1'))).toBe(false);
       expect(window.troubles).toEqual([]);
     },
     PATIENCE,

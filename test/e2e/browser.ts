@@ -35,6 +35,10 @@ export interface TestWindow {
   readonly troubles: readonly string[];
   /** What axe finds serious or critical, as sentences. */
   audit(): Promise<string[]>;
+  /** Goes to a screen, such as `data` or `run/ward-1`. */
+  show(path: string): Promise<void>;
+  /** Puts on a theme; pictures are named by it. */
+  dress(theme: 'light' | 'dark'): Promise<void>;
   /** Resolves when nothing more is asked or moves: two pictures in a row are alike. */
   settle(): Promise<void>;
   /** `whole`: a picture as tall as what the screen holds. */
@@ -61,8 +65,9 @@ export async function openWindow(
 }
 
 /** A page as a window: what is clicked in it and what goes wrong is counted from its next load on. */
-export async function follow(page: Page, theme: 'light' | 'dark' = 'light'): Promise<TestWindow> {
+export async function follow(page: Page, dressed: 'light' | 'dark' = 'light'): Promise<TestWindow> {
   const troubles: string[] = [];
+  let theme = dressed;
   let clicks = 0;
   page.on('pageerror', (error) => troubles.push(error.message));
   page.on('console', (message) => {
@@ -87,6 +92,13 @@ export async function follow(page: Page, theme: 'light' | 'dark' = 'light'): Pro
           .filter(({ impact }) => impact === 'serious' || impact === 'critical')
           .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' | ')}`);
       });
+    },
+    show: async (path) => {
+      await page.evaluate(`location.hash = ${JSON.stringify(`#/${path}`)}`);
+    },
+    dress: async (colorScheme) => {
+      await page.emulateMedia({ colorScheme });
+      theme = colorScheme;
     },
     settle: async () => {
       for (let before: Buffer = Buffer.alloc(0); ;) {

@@ -1,18 +1,17 @@
 /** @file The course of a run in the window: stopped and resumed, its engine killed, watched to its end; then leaving. */
 
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { askSite } from '../../core/site/ask.ts';
 import { en } from '../../renderer/strings/en.ts';
 import { until } from '../helpers/until.ts';
-import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
-import type { TestWindow } from './browser.ts';
 import { foundClinics, SAMPLES } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
-import { childrenOf, result } from './programs.ts';
-import type { Program } from './programs.ts';
-import { button, chooseFile, pasteInvitation, readRows, writeTable } from './steps.ts';
+import { describeWindow, folderOf } from './launchers.ts';
+import type { SiteWindow } from './launchers.ts';
+import { result } from './programs.ts';
+import { button, pasteInvitation, readRows, writeTable } from './steps.ts';
 
 /** What `hub sites` gives, as far as it is looked at here. */
 interface Sites {
@@ -35,30 +34,28 @@ async function watchTasks(page: Page): Promise<() => Promise<number[]>> {
   return async () => page.evaluate('longTasks');
 }
 
-describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
-  let browser: Browser;
+describeWindow('the course of a run', (launcher) => {
   let clinics: Clinics;
-  let window: TestWindow;
-  let program: Program;
+  let window: SiteWindow;
   let site: string;
 
   beforeAll(async () => {
-    [browser, clinics] = await Promise.all([openBrowser(), foundClinics()]);
-    site = clinics.newFolder('river');
-    program = clinics.start('site', 'ui', '--dir', site);
-    window = await openWindow(browser, String((await program.line('listening')).url));
+    clinics = await foundClinics();
+    const home = clinics.newFolder('river');
+    site = folderOf(home);
+    window = await launcher.open(home);
     const { page } = window;
     page.setDefaultTimeout(90_000);
     const table = join(clinics.folder, 'letters.csv');
     writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
     await pasteInvitation(page, await clinics.invite(), 'River clinic');
     await (await button(page, en.welcome.join)).click();
-    await chooseFile(page, table);
+    await window.connect(table);
     await (await button(page, en.data.import)).click();
     await page.getByRole('heading', { level: 1, name: 'letters', exact: true }).waitFor();
   }, PATIENCE);
   afterAll(async () => {
-    await browser.close();
+    await launcher.close();
     await clinics.close();
   }, PATIENCE);
 
@@ -95,36 +92,11 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
   );
 
   it(
-    'lets the coordinator invite another device under the name of a site, once it is confirmed',
-    async () => {
-      const hub = await openWindow(browser, String((await result('hub', 'ui', '--dir', clinics.hub)).url));
-      const { page } = hub;
-      page.setDefaultTimeout(90_000);
-      const t = en.hub.sites;
-      await page.getByRole('button', { name: t.actions('North clinic') }).click();
-      await page.getByRole('menuitem', { name: t.replace }).click();
-      await page.getByRole('button', { name: t.replaceMissing }).waitFor();
-      await page.getByLabel(t.replaceConsent).check();
-      await hub.shoot('hub-replace');
-      expect(await hub.audit()).toEqual([]);
-      await (await button(page, t.replaceNow)).click();
-      const line = page.getByLabel(en.hub.invitations.line, { exact: true });
-      expect(await line.inputValue()).toMatch(/^tributary1\./);
-      await page.getByRole('dialog').press('Escape');
-      await page.getByRole('link', { name: en.shell.screens.invitations }).click();
-      await page.getByText(en.hub.invitations.otherDevice('North clinic')).waitFor();
-      expect(hub.troubles).toEqual([]);
-      await hub.close();
-    },
-    PATIENCE,
-  );
-
-  it(
     'is stopped with its work saved, goes on, outlives a crash of its engine and ends',
     async () => {
       const { page } = window;
       const run = await clinics.propose({ steps: STEPS });
-      await page.goto(page.url().replace(/#.*$/, `#/run/${run}`));
+      await window.show(`run/${run}`);
       const longTasks = await watchTasks(page);
       await (await button(page, en.run.approve)).click();
       const training = page.getByText(en.run.phases.training, { exact: true });
@@ -143,7 +115,7 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
       // An engine that is just ending may be there beside the one that trains, or that one may not be there yet.
       const said = page.getByText(/training process ended unexpectedly/).first();
       await until(async () => {
-        for (const pid of childrenOf(program.pid, 'training-process')) process.kill(pid, 'SIGKILL');
+        await window.killTraining();
         await said.waitFor({ timeout: 5_000 });
       });
       await window.shoot('run-crashed');
@@ -195,7 +167,7 @@ describe.skipIf(!isBrowserThere)(`the course of a run${skipped}`, () => {
       await page.getByRole('link', { name: en.shell.screens.run }).first().click();
       await page.getByText(en.run.ofFederation('Clinics')).waitFor();
       await window.shoot('run-of-federation');
-      await page.goto(page.url().replace(/#.*$/, '#/federation/of/Laboratories'));
+      await window.show('federation/of/Laboratories');
       await page.getByText('river-laboratory').first().waitFor();
       await (await button(page, en.federation.leave)).click();
       await page.getByText(en.federation.leaveOthers).waitFor();

@@ -3,44 +3,36 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { en } from '../../renderer/strings/en.ts';
 import { until } from '../helpers/until.ts';
-import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
-import type { TestWindow } from './browser.ts';
-import { start } from './programs.ts';
-import type { Program } from './programs.ts';
-import { button, chooseFile } from './steps.ts';
+import { describeWindow } from './launchers.ts';
+import type { SiteWindow } from './launchers.ts';
+import { button } from './steps.ts';
 
 /** Far more than a busy machine needs; what hangs shows. */
 const PATIENCE = 180_000;
 /** More than the window looks at before an import. */
 const ROWS = 2100;
 
-describe.skipIf(!isBrowserThere)(`connecting data in the window${skipped}`, () => {
+describeWindow('connecting data in the window', (launcher) => {
   const folder = mkdtempSync(join(tmpdir(), 'tributary-e2e-data-'));
   const file = join(folder, 'visits.csv');
-  let browser: Browser;
-  let program: Program;
-  let window: TestWindow;
+  let window: SiteWindow;
 
   beforeAll(async () => {
     const lines = Array.from({ length: ROWS }, (_, row) => `What is ${row}?,It is ${row}.`);
     lines[1] = 'Whom to write to?,To anna@example.org.';
     lines[ROWS - 1] = 'Whom to call?,Call (212) 555-0147.';
     writeFileSync(file, ['question,answer', ...lines].join('\n'));
-    program = start('site', 'ui', '--dir', join(folder, 'site'));
-    browser = await openBrowser();
-    window = await openWindow(browser, String((await program.line('listening')).url));
+    window = await launcher.open(join(folder, 'home'));
     const { page } = window;
     page.setDefaultTimeout(60_000);
     await (await button(page, en.welcome.alone)).click();
     await page.getByRole('link', { name: en.shell.screens.data }).click();
   }, PATIENCE);
   afterAll(async () => {
-    await browser.close();
-    await program.stop();
+    await launcher.close();
     rmSync(folder, { recursive: true, force: true });
   }, PATIENCE);
 
@@ -49,7 +41,7 @@ describe.skipIf(!isBrowserThere)(`connecting data in the window${skipped}`, () =
     async () => {
       const { page } = window;
       const t = en.data;
-      await chooseFile(page, file);
+      await window.connect(file);
       await page.getByText(t.personalBecomes.mask('e-mail addresses')).waitFor();
       await (await button(page, t.personalLook)).click();
       const keep = page.getByRole('group', { name: t.choiceFor(t.personalKinds.email) });
@@ -71,7 +63,7 @@ describe.skipIf(!isBrowserThere)(`connecting data in the window${skipped}`, () =
     async () => {
       const { page } = window;
       await page.getByRole('link', { name: en.shell.screens.data }).click();
-      await chooseFile(page, file);
+      await window.connect(file);
       await page.getByLabel(en.data.datasetName).fill('visits');
       await page.getByText(en.data.newVersion('visits')).waitFor();
       await (await button(page, en.data.import)).click();
@@ -86,8 +78,9 @@ describe.skipIf(!isBrowserThere)(`connecting data in the window${skipped}`, () =
   );
 
   it(
-    'keeps a path that is typed before the folder is listed',
-    async () => {
+    'keeps a path that is typed before the folder is listed (in a browser; the desktop has the system’s dialog)',
+    async ({ skip }) => {
+      skip(launcher.isDesktop);
       const { page } = window;
       const listings = new Set<number>();
       const held: (() => void)[] = [];

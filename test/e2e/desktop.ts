@@ -15,6 +15,7 @@ import { World } from '../helpers/electron.ts';
 import { until } from '../helpers/until.ts';
 import { follow } from './browser.ts';
 import type { TestWindow } from './browser.ts';
+import { childrenOf } from './programs.ts';
 
 const root = join(import.meta.dirname, '../..');
 const binary = findElectron(root);
@@ -27,6 +28,8 @@ export const skippedElectron = problem === null ? '' : ` (skipped: ${problem})`;
 export interface DesktopWindow extends TestWindow {
   /** What a person will choose in the next dialog of the system. */
   choose(path: string): Promise<void>;
+  /** Processes that train. */
+  trainers(): Promise<number[]>;
   /** Ends the program in order. */
   quit(): Promise<void>;
 }
@@ -38,9 +41,19 @@ export async function openElectron(home: string): Promise<DesktopWindow> {
     args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--lang=en-GB', root],
     env: { ...(process.env as Record<string, string>), TRIBUTARY_HOME: home },
   });
-  const window = await follow(await program.firstWindow());
+  const page = await program.firstWindow();
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  const window = await follow(page);
+  await page.reload();
   return {
     ...window,
+    trainers: () =>
+      program.evaluate(({ app }) =>
+        app
+          .getAppMetrics()
+          .filter(({ name }) => name === 'Tributary engine')
+          .map(({ pid }) => pid),
+      ),
     choose: (path) =>
       program.evaluate(({ dialog }, chosen) => {
         dialog.showOpenDialog = () => Promise.resolve({ canceled: false, filePaths: [chosen] });
@@ -70,6 +83,7 @@ export async function openOnStandIn(browser: Browser, home: string): Promise<Des
   await page.goto(STAND_IN);
   return {
     ...window,
+    trainers: () => Promise.resolve(childrenOf(process.pid, 'training-process')),
     choose: (path) => {
       world.chosen = path;
       return Promise.resolve();

@@ -1,16 +1,15 @@
 /** @file The way of a data owner through the window: join, connect a table, approve, watch two rounds, look around. */
 
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { askSite } from '../../core/site/ask.ts';
 import { en } from '../../renderer/strings/en.ts';
 import { zh } from '../../renderer/strings/zh.ts';
-import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
-import type { TestWindow } from './browser.ts';
 import { foundClinics, SAMPLES } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
-import { button, chooseFile, pasteInvitation, readRows, writeTable } from './steps.ts';
+import { describeWindow, folderOf } from './launchers.ts';
+import type { SiteWindow } from './launchers.ts';
+import { button, pasteInvitation, readRows, writeTable } from './steps.ts';
 
 /** Far more than a busy machine needs; what hangs shows. */
 const PATIENCE = 180_000;
@@ -25,34 +24,27 @@ const SCREENS = [
   'diagnostics',
 ] as const;
 
-describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
-  let browser: Browser;
+describeWindow('the first path', (launcher) => {
   let clinics: Clinics;
-  let window: TestWindow;
+  let window: SiteWindow;
   let site: string;
   let table: string;
   let began = 0;
 
   beforeAll(async () => {
-    [browser, clinics] = await Promise.all([openBrowser(), foundClinics()]);
-    site = clinics.newFolder('river');
+    clinics = await foundClinics();
+    const home = clinics.newFolder('river');
+    site = folderOf(home);
     table = join(clinics.folder, 'letters.csv');
     writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
     began = performance.now();
-    const { url } = await clinics.start('site', 'ui', '--dir', site).line('listening');
-    window = await openWindow(browser, String(url));
+    window = await launcher.open(home);
     window.page.setDefaultTimeout(60_000);
   }, PATIENCE);
   afterAll(async () => {
-    await browser.close();
+    await launcher.close();
     await clinics.close();
   }, PATIENCE);
-
-  /** Another window of the same site, in another appearance. */
-  async function another(options: Parameters<typeof openWindow>[2]): Promise<TestWindow> {
-    const { url } = await clinics.start('site', 'ui', '--dir', site).line('listening');
-    return openWindow(browser, String(url), options);
-  }
 
   it(
     'joins by a pasted invitation, connects a table and approves a run with five clicks at most',
@@ -65,7 +57,7 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
       const before = window.clicks();
       await (await button(page, en.welcome.join)).click();
 
-      await chooseFile(page, table);
+      await window.connect(table);
       await window.shoot('data-connect');
       expect(await window.audit()).toEqual([]);
       await (await button(page, en.data.import)).click();
@@ -86,7 +78,7 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
       expect(status.runs).toMatchObject([{ id: run, state: 'completed' }]);
       // Two rounds of two steps: their losses, as the table behind the picture has them.
       await page.getByText(en.common.chartAsTable).first().click();
-      expect(await page.getByRole('table').first().getByRole('row').count()).toBe(1 + 4);
+      await expect.poll(() => page.getByRole('table').first().getByRole('row').count()).toBe(1 + 4);
     },
     PATIENCE,
   );
@@ -94,34 +86,13 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
   it.each(['light', 'dark'] as const)(
     'has nothing on any screen that axe finds serious, in %s',
     async (theme) => {
-      const own = await another({ theme });
+      await window.dress(theme);
       for (const screen of SCREENS) {
-        await own.page.goto(own.page.url().replace(/#.*$/, `#/${screen}`));
-        await own.page.getByRole('heading', { level: 1, name: en.shell.screens[screen] }).waitFor();
-        await own.settle();
-        expect(await own.audit(), screen).toEqual([]);
-        await own.shoot(screen);
-      }
-      expect(own.troubles).toEqual([]);
-      await own.close();
-    },
-    PATIENCE,
-  );
-
-  it(
-    'speaks Chinese where it is asked to, and remembers it',
-    async () => {
-      const { page } = window;
-      await page.getByRole('button', { name: '中文' }).click();
-      await page.getByRole('link', { name: zh.shell.screens.privacy }).waitFor();
-      await page.reload();
-      await page.getByRole('link', { name: zh.shell.screens.privacy }).waitFor();
-      expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN');
-      for (const screen of SCREENS) {
-        await page.goto(page.url().replace(/#.*$/, `#/${screen}`));
-        await page.getByRole('heading', { level: 1, name: zh.shell.screens[screen] }).waitFor();
+        await window.show(screen);
+        await window.page.getByRole('heading', { level: 1, name: en.shell.screens[screen] }).waitFor();
         await window.settle();
-        await window.shoot(`${screen}-zh`);
+        expect(await window.audit(), screen).toEqual([]);
+        await window.shoot(screen);
       }
     },
     PATIENCE,
@@ -130,10 +101,10 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
   it(
     'is used with the keyboard alone',
     async () => {
-      const own = await another({});
-      const { page } = own;
-      await page.goto(page.url().replace(/#.*$/, '#/data'));
-      await page.getByRole('heading', { level: 1 }).waitFor();
+      const { page } = window;
+      const before = window.clicks();
+      await window.show('data');
+      await page.getByRole('heading', { level: 1, name: en.shell.screens.data }).waitFor();
       await page.locator('nav a').last().focus();
       await page.keyboard.press('Enter');
       await page.waitForURL(/#\/diagnostics/);
@@ -150,8 +121,27 @@ describe.skipIf(!isBrowserThere)(`the first path${skipped}`, () => {
         reached.add(await page.evaluate('document.activeElement.outerHTML'));
       }
       expect(reached.size).toBeGreaterThan(6);
-      expect(own.clicks()).toBe(0);
-      await own.close();
+      expect(window.clicks()).toBe(before);
+    },
+    PATIENCE,
+  );
+
+  it(
+    'speaks Chinese where it is asked to, and remembers it',
+    async () => {
+      const { page } = window;
+      await window.dress('light');
+      await page.getByRole('button', { name: '中文' }).click();
+      await page.getByRole('link', { name: zh.shell.screens.privacy }).waitFor();
+      await page.reload();
+      await page.getByRole('link', { name: zh.shell.screens.privacy }).waitFor();
+      expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN');
+      for (const screen of SCREENS) {
+        await window.show(screen);
+        await page.getByRole('heading', { level: 1, name: zh.shell.screens[screen] }).waitFor();
+        await window.settle();
+        await window.shoot(`${screen}-zh`);
+      }
     },
     PATIENCE,
   );

@@ -51,9 +51,10 @@ describe.skipIf(!isBrowserThere)(`a hub that leads runs${skipped}`, () => {
     window.page.setDefaultTimeout(60_000);
     return window;
   }
-  const goTo = async ({ page }: TestWindow, path: string): Promise<void> => {
-    await page.goto(page.url().replace(/#.*$/, `#/${path}`));
-    await page.locator('main h1').waitFor();
+  const goTo = async (window: TestWindow, path: string): Promise<void> => {
+    await window.show(path);
+    await window.page.locator(`nav a[href="#/${path.split('/')[0]}"][aria-current=page]`).waitFor();
+    await window.page.locator('main h1').waitFor();
   };
 
   it(
@@ -107,6 +108,31 @@ describe.skipIf(!isBrowserThere)(`a hub that leads runs${skipped}`, () => {
           whole: name === 'course',
         });
       }
+      expect(window.troubles).toEqual([]);
+      await window.close();
+    },
+    PATIENCE,
+  );
+
+  it(
+    'lets the coordinator invite another device under the name of a site, once it is confirmed',
+    async () => {
+      const window = await openHub();
+      const { page } = window;
+      await goTo(window, 'overview');
+      const t = en.hub.sites;
+      await page.getByRole('button', { name: t.actions('North clinic') }).click();
+      await page.getByRole('menuitem', { name: t.replace }).click();
+      await page.getByRole('button', { name: t.replaceMissing }).waitFor();
+      await page.getByLabel(t.replaceConsent).check();
+      await window.shoot('hub-replace');
+      expect(await window.audit()).toEqual([]);
+      await (await button(page, t.replaceNow)).click();
+      const line = page.getByLabel(en.hub.invitations.line, { exact: true });
+      expect(await line.inputValue()).toMatch(/^tributary1\./);
+      await page.getByRole('dialog').press('Escape');
+      await page.getByRole('link', { name: en.shell.screens.invitations }).click();
+      await page.getByText(en.hub.invitations.otherDevice('North clinic')).waitFor();
       expect(window.troubles).toEqual([]);
       await window.close();
     },

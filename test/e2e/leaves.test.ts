@@ -18,7 +18,8 @@ import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
 import type { TestWindow } from './browser.ts';
 import { foundClinics, SAMPLES } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
-import { button, chooseFile, pasteInvitation, readRows, writeTable } from './steps.ts';
+import { chooseByPath } from './launchers.ts';
+import { button, pasteInvitation, readRows, writeTable } from './steps.ts';
 
 /** Far more than a busy machine needs; what hangs shows. */
 const PATIENCE = 180_000;
@@ -83,7 +84,7 @@ describe.skipIf(!isBrowserThere)(`what leaves the machine${skipped}`, () => {
       const invitation = encodeInvitation({ ...parseInvitation(await clinics.invite()), urls });
       await pasteInvitation(page, invitation, 'River clinic');
       await (await button(page, en.welcome.join)).click();
-      await chooseFile(page, table);
+      await chooseByPath(window, table);
       await (await button(page, en.data.import)).click();
       await (await button(page, en.run.approve)).click();
       await page.getByText(en.run.stateSentences.completed).waitFor({ timeout: 120_000 });

@@ -17,15 +17,6 @@ export async function pasteInvitation(page: Page, invitation: string, name: stri
   await page.getByLabel(en.welcome.siteName).fill(name);
 }
 
-/** Opens the file dialog and types the path, as one who has it in the clipboard. */
-export async function chooseFile(page: Page, path: string): Promise<void> {
-  await (await button(page, en.data.connect)).click();
-  const field = page.getByLabel(en.files.path);
-  await field.fill(path);
-  await field.press('Enter');
-  await button(page, en.data.import);
-}
-
 /** Questions and answers of a JSON Lines file as a table, as a hospital's system would export it. */
 export function writeTable(rows: readonly Row[], path: string): void {
   const cell = (text: string): string => `"${text.replaceAll('"', '""')}"`;

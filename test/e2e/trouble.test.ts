@@ -7,49 +7,45 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { en } from '../../renderer/strings/en.ts';
-import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
-import type { TestWindow } from './browser.ts';
 import { foundClinics } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
+import { describeWindow, folderOf } from './launchers.ts';
+import type { SiteWindow } from './launchers.ts';
 import { result } from './programs.ts';
-import type { Program } from './programs.ts';
-import { button, chooseFile, pasteInvitation } from './steps.ts';
+import { button, pasteInvitation } from './steps.ts';
 
 /** Far more than a busy machine needs; what hangs shows. */
 const PATIENCE = 180_000;
 
-describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
-  let browser: Browser;
+describeWindow('trouble in the window', (launcher) => {
   let clinics: Clinics;
 
   beforeAll(async () => {
-    [browser, clinics] = await Promise.all([openBrowser(), foundClinics()]);
+    clinics = await foundClinics();
   }, PATIENCE);
   afterAll(async () => {
-    await browser.close();
+    await launcher.close();
     await clinics.close();
   }, PATIENCE);
 
-  async function open(folder: string): Promise<{ window: TestWindow; program: Program }> {
-    const program = clinics.start('site', 'ui', '--dir', folder);
-    const { url } = await program.line('listening');
-    const window = await openWindow(browser, String(url));
+  async function open(home: string): Promise<SiteWindow> {
+    const window = await launcher.open(home);
     window.page.setDefaultTimeout(60_000);
-    return { window, program };
+    return window;
   }
 
   it(
     'a database of a newer version blocks the folder until it is put right',
     async () => {
-      const folder = clinics.newFolder('future');
-      mkdirSync(folder);
+      const home = clinics.newFolder('future');
+      const folder = folderOf(home);
+      mkdirSync(folder, { recursive: true });
       const database = new Database(join(folder, 'site.sqlite'));
       database.pragma('user_version = 999');
       database.close();
-      const { window } = await open(folder);
+      const window = await open(home);
       const { page } = window;
       await page.getByRole('heading', { name: en.shell.blockedTitle }).waitFor();
       expect(await page.locator('main, body').first().innerText()).toContain('version 999');
@@ -68,9 +64,11 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
   it.skipIf(process.getuid?.() === 0)(
     'a folder that may not be written says so (skipped for root, who may write anywhere)',
     async () => {
-      const folder = clinics.newFolder('closed');
+      const home = clinics.newFolder('closed');
+      const folder = folderOf(home);
+      mkdirSync(home);
       mkdirSync(folder, { mode: 0o500 });
-      const { window } = await open(folder);
+      const window = await open(home);
       await window.page.getByRole('heading', { name: en.shell.blockedTitle }).waitFor();
       chmodSync(folder, 0o700);
       await window.close();
@@ -81,7 +79,7 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
   it(
     'a wrong, an altered and a used invitation are told apart, and nothing is joined',
     async () => {
-      const { window } = await open(clinics.newFolder('stranger'));
+      const window = await open(clinics.newFolder('stranger'));
       const { page } = window;
       const invitation = page.getByLabel(en.welcome.invitation, { exact: true });
       await invitation.fill('hello');
@@ -101,17 +99,18 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
 
   it(
     'a window whose program was killed says so and goes on when it runs again',
-    async () => {
-      const folder = clinics.newFolder('killed');
-      const { window, program } = await open(folder);
+    async ({ skip }) => {
+      skip(launcher.isDesktop, 'the desktop’s window ends with its program');
+      const home = clinics.newFolder('killed');
+      const window = await open(home);
       const { page } = window;
       await page.getByRole('heading', { name: en.welcome.title }).waitFor();
       const port = new URL(page.url()).port;
-      program.kill('SIGKILL');
+      await window.killProgram();
       await page.getByText(en.shell.lostTitle).waitFor();
       await window.shoot('lost');
       // The new process knows no cookie of the old one; the window asks for a new address.
-      await clinics.start('site', 'ui', '--dir', folder, '--port', port).line('listening');
+      await clinics.start('site', 'ui', '--dir', folderOf(home), '--port', port).line('listening');
       await page.getByText(en.shell.notAllowedTitle).waitFor();
       await window.close();
     },
@@ -121,7 +120,7 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
   it(
     'a hub that is away is told in words, and found again once it is back',
     async () => {
-      const { window } = await open(clinics.newFolder('patient'));
+      const window = await open(clinics.newFolder('patient'));
       const { page } = window;
       const footer = (text: string) => page.locator('footer').getByText(text, { exact: true });
       await pasteInvitation(page, await clinics.invite(), 'Patient clinic');
@@ -140,22 +139,20 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
   it(
     'an empty file and a row that does not fit its table are told in words',
     async () => {
-      const { window } = await open(clinics.newFolder('tables'));
+      const window = await open(clinics.newFolder('tables'));
       const { page } = window;
       await (await button(page, en.welcome.alone)).click();
       await page.getByRole('link', { name: en.shell.screens.data }).click();
       const empty = join(clinics.folder, 'empty.csv');
       writeFileSync(empty, '');
-      await (await button(page, en.data.connect)).click();
-      await page.getByLabel(en.files.path).fill(empty);
-      await page.getByLabel(en.files.path).press('Enter');
+      await window.choose(empty);
       await page.getByText('data.empty').waitFor({ state: 'attached' });
       await window.shoot('empty-file');
       await (await button(page, en.common.cancel)).click();
       const ragged = join(clinics.folder, 'ragged.csv');
       const lines = Array.from({ length: 20 }, (_, row) => `What is ${row}?,It is ${row}.`);
       writeFileSync(ragged, ['question,answer', ...lines, 'a line with, too, many, cells', ''].join('\n'));
-      await chooseFile(page, ragged);
+      await window.connect(ragged);
       await (await button(page, en.data.import)).click();
       // A figure and its label stand in one element each: the test reads what a person sees beside the label.
       const figure = async (label: string) =>
@@ -171,11 +168,12 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
   it(
     'a disk that is full while data is imported is told, nothing of it is kept, and the window goes on',
     async (test) => {
-      const folder = clinics.newFolder('small-disk');
-      mkdirSync(folder);
+      const home = clinics.newFolder('small-disk');
+      const folder = folderOf(home);
+      mkdirSync(folder, { recursive: true });
       const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', folder]).status === 0;
       if (!mounted) test.skip('only one who may mount can have a small disk');
-      const { window, program } = await open(folder);
+      const window = await open(home);
       try {
         const { page } = window;
         await (await button(page, en.welcome.alone)).click();
@@ -186,17 +184,40 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
           large,
           ['question,answer', ...Array.from({ length: 20_000 }, (_, row) => line(row))].join('\n'),
         );
-        await chooseFile(page, large);
+        await window.connect(large);
         await (await button(page, en.data.import)).click();
         await page.getByText('disk.full').waitFor({ state: 'attached' });
         await page.getByText(en.data.importFailed).waitFor();
         await window.shoot('disk-full');
         await (await button(page, en.common.cancel)).click();
         await page.getByText(en.data.emptyTitle).waitFor();
+      } finally {
+        await window.close();
+        spawnSync('umount', [folder]);
+      }
+    },
+    PATIENCE,
+  );
+
+  it(
+    'a model that is not on this machine is missed before anything starts, and diagnostics say so',
+    async () => {
+      const home = clinics.newFolder('no-model');
+      vi.stubEnv('TRIBUTARY_HOME', home);
+      try {
+        const window = await open(home);
+        const { page } = window;
+        await (await button(page, en.welcome.alone)).click();
+        await button(page, en.run.missingModel);
+        await window.shoot('no-model');
+        expect(await window.audit()).toEqual([]);
+        await page.getByLabel(en.run.model, { exact: true }).selectOption('tiny');
+        await button(page, en.run.aloneStart);
+        await window.show('diagnostics');
+        await page.getByText(/ is missing$/).waitFor();
         await window.close();
       } finally {
-        await program.stop();
-        spawnSync('umount', [folder]);
+        vi.unstubAllEnvs();
       }
     },
     PATIENCE,
@@ -217,9 +238,10 @@ describe.skipIf(!isBrowserThere)(`trouble in the window${skipped}`, () => {
       });
       await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
       vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-      vi.stubEnv('TRIBUTARY_HOME', clinics.newFolder('home'));
+      const home = clinics.newFolder('public');
+      vi.stubEnv('TRIBUTARY_HOME', home);
       try {
-        const { window } = await open(clinics.newFolder('public'));
+        const window = await open(home);
         const { page } = window;
         await (await button(page, en.welcome.alone)).click();
         await page.getByRole('link', { name: en.shell.screens.data }).click();
