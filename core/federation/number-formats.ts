@@ -8,14 +8,13 @@
  * Little endian. Decoding is one product in float32, so that every machine gets the same bits.
  */
 
+import * as kernels from './kernels/codes.ts';
+
 export const CODECS = ['f32', 'bf16', 'int8'] as const;
 export type Codec = (typeof CODECS)[number];
 
 /** Numbers that share a scale. */
 export const BLOCK = 128;
-const LARGEST_CODE = 127;
-/** Below it a float32 has fewer digits, so that a scale may be rounded down by more than its last place. */
-const SMALLEST_NORMAL = 2 ** -126;
 
 export interface EncodedNumbers {
   readonly bytes: Uint8Array;
@@ -89,62 +88,34 @@ const int8: NumberFormat = {
   dtype: 'I8',
   bytesPerNumber: 1,
   hasScales: true,
-  encodeInto: (numbers, { bytes, scales }) => {
-    if (scales === null) throw new TypeError('Codes need a place for their scales.');
-    const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-    // Magnitudes of floats are ordered like their bits, those of what is no number above all others.
-    const bits = new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length);
-    for (let block = 0; block < scales.length; block++) {
-      const from = block * BLOCK;
-      const to = Math.min(from + BLOCK, numbers.length);
-      let largest = 0;
-      for (let i = from; i < to; i++) {
-        const magnitude = bits[i] & 0x7fff_ffff;
-        if (magnitude > largest) largest = magnitude;
-      }
-      const scale = Math.fround(floatOf(largest) / LARGEST_CODE);
-      scales[block] = scale;
-      if (scale === 0) {
-        codes.fill(0, from, to); // zeros, or numbers too small to tell from them
-      } else if (scale >= SMALLEST_NORMAL) {
-        for (let i = from; i < to; i++) codes[i] = Math.floor(numbers[i] / scale + 0.5);
-      } else {
-        // A scale that was rounded down would ask for 128.
-        for (let i = from; i < to; i++) {
-          codes[i] = Math.max(-LARGEST_CODE, Math.min(LARGEST_CODE, Math.round(numbers[i] / scale)));
-        }
-      }
-    }
-  },
-  decodeInto: ({ bytes, scales }, numbers) => {
-    const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let from = 0, block = 0; from < codes.length; from += BLOCK, block++) {
-      const scale = scales?.[block] ?? NaN;
-      const to = Math.min(from + BLOCK, codes.length);
-      for (let i = from; i < to; i++) numbers[i] = codes[i] * scale;
-    }
-  },
-  addInto: ({ bytes, scales }, numbers, sign) => {
-    const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let from = 0, block = 0; from < codes.length; from += BLOCK, block++) {
-      const scale = sign * (scales?.[block] ?? NaN);
-      const to = Math.min(from + BLOCK, codes.length);
-      for (let i = from; i < to; i++) numbers[i] += Math.fround(codes[i] * scale);
-    }
-  },
+  encodeInto: (numbers, place) => kernels.encodeCodes(numbers, coded(place)),
+  decodeInto: (encoded, numbers) => kernels.addCodes(coded(encoded), numbers.fill(0), 1),
+  addInto: (encoded, numbers, sign) => kernels.addCodes(coded(encoded), numbers, sign),
 };
 
-/** Adds `weight` times what a receiver makes of codes. A loop of its own, because it sees every number of every update. */
-export function addScaledCodes(sum: Float64Array, { bytes, scales }: EncodedNumbers, weight: number): void {
-  const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let from = 0, block = 0; from < codes.length; from += BLOCK, block++) {
-    const scale = scales?.[block] ?? NaN;
-    const to = Math.min(from + BLOCK, codes.length);
-    for (let i = from; i < to; i++) sum[i] += weight * Math.fround(codes[i] * scale);
-  }
+function coded({ bytes, scales }: EncodedNumbers): kernels.Coded {
+  if (scales === null) throw new TypeError('Codes need a place for their scales.');
+  return { bytes, scales };
+}
+
+/** Adds `weight` times what a receiver makes of codes. */
+export function addScaledCodes(sum: Float64Array, encoded: EncodedNumbers, weight: number): void {
+  kernels.addScaledCodes(sum, coded(encoded), weight);
 }
 
 export const NUMBER_FORMATS: Readonly<Record<Codec, NumberFormat>> = { f32, bf16, int8 };
+
+/**
+ * Adds weights − base to what was left out before, encodes that, and leaves in `rest` what the encoding leaves out.
+ * The sum is in float64 and rounded to float32.
+ */
+export function encodeDifference(codec: Codec, numbers: kernels.Difference, place: EncodedNumbers): void {
+  if (codec === 'int8') return kernels.encodeDifference(numbers, coded(place));
+  const { rest, weights, base } = numbers;
+  for (let i = 0; i < rest.length; i++) rest[i] += weights[i] - base[i];
+  NUMBER_FORMATS[codec].encodeInto(rest, place);
+  NUMBER_FORMATS[codec].addInto(place, rest, -1);
+}
 
 /** Numbers in a place of their own. */
 export function encodeNumbers(codec: Codec, numbers: Float32Array): EncodedNumbers {
@@ -173,12 +144,4 @@ export function blockCount(numbers: number): number {
 /** The same memory as bytes. */
 export function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Float64Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-const oneFloat = new Float32Array(1);
-const oneFloatBits = new Int32Array(oneFloat.buffer);
-
-function floatOf(bits: number): number {
-  oneFloatBits[0] = bits;
-  return oneFloat[0];
 }

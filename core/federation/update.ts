@@ -12,7 +12,7 @@ import { isTrainable } from '../model/lora.ts';
 import type { Trainable } from '../model/lora.ts';
 import type { NamedTensors, Tensor } from '../model/tensor.ts';
 import type { Addend, Contribution } from './aggregation.ts';
-import { decodeNumbers, NUMBER_FORMATS } from './number-formats.ts';
+import { decodeNumbers, encodeDifference, NUMBER_FORMATS } from './number-formats.ts';
 import type { Codec } from './number-formats.ts';
 import type { Plan } from './plan-schema.ts';
 import { sharedMatrices } from './schedule.ts';
@@ -83,27 +83,19 @@ export function writeUpdate(
         if (isDifference) heard[part].set(name, { shape, data: given });
         continue;
       }
-      const data = isDifference
-        ? given
-        : addDifference(left.get(name)?.data ?? new Float32Array(from.length), given, from);
-      format.encodeInto(data, place);
       if (isDifference) {
-        const received = new Float32Array(data.length);
+        const received = new Float32Array(given.length);
+        format.encodeInto(given, place);
         format.decodeInto(place, received);
         heard[part].set(name, { shape, data: received });
       } else {
-        format.addInto(place, data, -1);
+        const data = left.get(name)?.data ?? new Float32Array(from.length);
+        encodeDifference(codec, { rest: data, weights: given, base: from }, place);
         left.set(name, { shape, data });
       }
     }
   }
   return { bytes: draft.bytes, heard, rest: codec === 'f32' ? null : left };
-}
-
-/** Adds w_k − w to what was left out before. */
-function addDifference(rest: Float32Array, weights: Float32Array, base: Float32Array): Float32Array {
-  for (let i = 0; i < rest.length; i++) rest[i] += weights[i] - base[i];
-  return rest;
 }
 
 /** What a tensor of a part is called in the blob. PEFT's names hold no colon. */
