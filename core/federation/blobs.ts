@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -179,7 +179,8 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
         if (!/^[0-9a-f]{64}$/.test(hash) || keep.has(hash)) continue;
         if (name === hash) removed += 1;
         forget(hash);
-        await rm(join(folder, name), { force: true });
+        // At once, so that nobody finds it there and relies on it in between.
+        rmSync(join(folder, name), { force: true });
       }
       return removed;
     },

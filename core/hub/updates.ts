@@ -204,9 +204,9 @@ function refuse(hub: HubContext, site: string, message: MessageOf<'update'>, err
 /** Lets a site send a blob that may become its update, and no other. Throws `transfer.refused` or `transfer.too-large`. */
 export function acceptOffer(hub: HubContext, site: string, offer: BlobReference): void {
   const { runs, store, blobs } = hub;
-  if (blobs.size(offer.hash) === offer.size) return; // sent again after a lost answer
   const open = openRounds(hub, site);
   if (open.length === 0) {
+    if (blobs.size(offer.hash) === offer.size) return; // sent again after a lost answer
     throw new TributaryError('transfer.refused', `Nothing is expected of ${site} at the moment.`);
   }
   const longest = Math.max(...open.map(longestUpdate));

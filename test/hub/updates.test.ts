@@ -125,6 +125,26 @@ describe('a bad update', () => {
     expect(await answer(north, 1)).toMatchObject({ state: 'committed' });
   });
 
+  it('is kept for another site that offers the same bytes, whatever is cleared away meanwhile', async () => {
+    const federation = await createFederation();
+    const north = await joinSite(federation, 'north', byHand);
+    const south = await joinSite(federation, 'south', byHand);
+    await federation.propose(smallPlan({ minSites: 2 }));
+    const start = await north.heardOf('round-start');
+    const base = await north.base(start);
+    await north.submit(start, poisoned(base));
+    await north.heardOf('update-refused');
+    await north.submit(start, base);
+    await north.heardOf('update-accepted');
+
+    const same = await south.update(start, poisoned(base));
+    await south.bulk().offer(same.blob);
+    const { run } = await federation.propose(smallPlan({ minSites: 3 }));
+    await federation.hub.ask('cancel', { run });
+    south.control().send(same);
+    expect(await south.heardOf('update-refused')).toMatchObject({ code: 'update.not-finite' });
+  });
+
   it('with other tensors than the base is refused', async () => {
     const { north, start, tensors } = await firstRound();
     await north.submit(start, new Map([...tensors].slice(1)));
