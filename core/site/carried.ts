@@ -8,6 +8,14 @@ import type { NamedTensors } from '../model/tensor.ts';
 import type { FederationContext } from './context.ts';
 import type { CarriedTensors } from './outcome.ts';
 import type { Carried } from './federation-store.ts';
+import type { HeldTensors } from './held.ts';
+
+interface Wanted {
+  readonly round: number;
+  readonly only?: readonly (keyof CarriedTensors)[];
+  /** Where numbers are that need not be read; whoever is given them may change them. */
+  readonly held?: HeldTensors;
+}
 
 type Carrying = Pick<FederationContext, 'store' | 'blobs' | 'log'>;
 
@@ -19,7 +27,7 @@ type Carrying = Pick<FederationContext, 'store' | 'blobs' | 'log'>;
 export async function readCarried(
   { store, blobs, log }: Carrying,
   run: string,
-  { round, only }: { readonly round: number; readonly only?: readonly (keyof CarriedTensors)[] },
+  { round, only, held }: Wanted,
 ): Promise<CarriedTensors> {
   const carried: Record<string, NamedTensors> = {};
   for (const [name, blob] of Object.entries(store.carriedInto(run, round))) {
@@ -31,7 +39,7 @@ export async function readCarried(
       log.warn({ run, round, code: toTributaryError(thrown).code }, 'what rounding had left out is lost');
       continue;
     }
-    carried[name] = readTensors(blobs.path(blob.hash));
+    carried[name] = held?.take(blob.hash) ?? readTensors(blobs.path(blob.hash));
   }
   return carried;
 }

@@ -14,6 +14,7 @@ import { readCarried, writeCarried } from './carried.ts';
 import type { FederationContext } from './context.ts';
 import { readExamples } from './examples.ts';
 import { adapterAtSite, controlsOf, outcomeOf } from './outcome.ts';
+import type { HeldTensors } from './held.ts';
 import { metricsThatMayLeave, passGate } from './policy.ts';
 import { planOf } from './proposals.ts';
 import { fetchPublished } from './published.ts';
@@ -26,6 +27,7 @@ export interface RoundTraining {
   readonly trainer: RoundTrainer;
   readonly bulk: Bulk;
   readonly start: MessageOf<'round-start'>;
+  readonly held: HeldTensors;
   readonly signal: AbortSignal;
   /** Ends the training after its step, to go on from there when the round is begun again. */
   readonly pause: AbortSignal;
@@ -67,10 +69,11 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
   const reference = plan.objective === 'dpo' ? plan.adapter.start : undefined;
   const fetched = await fetchPublished(work, base, signal);
   const hub = start.control === undefined ? null : await fetchPublished(work, start.control, signal);
-  const referred = reference === undefined ? null : await fetchPublished(work, reference, signal);
+  const referred =
+    reference === undefined ? null : await fetchPublished({ ...work, held: undefined }, reference, signal);
   tell('training', { step: 0, steps: plan.training.steps, loss: null });
   // The hub has added no change that it refused or that came late, so those leave nothing.
-  const carried = await readCarried(context, id, { round });
+  const carried = await readCarried(context, id, { round, held: work.held });
   const tensors = adapterAtSite(fetched, carried);
   const controls = controlsOf(plan, { base: tensors, hub, carried });
   const trained = await work.trainer.train({
@@ -111,7 +114,7 @@ export async function trainRound(work: RoundTraining): Promise<TrainedUpdate> {
 
 /** Writes an update and what it leaves for the next round; the database knows of all of it or of nothing. */
 async function keepUpdate(
-  { context, start, signal }: RoundTraining,
+  { context, start, held, signal }: RoundTraining,
   made: Omit<TrainedUpdate, 'blob'> & { readonly outcome: ReturnType<typeof outcomeOf> },
 ): Promise<TrainedUpdate> {
   const { store, blobs } = context;
@@ -129,5 +132,7 @@ async function keepUpdate(
     const { hash, size: bytes } = blob;
     store.ledger.append('update', { run, round, hash, bytes, examples, loss, metrics });
   });
+  if (left.rest !== undefined && outcome.carried.rest !== undefined)
+    held.keep(left.rest.hash, outcome.carried.rest);
   return update;
 }

@@ -14,6 +14,7 @@ import { superseded } from './bulk.ts';
 import type { Bulk } from './bulk.ts';
 import type { FederationContext, Outbox } from './context.ts';
 import type { TrainedUpdate } from './federation-store.ts';
+import { createHeldTensors } from './held.ts';
 import { passGate } from './policy.ts';
 import { checkRound, declineRun, planOf } from './proposals.ts';
 import { checkpointFolder, trainRound } from './round-training.ts';
@@ -98,6 +99,7 @@ export function createRounds(options: RoundsOptions): Rounds {
   const { context, bulk, outbox } = options;
   const { store } = context;
   const works = new Map<string, Work>();
+  const held = createHeldTensors();
   /** Aggregates that are being scored, or wait for their turn. */
   const scoring = new Set<string>();
   // One training at a time, whatever runs there are.
@@ -189,8 +191,10 @@ export function createRounds(options: RoundsOptions): Rounds {
 
   /** In turn with the trainings, for an update lies on disk a moment before the database knows of it. */
   async function tidy(): Promise<void> {
+    const needs = (hash: string): boolean => store.needsBlob(hash);
     await context.blobs
-      .collectGarbage({ has: (hash) => store.needsBlob(hash) })
+      .collectGarbage({ has: needs })
+      .then(() => held.prune(needs))
       .catch((thrown: unknown) => context.log.warn({ code: toTributaryError(thrown).code }, String(thrown)));
   }
 
@@ -203,7 +207,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       kept?.blob && context.blobs.has(kept.blob.hash)
         ? updateOf(kept)
         : await trainRound({
-            ...{ ...options, start: work.start, signal, pause: work.pause.signal },
+            ...{ ...options, held, start: work.start, signal, pause: work.pause.signal },
             tell: reporter(work),
           });
     work.pause.signal.throwIfAborted();

@@ -13,7 +13,7 @@ export interface RoundRequest {
   readonly learningRate: number;
   /** For order and sampling: plan seed, round and site, so that a repeated round gives the same bytes. */
   readonly seedParts: readonly (string | number)[];
-  /** The global adapter; it is not changed. */
+  /** The global adapter; it is not changed. Its numbers and those of `controls` last until the training ends. */
   readonly base: NamedTensors;
   /** For pairs: the adapter that is kept frozen as their reference, or null where that is the model without one. */
   readonly reference: NamedTensors | null;

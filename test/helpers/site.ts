@@ -67,7 +67,9 @@ export function makeTrainer(): FakeTrainer {
       wake = [];
     },
     train: async (request) => {
-      trainer.requests.push(request);
+      // The numbers last until the training ends.
+      const numbers = { base: request.base, controls: request.controls };
+      trainer.requests.push({ ...request, ...structuredClone(numbers) });
       request.onStep({ step: 1, steps: 2, loss: 3 });
       if (trainer.hold) {
         await new Promise<void>((resolve, reject) => {

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { askHub } from '../../../core/hub/ask.ts';
-import type { NamedTensors } from '../../../core/model/tensor.ts';
+import { encodeNumbers, NUMBER_FORMATS } from '../../../core/federation/number-formats.ts';
+import type { EncodedNumbers } from '../../../core/federation/number-formats.ts';
+import type { Tensor } from '../../../core/model/tensor.ts';
 import { askSite } from '../../../core/site/ask.ts';
 import { startSite } from '../../../core/site/site.ts';
 import type { Site } from '../../../core/site/site.ts';
@@ -62,13 +64,15 @@ async function enterSite(hub: string, root: string, at: number): Promise<Site> {
 
 /** Adds a fixed vector to the base, so that updates differ between sites and rounds. */
 function addingTrainer(scale: number): RoundTrainer {
-  let step: NamedTensors | null = null;
-  let adapter: NamedTensors | null = null;
+  const adapter = new Map<string, Tensor>();
   return {
     train: ({ base, examples }) => {
-      step ??= patternLike(base, scale);
-      adapter ??= patternLike(base, 0);
-      for (const [name, { data }] of adapter) addInto(data, base.get(name)?.data, step.get(name)?.data);
+      for (const [name, { shape, data }] of base) {
+        const sum = adapter.get(name)?.data ?? new Float32Array(data.length);
+        sum.set(data);
+        NUMBER_FORMATS.int8.addInto(stepOf(data.length, scale), sum, 1);
+        adapter.set(name, { shape, data: sum });
+      }
       return Promise.resolve({ adapter, loss: 1, examples: examples.length, supervisedTokens: 1 });
     },
     evaluate: ({ examples }) => Promise.resolve({ loss: 1, examples: examples.length }),
@@ -76,16 +80,16 @@ function addingTrainer(scale: number): RoundTrainer {
   };
 }
 
-/** A loop of its own, for nothing but the federation's work is to be measured. */
-function addInto(sum: Float32Array, left = sum, right = sum): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = left[i] + right[i];
+/** A vector of so many numbers, in codes: nothing but the federation's work is to be measured. */
+function stepOf(length: number, scale: number): EncodedNumbers {
+  let step = steps.get(length);
+  if (step === undefined) {
+    step = encodeNumbers(
+      'int8',
+      Float32Array.from({ length }, (_, index) => (index % 7) - 3),
+    );
+    steps.set(length, step);
+  }
+  return { bytes: step.bytes, scales: step.scales?.map((of) => of * scale) ?? null };
 }
-
-function patternLike(tensors: NamedTensors, scale: number): NamedTensors {
-  return new Map(
-    [...tensors].map(([name, { shape, data }]) => [
-      name,
-      { shape, data: data.map((_, index) => scale * ((index % 7) - 3)) },
-    ]),
-  );
-}
+const steps = new Map<number, EncodedNumbers>();
