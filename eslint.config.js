@@ -13,6 +13,7 @@ import tseslint from 'typescript-eslint';
 const mayImport = {
   graph: [],
   fetching: [],
+  network: [],
   model: ['graph', 'fetching'],
   engine: ['model', 'graph'],
   training: ['engine', 'model', 'graph'],
@@ -20,9 +21,9 @@ const mayImport = {
   federation: ['model'],
   evaluation: ['training', 'engine', 'model'],
   export: ['model', 'graph'],
-  hub: ['federation', 'model'],
-  site: ['federation', 'training', 'vault', 'engine', 'model'],
-  simulation: ['hub', 'site', 'evaluation', 'federation', 'training', 'model', 'graph'],
+  hub: ['federation', 'network', 'model'],
+  site: ['federation', 'network', 'training', 'vault', 'engine', 'model'],
+  simulation: ['hub', 'site', 'evaluation', 'federation', 'network', 'training', 'model', 'graph'],
   bridge: [
     'hub',
     'site',
@@ -34,6 +35,7 @@ const mayImport = {
     'vault',
     'engine',
     'model',
+    'network',
     'fetching',
   ],
 };

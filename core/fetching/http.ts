@@ -15,7 +15,27 @@ export interface HttpFile {
   readonly partial: string;
 }
 
+/** Of the web's `fetch` what a download needs. */
+export type Fetch = (
+  url: string,
+  options: { readonly headers: Readonly<Record<string, string>>; readonly signal: AbortSignal },
+) => Promise<Answer>;
+
+/** How the web is reached from this machine. */
+export interface WebAccess {
+  readonly fetch: Fetch;
+  /** Variables of the environment by which other programs go the same way. */
+  readonly variables: () => Readonly<Record<string, string>>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: AsyncIterable<Uint8Array> | null;
+}
+
 export interface HttpOptions {
+  readonly fetch: Fetch;
   readonly onBytes: (received: number) => void;
   readonly signal?: AbortSignal;
   /** Milliseconds to wait for an answer; a server that is not there must not hold up the next source. */
@@ -79,7 +99,7 @@ async function receive(
   const watchdog = createWatchdog(options);
   try {
     watchdog.expect(options.answerTimeout, 'no answer');
-    const response = await fetch(file.url, {
+    const response = await options.fetch(file.url, {
       headers: {
         'accept-encoding': 'identity',
         ...(from > 0 && { range: `bytes=${from}-` }),
@@ -99,7 +119,7 @@ async function receive(
     const handle = await open(file.partial, offset === 0 ? 'w' : 'r+');
     try {
       let position = offset;
-      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      for await (const chunk of response.body) {
         watchdog.expect(options.stallTimeout, 'the connection stalled');
         if (position + chunk.length > bytes) throw new Refusal('it sent more than the file holds');
         await writeAll(handle, chunk, position);
@@ -118,7 +138,7 @@ async function receive(
 }
 
 /** Takes size and validator of a whole file from the answer; a weak validator does not vouch for bytes. */
-function describe({ headers }: Response, seen: Seen): void {
+function describe({ headers }: Answer, seen: Seen): void {
   const length = headers.get('content-length');
   const validator = headers.get('etag');
   if (length === null) throw new Refusal('it does not say how large its file is');
@@ -127,7 +147,7 @@ function describe({ headers }: Response, seen: Seen): void {
 }
 
 /** The position at which the answer goes on, or null where the server cannot continue from ours. */
-function acceptedOffset(response: Response, wanted: { from: number; bytes: number }): number | null {
+function acceptedOffset(response: Answer, wanted: { from: number; bytes: number }): number | null {
   const { status } = response;
   if (status === 206) {
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');

@@ -29,7 +29,13 @@ const LOOK_EVERY = 250;
 export async function downloadFromPackage(
   wanted: { package: string; version: string; member: string; bytes: number },
   target: string,
-  options: { signal?: AbortSignal; pip?: readonly PipCommand[]; onBytes?: (received: number) => void } = {},
+  options: {
+    readonly signal?: AbortSignal;
+    readonly pip?: readonly PipCommand[];
+    readonly onBytes?: (received: number) => void;
+    /** Of the environment, beside those of this process. */
+    readonly variables?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<void> {
   const [program, ...before] = await findPip(options.pip ?? pipCommands);
   const folder = await mkdtemp(join(dirname(target), '.package-'));
@@ -41,11 +47,10 @@ export async function downloadFromPackage(
     const download = ['download', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check'];
     const limits = ['--quiet', '--no-input', '--no-cache-dir', '--retries', '2'];
     const requirement = `${wanted.package}==${wanted.version}`;
-    await pip(
-      [program, ...before, ...download, ...limits, '--dest', folder, requirement],
+    await pip([program, ...before, ...download, ...limits, '--dest', folder, requirement], {
       folder,
-      options.signal,
-    );
+      ...options,
+    });
     const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl'));
     if (wheel === undefined) throw new Error(`pip brought no wheel of ${requirement}`);
     isLooking = false;
@@ -87,10 +92,17 @@ async function findPip(commands: readonly PipCommand[]): Promise<PipCommand> {
 }
 
 /** pip's own temporary files go to the same disk, which is the one that has to have room for the model. */
-async function pip(command: readonly string[], folder: string, signal?: AbortSignal): Promise<void> {
+async function pip(
+  command: readonly string[],
+  {
+    folder,
+    signal,
+    variables,
+  }: { folder: string; signal?: AbortSignal; variables?: Readonly<Record<string, string>> },
+): Promise<void> {
   const [program, ...rest] = command;
   try {
-    const env = { ...process.env, TMPDIR: folder };
+    const env = { ...process.env, ...variables, TMPDIR: folder };
     await run(program, rest, { timeout: DOWNLOAD_TIMEOUT, signal, env, maxBuffer: 2 ** 24 });
   } catch (error) {
     const output = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';

@@ -14,6 +14,7 @@ import { serveTransfers } from '../federation/transfer.ts';
 import type { HubContext, HubEvent } from './context.ts';
 import { invitationUrls, openHubFolder, requireHub } from './folder.ts';
 import { machine } from '../machine.ts';
+import { createNetwork } from '../network/network.ts';
 import { listen } from './listener.ts';
 import type { Listener, Peer } from './listener.ts';
 import { createMetrics } from './metrics.ts';
@@ -255,7 +256,8 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
     const federation = hub.store.setting('federation') ?? '';
     if (options.webhook !== undefined) {
       const secret = await openSecretFile(join(folder, WEBHOOK_SECRET_FILE));
-      webhook = startWebhook({ url: options.webhook, secret, federation, log, now });
+      const network = createNetwork();
+      webhook = startWebhook({ network, url: options.webhook, secret, federation, log, now });
     }
     const token = await openSecretFile(join(folder, METRICS_TOKEN_FILE));
     listener = await (options.listen ?? listen)({

@@ -6,6 +6,7 @@
 import { createHmac } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { Network } from '../network/network.ts';
 import type { HubEvent } from './context.ts';
 
 /** Events that wait at most; above it the oldest are dropped and counted. */
@@ -17,6 +18,7 @@ const LONGEST_PAUSE_MILLISECONDS = 300_000;
 const TIMEOUT_MILLISECONDS = 10_000;
 
 export interface WebhookOptions {
+  readonly network: Pick<Network, 'fetch'>;
   readonly url: string;
   /** Key of the signature. */
   readonly secret: string;
@@ -41,7 +43,7 @@ export function signatureOf(secret: string, time: number, body: string): string 
 
 /** Sends `{id, time, federation, event}` with the header `Tributary-Signature: t=<time>,v1=<HMAC>`. */
 export function startWebhook(options: WebhookOptions): Webhook {
-  const { url, secret, federation, log, now, firstPause = FIRST_PAUSE_MILLISECONDS } = options;
+  const { network, url, secret, federation, log, now, firstPause = FIRST_PAUSE_MILLISECONDS } = options;
   const abort = new AbortController();
   const waiting: string[] = [];
   let count = 0;
@@ -66,7 +68,7 @@ export function startWebhook(options: WebhookOptions): Webhook {
   async function post(body: string): Promise<string | null> {
     const time = now();
     try {
-      const answer = await fetch(url, {
+      const answer = await network.fetch(url, {
         method: 'POST',
         redirect: 'error',
         headers: {

@@ -12,7 +12,7 @@ import { openGguf } from './gguf.ts';
  */
 export function fetchModel(
   entry: CatalogueEntry,
-  { folder, ...options }: FetchOptions & { readonly folder?: string } = {},
+  { folder, ...options }: FetchOptions & { readonly folder?: string },
 ): Promise<string> {
   const inspect = (path: string): Promise<void> => Promise.resolve().then(() => openGguf(path).close());
   const lies = folder === undefined ? placeOfModel(entry) : undefined;

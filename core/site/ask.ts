@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { acquireFolderLock, askControl } from '../control.ts';
 import { TributaryError } from '../errors.ts';
-import type { NetworkSettings } from './network/settings.ts';
+import type { NetworkSettings } from '../network/settings.ts';
 import { closeSiteFolder, openSiteFolder, requireSite } from './folder.ts';
 import { answerOffice } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';

@@ -9,8 +9,8 @@ import { offerHandshake } from '../federation/handshake.ts';
 import type { Introduction } from '../federation/handshake.ts';
 import { PROTOCOL_VERSIONS } from '../federation/messages.ts';
 import type { MessageOf, SocketRole } from '../federation/messages.ts';
-import { createNetwork } from './network/network.ts';
-import type { Network } from './network/network.ts';
+import { createNetwork } from '../network/network.ts';
+import type { Network } from '../network/network.ts';
 import type { CountedStream, Meter } from './traffic.ts';
 
 export interface ConnectOptions extends Introduction {

@@ -7,7 +7,7 @@ import type { Message } from '../federation/messages.ts';
 import type { SecretStore } from '../secrets.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { FederationStore } from './federation-store.ts';
-import type { Network } from './network/network.ts';
+import type { Network } from '../network/network.ts';
 import type { Policy } from './policy.ts';
 import type { SiteStore } from './store.ts';
 

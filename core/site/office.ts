@@ -11,7 +11,7 @@ import { approveAmendment, awaitsAmendment } from './amendments.ts';
 import { chooseFederation, federationOfRun, federationsOf } from './choice.ts';
 import { DATA_OFFICE } from './data-office.ts';
 import { leaveFederation, POLICY_FILE } from './folder.ts';
-import { networkShape } from './network/settings.ts';
+import { networkShape } from '../network/settings.ts';
 import { row } from './office-row.ts';
 import type { Officeholder, Row } from './office-row.ts';
 import { joinFederation } from './join.ts';

@@ -14,7 +14,7 @@ import { startAgent } from './agent.ts';
 import type { Agent, AgentOptions } from './agent.ts';
 import type { FederationContext, SiteContext } from './context.ts';
 import { closeSiteFolder, openFederation, openSiteFolder, requireSite } from './folder.ts';
-import type { NetworkSettings } from './network/settings.ts';
+import type { NetworkSettings } from '../network/settings.ts';
 import { answerOffice, OFFICE } from './office.ts';
 import type { OfficeCommand, OfficeRequest, OfficeResult } from './office.ts';
 import type { Officeholder } from './office-row.ts';

@@ -1,9 +1,11 @@
-/** @file Options that say what lies between a site and its hub. They go before the settings of its folder. */
+/** @file Options that say what lies between this machine and others. They go before the settings of a site's folder. */
 
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import type { NetworkSettings } from '../../core/site/network/settings.ts';
+import { createNetwork } from '../../core/network/network.ts';
+import type { Network } from '../../core/network/network.ts';
+import type { NetworkSettings } from '../../core/network/settings.ts';
 
 export function addNetworkOptions(command: Command): Command {
   return command
@@ -35,4 +37,10 @@ export function networkChanges(options: z.output<typeof networkOptions>): Partia
     ...(proxyUser !== undefined && { proxyUser }),
     ...(certificates !== undefined && { certificates: resolve(certificates) }),
   };
+}
+
+/** The network of a command that knows of no site's settings. */
+export function networkOfOptions(options: z.output<typeof networkOptions>): Network {
+  const proxyPassword = process.env['TRIBUTARY_PROXY_PASSWORD'] ?? null;
+  return createNetwork().with({ proxyPassword, ...networkChanges(options) });
 }

@@ -9,6 +9,7 @@ import { createDispatcher } from '../../core/bridge/dispatch.ts';
 import type { Dispatcher } from '../../core/bridge/dispatch.ts';
 import { publicDataHandlers } from '../../core/bridge/site/public-data.ts';
 import { createTasks } from '../../core/bridge/tasks.ts';
+import { createNetwork } from '../../core/network/network.ts';
 
 let home: string;
 let dispatcher: Dispatcher;
@@ -18,7 +19,7 @@ beforeEach(() => {
   // Nobody listens there.
   vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9');
   const tasks = createTasks((event, body) => dispatcher.emit(event, body));
-  dispatcher = createDispatcher(() => publicDataHandlers({ tasks }));
+  dispatcher = createDispatcher(() => publicDataHandlers({ tasks, network: createNetwork() }));
 });
 afterEach(() => {
   vi.unstubAllEnvs();

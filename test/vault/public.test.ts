@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createNetwork } from '../../core/network/network.ts';
 import { PUBLIC_DATASETS, publicDataset } from '../../core/vault/public/catalogue.ts';
 import type { PublicDataset } from '../../core/vault/public/catalogue.ts';
 import { fetchPublicDataset } from '../../core/vault/public/fetch.ts';
@@ -23,7 +24,7 @@ afterEach(() => {
   rmSync(join(folder, '..'), { recursive: true });
 });
 
-const quick = { backOff: [1, 1, 1], answerTimeout: 2000, stallTimeout: 300 };
+const quick = { network: createNetwork(), backOff: [1, 1, 1], answerTimeout: 2000, stallTimeout: 300 };
 const rows = Array.from({ length: 2000 }, (_, row) => ({
   question: `What is ${row}?`,
   answer: `It is ${row}.`,

@@ -2,6 +2,7 @@
 
 import type { Hub } from '../../hub/hub.ts';
 import type { Dispatcher } from '../dispatch.ts';
+import type { Network } from '../../network/network.ts';
 import type { Program } from '../program.ts';
 import type { SettingsFile } from '../settings.ts';
 import type { Tasks } from '../tasks.ts';
@@ -11,6 +12,7 @@ export interface HubApplication {
   readonly program: Program;
   readonly settings: SettingsFile;
   readonly tasks: Tasks;
+  readonly network: Network;
   readonly emit: Dispatcher['emit'];
   readonly hub: Hub;
 }

@@ -3,6 +3,7 @@
 import { exportLedger } from '../../federation/ledger.ts';
 import type { MachineRules } from '../../folders.ts';
 import type { Hub } from '../../hub/hub.ts';
+import { createNetwork } from '../../network/network.ts';
 import { commonHandlers } from '../common-answers.ts';
 import { createDispatcher } from '../dispatch.ts';
 import type { Dispatcher, Handlers } from '../dispatch.ts';
@@ -39,7 +40,15 @@ export function openHubWindow({ folder, program, hub, machine }: HubWindowOption
   const { emit } = dispatcher;
   const settings = openSettings(folder, machine?.settings);
   const tasks = createTasks(emit);
-  const application: HubApplication = { folder, program, settings, tasks, emit, hub };
+  const application: HubApplication = {
+    folder,
+    program,
+    settings,
+    tasks,
+    network: createNetwork(),
+    emit,
+    hub,
+  };
   const { store } = hub.context;
   answers = {
     ...applicationHandlers(application),

@@ -2,6 +2,7 @@
 
 import { toTributaryError } from '../../errors.ts';
 import type { TributaryError } from '../../errors.ts';
+import type { Network } from '../../network/network.ts';
 import type { Site } from '../../site/site.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import type { Program } from '../program.ts';
@@ -16,6 +17,8 @@ export interface SiteApplication {
   readonly program: Program;
   readonly settings: SettingsFile;
   readonly tasks: Tasks;
+  /** The way to the web, as the settings say. */
+  readonly network: Network;
   readonly emit: Dispatcher['emit'];
   /** The running site. Throws what keeps the folder from being used. */
   site(): Site;
@@ -32,14 +35,14 @@ export interface SiteApplication {
 
 export interface SiteApplicationOptions extends Pick<
   SiteApplication,
-  'folder' | 'program' | 'settings' | 'tasks' | 'emit'
+  'folder' | 'program' | 'settings' | 'tasks' | 'network' | 'emit'
 > {
   /** Starts the site; called again where that failed. */
   readonly start: () => Promise<Site>;
 }
 
 export function createSiteApplication(options: SiteApplicationOptions): SiteApplication {
-  const { folder, program, settings, tasks, emit } = options;
+  const { folder, program, settings, tasks, network, emit } = options;
   const listeners: ((site: Site) => void)[] = [];
   let site: Site | null = null;
   let blocked: TributaryError | null = null;
@@ -58,7 +61,7 @@ export function createSiteApplication(options: SiteApplicationOptions): SiteAppl
   }
 
   return {
-    ...{ folder, program, settings, tasks, emit },
+    ...{ folder, program, settings, tasks, network, emit },
     site: () => {
       if (site === null) throw blocked ?? new TypeError('The site has not been opened.');
       return site;

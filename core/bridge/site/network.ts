@@ -1,6 +1,6 @@
 /** @file What the settings of a site's folder say of the network. */
 
-import type { NetworkSettings } from '../../site/network/settings.ts';
+import type { NetworkSettings } from '../../network/settings.ts';
 import type { SettingsFile } from '../settings.ts';
 
 export function networkOf(settings: SettingsFile): NetworkSettings {

@@ -7,7 +7,7 @@ import { fetchPublicDataset } from '../../vault/public/fetch.ts';
 import type { Handlers } from '../dispatch.ts';
 import type { SiteApplication } from './application.ts';
 
-export function publicDataHandlers({ tasks }: Pick<SiteApplication, 'tasks'>): Handlers {
+export function publicDataHandlers({ tasks, network }: Pick<SiteApplication, 'tasks' | 'network'>): Handlers {
   return {
     'data.public': () => {
       const folder = publicFolder();
@@ -26,7 +26,7 @@ export function publicDataHandlers({ tasks }: Pick<SiteApplication, 'tasks'>): H
         { kind: 'data', subject: dataset, unit: 'bytes' },
         async ({ signal, progress }) => {
           const path = await fetchPublicDataset(entry, {
-            signal,
+            ...{ signal, network },
             onProgress: ({ fraction, totalBytes }) =>
               progress({ done: Math.floor((fraction ?? 0) * totalBytes), total: totalBytes }),
           });

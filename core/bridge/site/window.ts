@@ -1,6 +1,8 @@
 /** @file All that a site's window may ask, put together: one dispatcher over one folder. */
 
 import type { MachineRules } from '../../folders.ts';
+import { createNetwork } from '../../network/network.ts';
+import type { NetworkSettings } from '../../network/settings.ts';
 import type { Site } from '../../site/site.ts';
 import { commonHandlers } from '../common-answers.ts';
 import { createDispatcher } from '../dispatch.ts';
@@ -17,6 +19,7 @@ import type { SiteApplication } from './application.ts';
 import { dataHandlers } from './data.ts';
 import { diagnosticsHandlers } from './diagnostics.ts';
 import { federationHandlers } from './federation.ts';
+import { networkOf } from './network.ts';
 import { privacyHandlers } from './privacy.ts';
 import { publicDataHandlers } from './public-data.ts';
 import { rehearsalHandlers } from './rehearsals.ts';
@@ -31,6 +34,8 @@ export interface SiteWindowOptions {
   readonly start: (settings: SettingsFile) => Promise<Site>;
   /** What the owner of the machine has set for all of its sites, where there is anything. */
   readonly machine?: MachineRules;
+  /** How the settings of the network are found; default as the window's settings say. */
+  readonly network?: (settings: SettingsFile) => () => NetworkSettings;
   /** What the program around the window answers beside. */
   readonly answers?: (application: SiteApplication) => Handlers;
 }
@@ -46,6 +51,7 @@ export async function openSiteWindow({
   program,
   start,
   machine,
+  network = (settings) => () => networkOf(settings),
   answers: more,
 }: SiteWindowOptions): Promise<SiteWindow> {
   let answers: Handlers = {};
@@ -55,6 +61,7 @@ export async function openSiteWindow({
   const tasks = createTasks(emit);
   const application = createSiteApplication({
     ...{ folder, program, settings, tasks, emit },
+    network: createNetwork(network(settings)),
     start: () => start(settings),
   });
   const alone = aloneAnswers(application);

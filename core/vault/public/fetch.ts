@@ -21,7 +21,7 @@ const DATASET: FileKind = {
  */
 export function fetchPublicDataset(
   entry: PublicDataset,
-  { folder = publicFolder(), ...options }: FetchOptions & { readonly folder?: string } = {},
+  { folder = publicFolder(), ...options }: FetchOptions & { readonly folder?: string },
 ): Promise<string> {
   const inspect = async (path: string): Promise<void> => {
     const { columns } = await inspectFile(path);

@@ -21,6 +21,7 @@ import { memoryTier, trainingMemory } from '../../../core/model/requirements.ts'
 import { runs } from '../command.ts';
 import { fetchWithProgress } from '../fetching.ts';
 import { formatBytes, formatTable } from '../format.ts';
+import { addNetworkOptions, networkOfOptions, networkOptions } from '../network-options.ts';
 
 export function register(program: Command): void {
   const models = program.command('models').description('list, fetch and check models');
@@ -28,11 +29,11 @@ export function register(program: Command): void {
     .command('list')
     .description('the models of the catalogue, and which of them lie on this machine')
     .action(listModels);
-  models
+  const fetch = models
     .command('fetch')
     .description('bring a model of the catalogue to this machine and check it')
-    .argument('<model>', 'id in the catalogue')
-    .action(fetchOne);
+    .argument('<model>', 'id in the catalogue');
+  addNetworkOptions(fetch).action(fetchOne);
   models
     .command('add')
     .description('check a model that lies on this machine; keep it if it is one of the catalogue')
@@ -93,15 +94,16 @@ const listModels = runs(z.object({}), async (_, { output }) => {
 });
 
 const fetchOne = runs(
-  z.object({ model: z.string() }),
-  async ({ model }, { output, interruption, progress }) => {
+  z.object({ model: z.string() }).extend(networkOptions.shape),
+  async ({ model, ...network }, context) => {
+    const { output } = context;
     if (model === 'tiny') {
       output.line('The model tiny is made on the spot; there is nothing to fetch.');
       output.result({ model, path: null });
       return;
     }
     const entry = inCatalogue(model);
-    const path = await fetchWithProgress(entry, { output, interruption, progress });
+    const path = await fetchWithProgress(entry, context, networkOfOptions(network));
     output.line(path);
     const { size: bytes } = await stat(path);
     const sha256 = entry.sha256 ?? (await firstUses(modelPlace()))[entry.id];

@@ -11,6 +11,7 @@ import { parseMapping } from '../../../../core/vault/mapping.ts';
 import { EXPORT_FORMATS } from '../../../../core/vault/export.ts';
 import { PERSONAL_CHOICES, PERSONAL_KINDS } from '../../../../core/vault/personal/kinds.ts';
 import { personalChoicesShape } from '../../../../core/vault/personal/treatment.ts';
+import { createNetwork } from '../../../../core/network/network.ts';
 import { publicDataset, PUBLIC_DATASETS, publicFolder } from '../../../../core/vault/public/catalogue.ts';
 import { ENCODINGS } from '../../../../core/vault/readers/source.ts';
 import { textOf } from '../../../../core/vault/values.ts';
@@ -182,7 +183,7 @@ const fetchPublic = runs(
       return;
     }
     const entry = publicDataset(name);
-    const file = await fetchDataWithProgress(entry, context);
+    const file = await fetchDataWithProgress(entry, context, createNetwork(at(dir).network));
     output.line(file);
     const about = { id: entry.id, path: file, licence: entry.licence, pinned: entry.sha256 !== null };
     if (as === undefined) {

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import * as tls from 'node:tls';
 import type { SecureContext } from 'node:tls';
-import { TributaryError } from '../../errors.ts';
+import { TributaryError } from '../errors.ts';
 
 /** Newer versions of Node read the system's store; the types here are of the oldest one that is supported. */
 const { getCACertificates } = tls as {

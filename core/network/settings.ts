@@ -1,4 +1,4 @@
-/** @file What a person or the machine's owner says of the network between a site and its hub. */
+/** @file What a person or the machine's owner says of the network between this machine and others. */
 
 import { z } from 'zod';
 

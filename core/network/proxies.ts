@@ -2,7 +2,7 @@
 
 import { isIP } from 'node:net';
 import { getProxyForUrl } from 'proxy-from-env';
-import { TributaryError } from '../../errors.ts';
+import { TributaryError } from '../errors.ts';
 import type { createScripts } from './script.ts';
 import type { NetworkSettings } from './settings.ts';
 
@@ -15,10 +15,10 @@ export interface Proxy {
   readonly credentials: { readonly user: string; readonly password: string } | null;
 }
 
-/** A way to the hub; null is the straight one. */
+/** A way to an address; null is the straight one. */
 export type Way = Proxy | null;
 
-/** The ways to an address `ws://…` or `wss://…`, to be tried in this order. Throws `proxy.*`. */
+/** The ways to an address of the web or of a hub (`wss://…`), to be tried in this order. Throws `proxy.*`. */
 export async function waysTo(
   url: URL,
   settings: NetworkSettings,
@@ -36,6 +36,18 @@ export async function waysTo(
   }
   const named = settings.proxy === 'address' ? (settings.proxyAddress ?? '') : getProxyForUrl(web.href);
   return [named === '' ? null : parseProxy(named, credentials)];
+}
+
+/** The environment of a program that is to go the same way; of a script it can know nothing. */
+export function variablesOf(settings: NetworkSettings): Record<string, string> {
+  if (settings.proxy === 'none') return { NO_PROXY: '*', no_proxy: '*' };
+  if (settings.proxy !== 'address' || settings.proxyAddress === null) return {};
+  const url = new URL(settings.proxyAddress);
+  if (url.username === '' && settings.proxyUser !== null) {
+    url.username = encodeURIComponent(settings.proxyUser);
+    url.password = encodeURIComponent(settings.proxyPassword ?? '');
+  }
+  return { HTTPS_PROXY: url.href, https_proxy: url.href, HTTP_PROXY: url.href, http_proxy: url.href };
 }
 
 /** What never leaves the machine goes through no proxy. */

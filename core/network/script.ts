@@ -6,8 +6,8 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { networkInterfaces } from 'node:os';
-import { TributaryError } from '../../errors.ts';
-import { machine } from '../../machine.ts';
+import { TributaryError } from '../errors.ts';
+import { machine } from '../machine.ts';
 
 /** How long a script that was read is used. */
 const FRESH_MILLISECONDS = 300_000;

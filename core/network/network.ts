@@ -1,24 +1,28 @@
-/** @file Opens the streams under a site's sockets, through whatever lies between it and its hub. */
+/** @file Opens connections to hubs and to web addresses, through whatever lies between this machine and them. */
 
 import { request } from 'node:http';
 import { connect as connectPlain, isIP } from 'node:net';
 import type { LookupFunction, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { SecureContext, TLSSocket } from 'node:tls';
-import { TributaryError } from '../../errors.ts';
-import { machine } from '../../machine.ts';
-import type { Meter } from '../traffic.ts';
+import { TributaryError } from '../errors.ts';
+import { machine } from '../machine.ts';
 import { createTrust } from './certificates.ts';
-import { bare, waysTo } from './proxies.ts';
+import { bare, variablesOf, waysTo } from './proxies.ts';
 import type { Proxy, Way } from './proxies.ts';
 import { createScripts } from './script.ts';
+import { createFetch } from './web.ts';
+import type { Fetch } from './web.ts';
 import { DEFAULT_NETWORK } from './settings.ts';
 import type { NetworkSettings } from './settings.ts';
 
-export interface DialOptions {
+interface ConnectOptions {
   readonly signal: AbortSignal;
   /** Counts what leaves, from the first byte on. */
-  readonly meter?: Meter;
+  readonly meter?: { watch(wire: Socket): void };
+}
+
+export interface DialOptions extends ConnectOptions {
   /** Whether a hub is good enough whose certificate nobody believes: it has to prove its key all the same. */
   readonly mayBeUnchecked?: () => boolean;
 }
@@ -35,9 +39,33 @@ export interface Dialled {
 export interface Network {
   /** Throws `hub.unreachable`, `hub.certificate`, `proxy.*` or `network.certificates`. */
   dial(url: string, options: DialOptions): Promise<Dialled>;
+  /**
+   * The web's `fetch`, for what is not the hub: models, public datasets, a webhook. Certificates nobody vouches for
+   * are never believed here. Rejects with the reason in `cause`, which is one of `proxy.*` and `network.certificates`,
+   * or an error of the system.
+   */
+  readonly fetch: Fetch;
+  /** Variables by which other programs go the same way, as far as those can say it: not a proxy script. */
+  readonly variables: () => Record<string, string>;
   /** The same with other settings in some places. */
   with(changes: Partial<NetworkSettings>): Network;
 }
+
+/** What a connection gives: the stream, the system's socket under it, and why its certificate is not believed. */
+interface Connected {
+  readonly stream: Socket;
+  readonly wire: Socket;
+  readonly doubt: string | null;
+}
+
+/** Nobody answers at the address itself; the message says why. */
+class Away extends Error {
+  constructor(cause: Error) {
+    super(describe(cause), { cause });
+  }
+}
+
+const SECURE: ReadonlySet<string> = new Set(['wss:', 'https:']);
 
 /** For so long a proxy is not asked again with credentials that it refused: many lock an account after a few times. */
 const REFUSED_MILLISECONDS = 600_000;
@@ -51,55 +79,71 @@ export function createNetwork(
   const trust = createTrust();
   const refused = new Map<string, number>();
 
-  async function dialBy(way: Way, url: URL, options: DialOptions): Promise<Dialled> {
-    const context =
-      url.protocol === 'wss:' || way?.secure ? trust.context(settings().certificates) : undefined;
+  async function connectBy(way: Way, url: URL, options: ConnectOptions): Promise<Connected> {
+    const isSecure = SECURE.has(url.protocol);
+    const context = isSecure || way?.secure ? trust.context(settings().certificates) : undefined;
     const host = bare(url.hostname);
-    const port = url.port === '' ? (url.protocol === 'wss:' ? 443 : 80) : Number(url.port);
+    const port = url.port === '' ? (isSecure ? 443 : 80) : Number(url.port);
     const wire = await openWire(way ?? { host, port }, { ...options, lookup }).catch((cause: Error) => {
-      throw way === null ? unreachable(url, cause) : proxyAway(way, cause);
+      throw way === null ? new Away(cause) : proxyAway(way, cause);
     });
     try {
       const stream = way === null ? wire : await tunnel(way, { host, port }, { wire, context, refused });
-      if (url.protocol === 'ws:') return { stream, wire, unchecked: null };
+      if (!isSecure) return { stream, wire, doubt: null };
       const { secured, doubt } = await secure(stream, host, context).catch((cause: Error) => {
-        throw unreachable(url, cause);
+        throw new Away(cause);
       });
-      if (doubt !== null && options.mayBeUnchecked?.() !== true) {
-        const what = `The certificate of ${url.origin} is not believed (${doubt}).`;
-        throw new TributaryError('hub.certificate', what);
-      }
-      return { stream: secured, wire, unchecked: doubt };
+      return { stream: secured, wire, doubt };
     } catch (error) {
       wire.destroy();
       throw error;
     }
   }
 
+  /** Throws {@link Away}, `proxy.*` or `network.certificates`. */
+  async function connect(url: URL, options: ConnectOptions): Promise<Connected> {
+    const ways = await waysTo(url, settings(), scripts);
+    let reason: unknown;
+    for (const way of ways) {
+      try {
+        return await connectBy(way, url, options);
+      } catch (error) {
+        // A proxy that is there and refuses has the last word; one that is away leaves it to the next.
+        if (error instanceof TributaryError && !error.retryable) throw error;
+        reason ??= error;
+      }
+    }
+    throw reason;
+  }
+
   return {
     with: (changes) => createNetwork(() => ({ ...settings(), ...changes }), lookup),
     dial: async (address, options) => {
       const url = new URL(address);
-      const ways = await waysTo(url, settings(), scripts);
-      let reason: unknown;
-      for (const way of ways) {
-        try {
-          return await dialBy(way, url, options);
-        } catch (error) {
-          // A proxy that is there and refuses has the last word; one that is away leaves it to the next.
-          if (!(error instanceof TributaryError) || !error.retryable) throw error;
-          reason ??= error;
-        }
+      const { stream, wire, doubt } = await connect(url, options).catch((error: unknown) => {
+        throw error instanceof Away ? unreachable(url, error) : error;
+      });
+      if (doubt !== null && options.mayBeUnchecked?.() !== true) {
+        wire.destroy();
+        const what = `The certificate of ${url.origin} is not believed (${doubt}).`;
+        throw new TributaryError('hub.certificate', what);
       }
-      throw reason;
+      return { stream, wire, unchecked: doubt };
     },
+    variables: () => variablesOf(settings()),
+    fetch: createFetch(async (url, signal) => {
+      const { stream, wire, doubt } = await connect(url, { signal });
+      if (doubt === null) return stream;
+      wire.destroy();
+      throw new Error(`the certificate of ${url.origin} is not believed (${doubt})`);
+    }),
   };
 }
 
 /** A connection of the system; of a name with addresses of both families the one that answers first. */
 function openWire(
   to: { readonly host: string; readonly port: number },
-  { signal, meter, lookup }: DialOptions & { readonly lookup?: LookupFunction },
+  { signal, meter, lookup }: ConnectOptions & { readonly lookup?: LookupFunction },
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const { host, port } = to;
@@ -195,9 +239,9 @@ function nameOf({ secure, host, port }: Proxy): string {
   return `${secure ? 'https' : 'http'}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 }
 
-function unreachable(url: URL, cause: Error): TributaryError {
-  const what = `No hub answers at ${url.href.replace(/\/$/, '')} (${describe(cause)}).`;
-  return new TributaryError('hub.unreachable', what, { cause });
+function unreachable(url: URL, away: Away): TributaryError {
+  const what = `No hub answers at ${url.href.replace(/\/$/, '')} (${away.message}).`;
+  return new TributaryError('hub.unreachable', what, { cause: away.cause });
 }
 
 function proxyAway(proxy: Proxy, cause: Error): TributaryError {
