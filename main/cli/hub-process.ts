@@ -11,6 +11,7 @@ import { startHub } from '../../core/hub/hub.ts';
 import type { Hub, HubOptions } from '../../core/hub/hub.ts';
 import { windowPages } from '../../core/programs.ts';
 import { SOFTWARE, VERSION } from '../version.ts';
+import { collectLessOften } from './collector.ts';
 import { createWindowAddress } from './window-address.ts';
 
 export interface HubProcessOptions extends Pick<
@@ -37,6 +38,7 @@ export async function startHubProcess({
 }: HubProcessOptions): Promise<HubProcess> {
   const { folder } = options;
   requireHub(folder);
+  collectLessOften();
   const destination = pino.destination({ dest: join(folder, 'hub.log'), sync: true, mode: 0o600 });
   const started: { hub?: Hub } = {};
   let opened: HubWindow | undefined;
