@@ -38,7 +38,7 @@ export async function startHubProcess({
 }: HubProcessOptions): Promise<HubProcess> {
   const { folder } = options;
   requireHub(folder);
-  collectLessOften();
+  collectLessOften('hub');
   const destination = pino.destination({ dest: join(folder, 'hub.log'), sync: true, mode: 0o600 });
   const started: { hub?: Hub } = {};
   let opened: HubWindow | undefined;

@@ -26,7 +26,7 @@ export interface SiteProcess {
 
 /** Starts it; where the folder cannot be used, `application.blocked()` says why. */
 export async function startSiteProcess({ port, ...options }: SiteProcessOptions): Promise<SiteProcess> {
-  collectLessOften();
+  collectLessOften('site');
   const started: { dispatcher?: Dispatcher } = {};
   const window = createWindowAddress({
     dispatcher: () => {

@@ -40,7 +40,7 @@ const options = z.object({
 
 const benchSites = runs(options, async ({ hub, root, from, to }, { output, interruption }) => {
   const signal = interruption();
-  collectLessOften();
+  collectLessOften('site');
   const sites: Site[] = [];
   for (let at = from; at < to; at++) sites.push(await enterSite(hub, root, at));
   output.result({ sites: sites.length });
