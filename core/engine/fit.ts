@@ -1,24 +1,35 @@
 /** @file How much a training step has to compute again so that it fits into the memory limit. */
 
 import { TributaryError } from '../errors.ts';
+import type { Device } from './devices.ts';
 import type { ModelGraph } from './graphs/parts.ts';
 import { RECOMPUTES, type Recompute } from './graphs/recompute.ts';
 import { stepBytes, type Sizes } from './memory.ts';
 
-/** Without a limit: an eighth to a sixth less memory for a step that takes one or two percent longer. */
-const UNLIMITED: Recompute = 'light';
+/** Without a limit, on the CPU: an eighth to a sixth less memory for a step that takes one or two percent longer. */
+const ON_CPU: Recompute = 'light';
 
 export class Fit {
   readonly #fixed: Recompute | undefined;
   readonly #limit: number | undefined;
+  readonly #unlimited: Recompute;
   /** Graphs that were built to estimate them, by what they compute again and by their key. */
   readonly #models = new Map<string, ModelGraph>();
   /** For each key what fitted the largest batch so far: a session that was left is seldom worth returning to. */
   readonly #chosen = new Map<string, Recompute>();
 
-  constructor({ recompute, memoryLimit }: { recompute?: Recompute; memoryLimit?: number }) {
+  constructor({
+    recompute,
+    memoryLimit,
+    device,
+  }: {
+    readonly recompute?: Recompute;
+    readonly memoryLimit?: number;
+    readonly device: Device;
+  }) {
     this.#fixed = recompute;
     this.#limit = memoryLimit;
+    this.#unlimited = recompute ?? (device === 'cpu' ? ON_CPU : 'none');
   }
 
   /**
@@ -37,7 +48,7 @@ export class Fit {
     readonly trained: number;
   }): { readonly recompute: Recompute; readonly model?: ModelGraph } {
     const limit = this.#limit;
-    if (limit === undefined) return { recompute: this.#fixed ?? UNLIMITED };
+    if (limit === undefined) return { recompute: this.#unlimited };
     const candidates = this.#fixed
       ? [this.#fixed]
       : RECOMPUTES.slice(RECOMPUTES.indexOf(this.#chosen.get(key) ?? 'none'));

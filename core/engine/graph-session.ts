@@ -39,6 +39,17 @@ export interface SessionOptions {
 /** How long a thread waits awake. */
 const SPIN_MICROSECONDS = '300';
 
+let isFlushing = false;
+
+/**
+ * Has numbers below the normal ones of float32 be zero in all sessions to come. What a mask hides has such a
+ * probability, and Intel's processors take a hundred times as long for a product with one. The thread that opens the
+ * first session computes so from then on, JavaScript included: for processes that do nothing beside.
+ */
+export function flushDenormals(): void {
+  isFlushing = true;
+}
+
 /** @param external inputs that are read from a file, and the folder of that file; null when all are fed */
 export async function openGraph(
   graph: Graph,
@@ -59,9 +70,7 @@ export async function openGraph(
         // A thread that waits for the next operator is woken late if it sleeps at once; several sites may share one
         // machine, so that it must not burn a core for long either.
         intra_op: { allow_spinning: '1', spin_duration_us: SPIN_MICROSECONDS },
-        // What a mask hides has a probability below 1.2e-38, and Intel's processors take a hundred times as long for a
-        // product with such a number. The first session of a process decides for the thread that computes.
-        set_denormal_as_zero: '1',
+        ...(isFlushing && { set_denormal_as_zero: '1' }),
         // Weights that are read from a file stay there: eight-bit products are as fast without a copy of them.
         ...(prepacked ? {} : { disable_prepacking: '1' }),
       },

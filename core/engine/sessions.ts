@@ -26,7 +26,10 @@ export interface EngineOptions extends Omit<SessionOptions, 'threads'> {
   readonly precision: Precision;
   /** Threads inside one operator, default all cores; results repeat bit for bit with the same number. */
   readonly threads?: number;
-  /** What a backward pass computes again rather than keeps; default what the memory limit demands, `light` without one. */
+  /**
+   * What a backward pass computes again rather than keeps; default what the memory limit demands; without one
+   * `light` on the CPU, else `none`.
+   */
   readonly recompute?: Recompute;
   /** Bytes that a training step may take of this process; default no limit. */
   readonly memoryLimit?: number;

@@ -2,12 +2,15 @@
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { flushDenormals } from '../engine/graph-session.ts';
 import { toTributaryError } from '../errors.ts';
 import { listenToParent } from '../parent-program.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
 import type { Notice, Observer } from './observer.ts';
 import type { StepReport } from './requests.ts';
 import { Trainer } from './trainer.ts';
+
+flushDenormals();
 
 let trainer: Trainer | null = null;
 

@@ -53,7 +53,7 @@ export function withMemoryOptions(command: Command): Command {
     )
     .option(
       '--recompute <name>',
-      `${RECOMPUTES.join(', ')}: what the backward pass computes again; light, or what the limit demands`,
+      `${RECOMPUTES.join(', ')}: what the backward pass computes again; light on the CPU, or what the limit demands`,
     );
 }
 
