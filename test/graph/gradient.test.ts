@@ -98,9 +98,9 @@ const cases: Case[] = [
     ([x, i]) => b.crossEntropy(x, i),
     [f64([1, 3], [60, -60, 0]), i64([1, 1], [1])],
   ],
-  [
-    'CausalAttention in two blocks',
-    ([query, keys, values, mask]) => b.causalAttention(query, { keys, values, mask, rows: 2 }),
+  ...[2, 3].map((rows): Case => [
+    `CausalAttention of three tokens in blocks of ${rows}`,
+    ([query, keys, values, mask]) => b.causalAttention(query, { keys, values, mask, rows }),
     [
       wave([2, 2, 2, 3, 2], 0.7),
       wave([2, 2, 3, 2], 1.3),
@@ -108,7 +108,7 @@ const cases: Case[] = [
       f64([2, 1, 1, 3, 3], [0, 0, 0, -2, 0, 0, 0.5, -30, 0, 0, 9, 9, 0, 0, 9, -1, 0, 0]),
     ],
     [0, 1, 2],
-  ],
+  ]),
   [
     'VocabularyLoss in two parts',
     ([x, weight, labels]) =>
