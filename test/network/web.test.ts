@@ -148,4 +148,16 @@ describe('other programs', () => {
     expect(new URL(HTTPS_PROXY).hostname).toBe('proxy.test');
     expect(decodeURIComponent(new URL(HTTPS_PROXY).password)).toBe(SECRET);
   });
+
+  it.each(['proxy.test:3128', 'http://', 'socks5://proxy.test:1080'])(
+    'are told of no proxy at “%s”, which is refused as it is for every connection',
+    async (proxyAddress) => {
+      const settings = { ...DEFAULT_NETWORK, proxy: 'address', proxyAddress } as const;
+      const refusal = { code: 'proxy.unsupported' };
+      expect(() => variablesOf(settings)).toThrow(expect.objectContaining(refusal) as Error);
+      expect(await causeOf(networkWith(settings).fetch('http://models.test/', { signal }))).toMatchObject(
+        refusal,
+      );
+    },
+  );
 });
