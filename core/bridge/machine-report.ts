@@ -3,6 +3,7 @@
 import { statfsSync } from 'node:fs';
 import { availableParallelism, freemem, platform, release, totalmem } from 'node:os';
 import { versions } from 'node:process';
+import { formatBytes } from '../sizes.ts';
 import type { Output } from './contract.ts';
 import type { Program } from './program.ts';
 
@@ -17,9 +18,9 @@ export function machineChecks(folder: string): Check[] {
     {
       name: 'memory',
       ok: totalmem() > 3e9,
-      says: `${gigabytes(freemem())} free of ${gigabytes(totalmem())}`,
+      says: `${formatBytes(freemem())} free of ${formatBytes(totalmem())}`,
     },
-    { name: 'disk', ok: free > 2e9, says: `${gigabytes(free)} are free` },
+    { name: 'disk', ok: free > 2e9, says: `${formatBytes(free)} are free` },
   ];
 }
 
@@ -31,8 +32,4 @@ export function reportText({ software, surface }: Program, checks: readonly Chec
     ...checks.map(({ name, ok, says }) => `${ok ? 'ok' : 'PROBLEM'}  ${name}: ${says}`),
     ...more,
   ].join('\n');
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { chooseDevice, probeDevices, timing } from '../../core/engine/devices.ts';
-import { formatBytes } from './format.ts';
+import { formatBytes } from '../../core/sizes.ts';
 
 export interface Finding {
   readonly name: string;

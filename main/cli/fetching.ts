@@ -5,10 +5,10 @@ import type { CatalogueEntry } from '../../core/model/catalogue.ts';
 import { fetchModel } from '../../core/model/fetch.ts';
 import { createNetwork } from '../../core/network/network.ts';
 import type { Network } from '../../core/network/network.ts';
+import { formatBytes } from '../../core/sizes.ts';
 import type { PublicDataset } from '../../core/vault/public/catalogue.ts';
 import { fetchPublicDataset } from '../../core/vault/public/fetch.ts';
 import type { CommandContext } from './command.ts';
-import { formatBytes } from './format.ts';
 
 /**
  * Brings a model to this machine and checks it; returns its path. A model that is here already is only checked.

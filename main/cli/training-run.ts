@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Costs } from '../../core/engine/profile.ts';
 import { makeWritableFolder } from '../../core/files.ts';
 import type { LoraConfiguration } from '../../core/model/lora.ts';
+import { formatBytes } from '../../core/sizes.ts';
 import type { CheckpointOptions } from '../../core/training/checkpoints.ts';
 import type { TrainerProcess } from '../../core/training/client.ts';
 import { fullTrainingBytes } from '../../core/training/full-weights.ts';
@@ -14,7 +15,6 @@ import { trainWithRestarts } from '../../core/training/restart.ts';
 import type { StepReport, TrainRequest, TrainResult } from '../../core/training/requests.ts';
 import { wholeNumber } from './command.ts';
 import type { CommandContext } from './command.ts';
-import { formatBytes } from './format.ts';
 import type { Output } from './output.ts';
 import {
   announceDevice,

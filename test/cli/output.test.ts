@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
-import { formatBytes, formatSeconds, formatTable } from '../../main/cli/format.ts';
+import { formatBytes } from '../../core/sizes.ts';
+import { formatSeconds, formatTable } from '../../main/cli/format.ts';
 import { openOutput } from '../../main/cli/output.ts';
 import { startProgress } from '../../main/cli/progress.ts';
 

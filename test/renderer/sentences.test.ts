@@ -124,6 +124,11 @@ it.each([
   ['What a person wrote stays as it is.', 'What a person wrote stays as it is.'],
 ])('%s', (english, chinese) => expect(say(english)).toBe(chinese));
 
+it('diagnostics say in Chinese how much was sent', () => {
+  expect(say('48.3 kB in all')).toBe('共 48.3 kB');
+  expect(say('0 bytes in all')).toBe('共 0 字节');
+});
+
 it.each([
   ...machineChecks(import.meta.dirname).map(({ says }) => says),
   ...Object.values(HUB_WORDS),
@@ -131,7 +136,7 @@ it.each([
 ])('diagnostics say in Chinese: %s', (says) => {
   const said = say(says);
   expect(said).toMatch(HAN);
-  expect(said.replace('hub.unreachable', '').replaceAll('GB', '')).not.toMatch(/[a-z]/);
+  expect(said.replace('hub.unreachable', '').replaceAll(/[kMGT]B/g, '')).not.toMatch(/[a-z]/);
 });
 
 it('every problem of a plan is said in Chinese', () => {

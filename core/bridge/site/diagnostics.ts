@@ -2,6 +2,7 @@
 
 import { nameOfRun } from '../../site/run-names.ts';
 import type { FederationStatus } from '../../site/status.ts';
+import { formatBytes } from '../../sizes.ts';
 import type { Handlers } from '../dispatch.ts';
 import { machineChecks, reportText } from '../machine-report.ts';
 import type { Check } from '../machine-report.ts';
@@ -48,7 +49,7 @@ function siteChecks(application: SiteApplication): Check[] {
     ...(federations.length === 0
       ? [{ name: 'hub', ok: true, says: HUB_WORDS[state] }]
       : federations.map((each) => hubOf(application, each))),
-    { name: 'sent', ok: true, says: `${leftThisMachine.bytes} bytes in all` },
+    { name: 'sent', ok: true, says: `${formatBytes(leftThisMachine.bytes)} in all` },
   ];
 }
 

@@ -3,9 +3,9 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { Random } from '../../../core/random.ts';
+import { formatBytes } from '../../../core/sizes.ts';
 import { withTrainer } from '../../../core/training/client.ts';
 import { runs, wholeNumber } from '../command.ts';
-import { formatBytes } from '../format.ts';
 import { engineOptions, peakMemory, withEngineOptions } from '../training.ts';
 
 const options = engineOptions.extend({

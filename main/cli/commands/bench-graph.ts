@@ -16,9 +16,10 @@ import { toOnnx } from '../../../core/graph/onnx.ts';
 import { loraShapes } from '../../../core/model/lora.ts';
 import { openModel } from '../../../core/model/open.ts';
 import { elementCount } from '../../../core/model/tensor.ts';
+import { formatBytes } from '../../../core/sizes.ts';
 import { choosePrecision } from '../../../core/training/precision.ts';
 import { runs, wholeNumber } from '../command.ts';
-import { formatBytes, formatTable } from '../format.ts';
+import { formatTable } from '../format.ts';
 
 const options = z.object({
   model: z.string(),

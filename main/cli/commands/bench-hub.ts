@@ -17,8 +17,8 @@ import { readPlan } from '../../../core/federation/plan.ts';
 import { askHub } from '../../../core/hub/ask.ts';
 import { initHub } from '../../../core/hub/folder.ts';
 import type { ModelConfiguration } from '../../../core/model/configuration.ts';
+import { formatBytes } from '../../../core/sizes.ts';
 import { runs, wholeNumber } from '../command.ts';
-import { formatBytes } from '../format.ts';
 
 /** Processes that the sites share at most. */
 const SITE_PROCESSES = 8;

@@ -10,6 +10,7 @@ import { TributaryError } from '../../../core/errors.ts';
 import { writeFileAtomically } from '../../../core/files.ts';
 import { readPlan } from '../../../core/federation/plan.ts';
 import { findInCatalogue } from '../../../core/model/catalogue.ts';
+import { formatBytes } from '../../../core/sizes.ts';
 import { withTrainer } from '../../../core/training/client.ts';
 import { runs, wholeNumber } from '../command.ts';
 import type { CommandContext } from '../command.ts';
@@ -18,7 +19,7 @@ import { runFederation, type Round } from '../demo/federation.ts';
 import type { Score } from '../demo/measures.ts';
 import { OBJECTIVES, readInstitutions, SAMPLES } from '../demo/institutions.ts';
 import { fetchWithProgress } from '../fetching.ts';
-import { formatBytes, formatSeconds, formatTable } from '../format.ts';
+import { formatSeconds, formatTable } from '../format.ts';
 
 const options = z.object({
   model: z.string(),

@@ -18,9 +18,10 @@ import {
 import type { CatalogueEntry } from '../../../core/model/catalogue.ts';
 import { openModel } from '../../../core/model/open.ts';
 import { memoryTier, trainingMemory } from '../../../core/model/requirements.ts';
+import { formatBytes } from '../../../core/sizes.ts';
 import { runs } from '../command.ts';
 import { fetchWithProgress } from '../fetching.ts';
-import { formatBytes, formatTable } from '../format.ts';
+import { formatTable } from '../format.ts';
 import { addNetworkOptions, networkOfOptions, networkOptions } from '../network-options.ts';
 
 export function register(program: Command): void {

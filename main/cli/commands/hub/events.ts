@@ -2,7 +2,8 @@
 
 import type { Metrics } from '../../../../core/federation/metrics.ts';
 import type { HubEvent } from '../../../../core/hub/context.ts';
-import { formatBytes, formatSeconds } from '../../format.ts';
+import { formatBytes } from '../../../../core/sizes.ts';
+import { formatSeconds } from '../../format.ts';
 
 /** One line for a person. */
 export function describeEvent(event: HubEvent): string {

@@ -3,8 +3,8 @@
 import { z } from 'zod';
 import { askHub } from '../../../../core/hub/ask.ts';
 import { restoreHub } from '../../../../core/hub/backup.ts';
+import { formatBytes } from '../../../../core/sizes.ts';
 import { runs } from '../../command.ts';
-import { formatBytes } from '../../format.ts';
 import { folder } from './folder.ts';
 import type { AddCommand } from './folder.ts';
 

@@ -3,7 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askHub } from '../../../../core/hub/ask.ts';
 import type { RehearsalReport, RehearsedSite } from '../../../../core/hub/forecast.ts';
-import { formatBytes, formatSeconds, formatTable } from '../../format.ts';
+import { formatBytes } from '../../../../core/sizes.ts';
+import { formatSeconds, formatTable } from '../../format.ts';
 import type { Output } from '../../output.ts';
 
 const POLL_MILLISECONDS = 500;

@@ -16,9 +16,10 @@ import { publicDataset, PUBLIC_DATASETS, publicFolder } from '../../../../core/v
 import { ENCODINGS } from '../../../../core/vault/readers/source.ts';
 import { textOf } from '../../../../core/vault/values.ts';
 import { askSite } from '../../../../core/site/ask.ts';
+import { formatBytes } from '../../../../core/sizes.ts';
 import { runs, wholeNumber } from '../../command.ts';
 import { fetchDataWithProgress } from '../../fetching.ts';
-import { formatBytes, formatTable } from '../../format.ts';
+import { formatTable } from '../../format.ts';
 import type { Output } from '../../output.ts';
 import { askingSite as at, folder } from './folder.ts';
 

@@ -22,7 +22,8 @@ export const diagnostics: readonly Form[] = [
   ['a run is under way', '有运行正在进行'],
   ['a run is paused here', '有运行已在此暂停'],
   ['{state} ({code})', '{state}（{code}）'],
-  ['{bytes} bytes in all', '共 {bytes} 字节'],
+  ['{size} in all', '共 {size}'],
+  ['{count} bytes', '{count} 字节'],
   // core/bridge/hub/diagnostics.ts
   ['{connected} of {members} are connected', '{members} 个中已连接 {connected} 个'],
   ['they carry an address', '带有地址'],
