@@ -10,8 +10,8 @@ import { requireHub } from '../../core/hub/folder.ts';
 import { startHub } from '../../core/hub/hub.ts';
 import type { Hub, HubOptions } from '../../core/hub/hub.ts';
 import { windowPages } from '../../core/programs.ts';
+import { collectLessOften } from '../collector.ts';
 import { SOFTWARE, VERSION } from '../version.ts';
-import { collectLessOften } from './collector.ts';
 import { createWindowAddress } from './window-address.ts';
 
 export interface HubProcessOptions extends Pick<

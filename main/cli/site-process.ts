@@ -6,7 +6,6 @@ import { TributaryError } from '../../core/errors.ts';
 import { windowPages } from '../../core/programs.ts';
 import { openSiteProgram } from '../site-program.ts';
 import type { SiteProgramOptions } from '../site-program.ts';
-import { collectLessOften } from './collector.ts';
 import { createWindowAddress } from './window-address.ts';
 
 export interface SiteProcessOptions extends Pick<
@@ -26,7 +25,6 @@ export interface SiteProcess {
 
 /** Starts it; where the folder cannot be used, `application.blocked()` says why. */
 export async function startSiteProcess({ port, ...options }: SiteProcessOptions): Promise<SiteProcess> {
-  collectLessOften('site');
   const started: { dispatcher?: Dispatcher } = {};
   const window = createWindowAddress({
     dispatcher: () => {

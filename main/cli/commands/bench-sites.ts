@@ -15,7 +15,7 @@ import { askSite } from '../../../core/site/ask.ts';
 import { startSite } from '../../../core/site/site.ts';
 import type { Site } from '../../../core/site/site.ts';
 import type { RoundTrainer } from '../../../core/site/trainer.ts';
-import { collectLessOften } from '../collector.ts';
+import { collectLessOften } from '../../collector.ts';
 import { runs, wholeNumber } from '../command.ts';
 
 const SOFTWARE = 'tributary bench';
