@@ -68,6 +68,8 @@ class Site {
       before === null || worth(before, known) !== worth(status, known);
     // What a run is worth knowing of changes with its state and its rounds, not with its steps.
     if (differs(({ runs, round, state }) => [runs, round, state])) void this.runs.load();
+    // Datasets tell which runs have used them.
+    if (differs(({ runs }) => runs)) void this.datasets.load();
     if (differs(({ rehearsals }) => rehearsals)) void this.rehearsals.load();
     // The keys of both sides and the list of members.
     const { federation } = this;

@@ -75,7 +75,7 @@ export const data = {
   screening: 'Looking for personal data…',
   nothingFound: (rows: string) =>
     `Nothing was found in ${rows} rows; what the import meets in others is masked. Patterns find much and not all: you know your data best.`,
-  foundIn: (count: string, rows: string) => `${count} in ${rows} rows`,
+  foundIn: (count: string, rows: string) => `${count} in ${rows} ${rows === '1' ? 'row' : 'rows'}`,
   choiceFor: (kind: string) => `What to do with: ${kind}`,
   choices: { mask: 'Mask', exclude: 'Leave rows out', keep: 'Keep' },
   personalNote: (rows: string) =>
@@ -165,11 +165,13 @@ export const data = {
   personalDone: 'Personal data:',
   personalDid: (kind: string, treatment: string, count: string) => `${kind}: ${treatment} (${count})`,
   treatments: { mask: 'masked', exclude: 'rows left out', keep: 'kept' },
+  usedByRuns: (runs: string) => `Used by: ${runs}.`,
   sameFile: (datasets: string) => `The same file is also in: ${datasets}.`,
   rowsTitle: 'Rows',
   rowsLead: 'Decrypted for this view only.',
   searchLabel: 'Search in all rows',
-  hits: (hits: string, scanned: string) => `${hits} found in ${scanned} rows so far`,
+  hits: (hits: string, scanned: string) => `${hits} found in ${scanned} rows`,
+  hitsSoFar: (hits: string, scanned: string) => `${hits} found in ${scanned} rows so far`,
   backToRows: 'Back to all rows',
   rowLabel: 'Row',
   part: 'Part',
