@@ -1,7 +1,7 @@
 /** @file What the rounds of a run add up to in a hub's window. */
 
-import { expect, test } from 'vitest';
-import { bytesBySite, curves, totals, unitOf } from '../../renderer/hub/runs/figures.ts';
+import { describe, expect, it, test } from 'vitest';
+import { bytesBySite, curves, roundsDone, totals, unitOf } from '../../renderer/hub/runs/figures.ts';
 
 const round = (number: number, sites: [string, number, number][], metrics: Record<string, number> = {}) => ({
   ...{ round: number, loss: 1, metrics, score: null, seconds: 2, phases: {} },
@@ -39,4 +39,38 @@ test('bytes are written in the unit of the largest', () => {
   expect(unitOf([999_999, 5]).name).toBe('kB');
   expect(unitOf([5, 1e6]).name).toBe('MB');
   expect(unitOf([2e9, 1e6])).toEqual({ name: 'GB', bytes: 1e9 });
+});
+
+describe('how far a run is', () => {
+  const at = (state: Parameters<typeof roundsDone>[1][number]['state'], step: number | null = null) => ({
+    ...{ state, step, steps: step === null ? null : 8 },
+  });
+  const collecting = { round: 2, phase: 'collecting' };
+
+  it('is nowhere before the first round', () => {
+    expect(roundsDone({ round: null, phase: 'approving' }, [at('approved')])).toBe(0);
+  });
+
+  it('moves with the mean of the steps of the sites in the round', () => {
+    expect(roundsDone(collecting, [at('training', 4), at('training', 2)])).toBe(2 + (4 + 2) / 16);
+    expect(roundsDone(collecting, [at('sent'), at('sending'), at('training', 0), at('fetching')])).toBe(2.5);
+    expect(roundsDone({ ...collecting, phase: 'waiting' }, [at('sent'), at('away')])).toBe(2.5);
+  });
+
+  it('does not wait for who is no part of the round', () => {
+    const others = [
+      at('declined'),
+      at('not-drawn'),
+      at('refused'),
+      at('excluded'),
+      at('asked'),
+      at('revoked'),
+    ];
+    expect(roundsDone(collecting, [at('training', 4), ...others])).toBe(2.5);
+    expect(roundsDone(collecting, others)).toBe(2);
+  });
+
+  it.each(['closing', 'scoring', 'holding'])('has the whole round behind it while it is %s', (phase) => {
+    expect(roundsDone({ round: 2, phase }, [at('scoring'), at('approved'), at('away')])).toBe(3);
+  });
 });

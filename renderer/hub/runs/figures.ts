@@ -1,6 +1,28 @@
-/** @file What the closed rounds of a run add up to. */
+/** @file How far a run is, and what its closed rounds add up to. */
 
-import type { RoundOfRun } from './states.ts';
+import type { HubRun, RoundOfRun } from './states.ts';
+
+/** Sites whose steps the round under way waits for. */
+const BUSY: ReadonlySet<string> = new Set(['approved', 'away', 'fetching', 'training']);
+/** Sites that are through with theirs. */
+const TRAINED: ReadonlySet<string> = new Set(['sending', 'sent']);
+
+/**
+ * Rounds that an open run has behind it, and of the one under way the mean of what its sites have trained of their
+ * steps; a site that trains none yet, or is away, has trained none.
+ */
+export function roundsDone(
+  { round, phase }: Pick<HubRun, 'round'> & { readonly phase: string },
+  sites: readonly Pick<HubRun['sites'][number], 'state' | 'step' | 'steps'>[],
+): number {
+  if (round === null) return 0;
+  if (phase !== 'collecting' && phase !== 'waiting') return round + 1;
+  const shares = sites.flatMap(({ state, step, steps }) => {
+    if (TRAINED.has(state)) return [1];
+    return BUSY.has(state) ? [step !== null && steps ? step / steps : 0] : [];
+  });
+  return round + shares.reduce((sum, share) => sum + share, 0) / Math.max(1, shares.length);
+}
 
 /** Bytes in both directions and seconds of all rounds. */
 export function totals(history: readonly RoundOfRun[]): { up: number; down: number; seconds: number } {

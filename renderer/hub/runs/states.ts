@@ -2,6 +2,9 @@
 
 import type { Output } from '../../bridge/types.ts';
 
+/** Steps of sites change without the status changing; so often they are asked for while a run is open. */
+export const LOOK_MILLISECONDS = 1500;
+
 export type HubRun = Output<'hub.run'>['run'];
 export type RoundOfRun = HubRun['history'][number];
 
