@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { askSite } from '../../core/site/ask.ts';
 import { en } from '../../renderer/strings/en.ts';
 import { until } from '../helpers/until.ts';
+import { PATIENCE } from './browser.ts';
 import { foundClinics, SAMPLES } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
 import { describeWindow, folderOf } from './launchers.ts';
@@ -18,8 +19,6 @@ interface Sites {
   readonly sites: readonly { readonly fingerprint: string }[];
 }
 
-/** Far more than a busy machine needs; what hangs shows. */
-const PATIENCE = 180_000;
 /** Enough that a round is still under way when a person stops it. */
 const STEPS = 120;
 
@@ -45,7 +44,6 @@ describeWindow('the course of a run', (launcher) => {
     site = folderOf(home);
     window = await launcher.open(home);
     const { page } = window;
-    page.setDefaultTimeout(90_000);
     const table = join(clinics.folder, 'letters.csv');
     writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
     await pasteInvitation(page, await clinics.invite(), 'River clinic');
@@ -66,8 +64,7 @@ describeWindow('the course of a run', (launcher) => {
       const rehearsal = clinics.rehearse();
       await page.getByRole('link', { name: en.shell.screens.run }).first().click();
       const rehearse = await button(page, en.rehearsal.approve);
-      await window.shoot('rehearsal');
-      expect(await window.audit()).toEqual([]);
+      expect(await window.look('rehearsal')).toEqual([]);
       await rehearse.click();
       expect(await rehearsal.line('result')).toMatchObject({
         sites: [
@@ -79,13 +76,13 @@ describeWindow('the course of a run', (launcher) => {
 
       await page.getByRole('link', { name: en.shell.screens.federation }).first().click();
       await (await button(page, en.federation.rotate)).click();
-      await window.shoot('keys');
+      expect(await window.look('keys')).toEqual([]);
       await (await button(page, en.federation.rotateNow)).click();
       await page.getByText(en.federation.keysChanged).waitFor();
       const { sites } = (await result('hub', 'sites', '--dir', clinics.hub)) as unknown as Sites;
       const status = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
       expect(sites.map(({ fingerprint }) => fingerprint)).toContain(status.siteFingerprint);
-      expect(await window.audit()).toEqual([]);
+      expect(await window.look('keys-changed', { part: 'here' })).toEqual([]);
       expect(window.troubles).toEqual([]);
     },
     PATIENCE,
@@ -102,13 +99,11 @@ describeWindow('the course of a run', (launcher) => {
       const training = page.getByText(en.run.phases.training, { exact: true });
       await training.waitFor();
       await page.locator('main canvas').first().waitFor({ state: 'attached' });
-      await page.evaluate(`globalThis.firstChart = document.querySelector('main canvas')`);
-
       await (await button(page, en.run.stop)).click();
       await (await button(page, en.run.stopSave)).click();
       await page.getByText(en.run.stateSentences.paused).waitFor();
-      await window.shoot('run-paused');
-      expect(await window.audit()).toEqual([]);
+      expect(await window.look('run-paused')).toEqual([]);
+      await page.evaluate(`globalThis.firstChart = document.querySelector('main canvas')`);
       await (await button(page, en.run.resume)).click();
       await training.waitFor();
 
@@ -147,16 +142,14 @@ describeWindow('the course of a run', (launcher) => {
       await page.getByRole('link', { name: en.shell.screens.federation }).first().click();
       await (await button(page, en.federation.joinAnother)).click();
       await pasteInvitation(page, String(invitation), 'river-laboratory');
-      await window.shoot('join-another');
-      expect(await window.audit()).toEqual([]);
+      expect(await window.look('join-another')).toEqual([]);
       await (await button(page, en.welcome.join)).click();
 
       const tabs = page.getByRole('navigation', { name: en.federation.choose });
       await tabs.getByRole('link', { name: 'Laboratories' }).and(page.locator('[aria-current]')).waitFor();
       await page.getByText(en.federation.connected).waitFor();
       await page.getByText('river-laboratory').first().waitFor();
-      await window.shoot('federations');
-      expect(await window.audit()).toEqual([]);
+      expect(await window.look('federations')).toEqual([]);
       const { federations } = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
       expect(federations.map(({ federation, state }) => [federation, state])).toEqual([
         ['Clinics', 'idle'],
@@ -186,8 +179,7 @@ describeWindow('the course of a run', (launcher) => {
       await page.getByRole('link', { name: en.shell.screens.federation }).first().click();
       await (await button(page, en.federation.leave)).click();
       await page.getByText(en.federation.leaveSentences[0]).waitFor();
-      await window.shoot('leave');
-      expect(await window.audit()).toEqual([]);
+      expect(await window.look('leave')).toEqual([]);
       await (await button(page, en.federation.leaveNow)).click();
       await page.getByRole('dialog').waitFor({ state: 'detached' });
       const status = await askSite({ folder: site, software: 'tributary test' }, 'status', {});
@@ -196,6 +188,23 @@ describeWindow('the course of a run', (launcher) => {
       await page.getByRole('link', { name: 'letters' }).waitFor();
       await page.getByRole('link', { name: en.shell.screens.results }).first().click();
       await page.locator('main h1').waitFor();
+      expect(window.troubles).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  it(
+    'withdraws the data, having said which adapters have learned from it',
+    async () => {
+      const { page } = window;
+      await page.getByRole('link', { name: en.shell.screens.data }).first().click();
+      await page.getByRole('link', { name: 'letters' }).click();
+      await (await button(page, en.data.withdraw)).click();
+      const withdraw = await button(page, en.data.withdrawNow);
+      expect(await page.getByRole('dialog').innerText()).toContain('discharge-letters-1');
+      expect(await window.look('withdraw')).toEqual([]);
+      await withdraw.click();
+      await page.getByText(en.data.emptyTitle).waitFor();
       expect(window.troubles).toEqual([]);
     },
     PATIENCE,

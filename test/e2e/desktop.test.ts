@@ -5,15 +5,12 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { en } from '../../renderer/strings/en.ts';
-import { isBrowserThere, openBrowser, skipped } from './browser.ts';
+import { isBrowserThere, openBrowser, PATIENCE, skipped } from './browser.ts';
 import { foundClinics, SAMPLES } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
 import { isElectronThere, openElectron, openOnStandIn, skippedElectron } from './desktop.ts';
 import type { DesktopWindow } from './desktop.ts';
 import { button, pasteInvitation, readRows, writeTable } from './steps.ts';
-
-/** Far more than a busy machine needs; what hangs shows. */
-const PATIENCE = 180_000;
 
 describe.skipIf(!isBrowserThere && !isElectronThere)('the desktop program', () => {
   let browser: Browser | undefined;
@@ -29,7 +26,6 @@ describe.skipIf(!isBrowserThere && !isElectronThere)('the desktop program', () =
 
   async function walk(window: DesktopWindow, home: string, name: string): Promise<void> {
     const { page } = window;
-    page.setDefaultTimeout(60_000);
     const table = join(clinics.folder, `${name}.csv`);
     writeTable(readRows(join(SAMPLES, 'clinic-river/train.jsonl')), table);
     await clinics.propose();

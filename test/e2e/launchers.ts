@@ -4,11 +4,13 @@
  * on a stand-in for Electron too.
  */
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { describe } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import { en } from '../../renderer/strings/en.ts';
-import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
+import { isBrowserThere, openBrowser, openWindow, PATIENCE, shootFailure, skipped } from './browser.ts';
 import type { TestWindow } from './browser.ts';
 import { isElectronThere, openElectron, openOnStandIn } from './desktop.ts';
 import { childrenOf, start } from './programs.ts';
@@ -137,6 +139,41 @@ export function describeWindow(title: string, body: (launcher: Launcher) => void
     ...(standsIn ? [onDesktop('a stand-in for Electron', isBrowserThere)] : []),
   ];
   for (const launcher of all) {
-    describe.skipIf(!launcher.isThere)(`${title}${launcher.where}`, () => body(launcher));
+    describe.skipIf(!launcher.isThere)(`${title}${launcher.where}`, () => {
+      afterEach(async ({ task }) => {
+        if (task.result?.state === 'fail') await shootFailure(task.name);
+      });
+      body(launcher);
+    });
   }
+}
+
+export interface Person {
+  /** For the files of this person; the rest lies in `home` in it. */
+  readonly folder: string;
+  readonly home: string;
+  readonly window: SiteWindow;
+}
+
+/** For all tests of a description: a person who has opened the window and gone on without a federation. */
+export function oneAlone(launcher: Launcher): Person {
+  const folder = mkdtempSync(join(tmpdir(), 'tributary-e2e-'));
+  const home = join(folder, 'home');
+  let window: SiteWindow | undefined;
+  beforeAll(async () => {
+    window = await launcher.open(home);
+    await (await button(window.page, en.welcome.alone)).click();
+  }, PATIENCE);
+  afterAll(async () => {
+    await launcher.close();
+    rmSync(folder, { recursive: true, force: true });
+  }, PATIENCE);
+  return {
+    folder,
+    home,
+    get window() {
+      if (window === undefined) throw new Error('The window is opened before the first test, not earlier.');
+      return window;
+    },
+  };
 }

@@ -14,15 +14,12 @@ import type { SiteProcess } from '../../main/cli/site-process.ts';
 import { openProxy } from '../helpers/proxy.ts';
 import type { Proxy } from '../helpers/proxy.ts';
 import { until } from '../helpers/until.ts';
-import { isBrowserThere, openBrowser, openWindow, skipped } from './browser.ts';
+import { isBrowserThere, openBrowser, openWindow, PATIENCE, skipped } from './browser.ts';
 import type { TestWindow } from './browser.ts';
 import { foundClinics, SAMPLES } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
 import { chooseByPath } from './launchers.ts';
 import { button, pasteInvitation, readRows, writeTable } from './steps.ts';
-
-/** Far more than a busy machine needs; what hangs shows. */
-const PATIENCE = 180_000;
 
 const frames = vi.hoisted(() => [] as Buffer[]);
 vi.mock('../../core/federation/framing.ts', async (importOriginal) => {
@@ -64,7 +61,6 @@ describe.skipIf(!isBrowserThere)(`what leaves the machine${skipped}`, () => {
       onNote: () => undefined,
     });
     window = await openWindow(browser, await site.address());
-    window.page.setDefaultTimeout(30_000);
   }, PATIENCE);
   afterAll(async () => {
     await browser.close();

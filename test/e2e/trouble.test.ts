@@ -9,15 +9,13 @@ import Database from 'better-sqlite3';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { en } from '../../renderer/strings/en.ts';
+import { PATIENCE } from './browser.ts';
 import { foundClinics } from './clinics.ts';
 import type { Clinics } from './clinics.ts';
 import { describeWindow, folderOf } from './launchers.ts';
 import type { SiteWindow } from './launchers.ts';
 import { result } from './programs.ts';
 import { button, pasteInvitation } from './steps.ts';
-
-/** Far more than a busy machine needs; what hangs shows. */
-const PATIENCE = 180_000;
 
 describeWindow('trouble in the window', (launcher) => {
   let clinics: Clinics;
@@ -32,7 +30,6 @@ describeWindow('trouble in the window', (launcher) => {
 
   async function open(home: string): Promise<SiteWindow> {
     const window = await launcher.open(home);
-    window.page.setDefaultTimeout(60_000);
     return window;
   }
 
@@ -49,8 +46,7 @@ describeWindow('trouble in the window', (launcher) => {
       const { page } = window;
       await page.getByRole('heading', { name: en.shell.blockedTitle }).waitFor();
       expect(await page.locator('main, body').first().innerText()).toContain('version 999');
-      expect(await window.audit()).toEqual([]);
-      await window.shoot('blocked');
+      expect(await window.look('blocked')).toEqual([]);
       const again = new Database(join(folder, 'site.sqlite'));
       again.pragma('user_version = 0');
       again.close();
@@ -209,8 +205,7 @@ describeWindow('trouble in the window', (launcher) => {
         const { page } = window;
         await (await button(page, en.welcome.alone)).click();
         await button(page, en.run.missingModel);
-        await window.shoot('no-model');
-        expect(await window.audit()).toEqual([]);
+        expect(await window.look('no-model')).toEqual([]);
         await page.getByLabel(en.run.model, { exact: true }).selectOption('tiny');
         await button(page, en.run.aloneStart);
         await window.show('diagnostics');
@@ -247,8 +242,7 @@ describeWindow('trouble in the window', (launcher) => {
         await page.getByRole('link', { name: en.shell.screens.data }).click();
         await (await button(page, en.publicData.open)).click();
         await page.getByRole('heading', { name: en.publicData.topics.medicine }).waitFor();
-        expect(await window.audit()).toEqual([]);
-        await window.shoot('public-data');
+        expect(await window.look('public-data')).toEqual([]);
         await (await button(page, en.publicData.fetchNamed('Alpaca'))).click();
         await page.getByText('data.not-reachable').waitFor({ state: 'attached' });
         expect(await page.getByRole('alert').innerText()).toContain('datasets/alpaca.parquet');
