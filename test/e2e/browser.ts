@@ -15,7 +15,7 @@ const PAGE_PATIENCE = 90_000;
 const THEMES = ['dark', 'light'] as const;
 
 /** Of WebP, from 0 to 100: letters are still sharp. */
-const QUALITY = 75;
+const QUALITY = 70;
 
 /** For so long a screen on which something moves on and on is waited for, milliseconds. */
 const UNREST = 3000;
