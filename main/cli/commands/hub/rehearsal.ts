@@ -17,6 +17,7 @@ export async function awaitReport(
   output.line(`${rehearsal}: the sites are asked.`);
   const until = performance.now() + wait * 1000;
   const told = new Map<string, string>();
+  let saysWhy = false;
   for (;;) {
     const report = await askHub(dir, 'rehearsal', { rehearsal });
     for (const site of report.sites) {
@@ -26,6 +27,10 @@ export async function awaitReport(
       told.set(site.name, line);
     }
     const isWaiting = report.sites.some(({ state }) => state === 'waiting');
+    if (report.settled && isWaiting && !saysWhy) {
+      output.line(`Their people are awaited for ${formatSeconds(wait)} (--wait); Ctrl-C ends it sooner.`);
+      saysWhy = true;
+    }
     if (signal.aborted || (report.settled && (!isWaiting || performance.now() >= until))) {
       printForecast(output, report);
       return report;
@@ -44,7 +49,7 @@ function describe({ name, state, reason, contract, ...figures }: RehearsedSite):
   const unfit = parts.length > 0 ? ` (${parts.join(', ')})` : '';
   const { memory, secondsPerStep, tokensPerSecond, precision, device } = figures;
   if (memory === null || secondsPerStep === null)
-    return `${name}: ${state}${reason && `, ${reason}`}${unfit}`;
+    return `${name}: ${state}${reason && ` (${reason.replace(/\.$/, '')})`}${unfit}`;
   const verdict = memory.fits ? '' : ', which is too much';
   return (
     `${name}: ${figures.examples} examples, ${secondsPerStep.toFixed(2)} s a step, ` +
