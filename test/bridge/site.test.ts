@@ -132,6 +132,10 @@ it('goes from the welcome over data and a decision to two rounds, seen step by s
     [1, 3],
     [1, 4],
   ]);
+  // What became of each update is told as well, also of the last one.
+  const outcomes = () =>
+    window.heard('series').flatMap((told) => (told.kind === 'round' ? [[told.round, told.state]] : []));
+  await until(() => expect(Object.fromEntries(outcomes())).toEqual({ 0: 'committed', 1: 'committed' }));
   const { rounds, roundsTotal } = await window.ask('runs.series', { run });
   expect([rounds.map(({ state }) => state), roundsTotal]).toEqual([['committed', 'committed'], 2]);
   const status = await window.ask('federation.status', {});

@@ -30,12 +30,19 @@ export function createSeries(emit: Dispatcher['emit']): Series {
 
   return {
     follow: (site) => {
-      const rounds = new Map<string, string>();
+      const told = new Map<string, string>();
+      const tellRound = (run: string, round: SiteRound | null): void => {
+        if (round === null) return;
+        const [key, described] = [`${run} ${round.round}`, describe(round)];
+        if (told.get(key) === JSON.stringify(described)) return;
+        told.set(key, JSON.stringify(described));
+        emit('series', { kind: 'round', run, ...described });
+      };
       const takeOne = ({ number, run: id, round, phase, step, steps, loss }: FederationStatus): void => {
         const federation = site.context.federations.get(number ?? 0);
-        if (federation === undefined || id === null || round === null) return;
+        if (federation === undefined || id === null) return;
         const run = nameOfRun(federation.number, id);
-        if (phase === 'training' && step !== null && step > 0 && loss !== null) {
+        if (round !== null && phase === 'training' && step !== null && step > 0 && loss !== null) {
           const list = known.get(run) ?? [];
           known.set(run, list);
           const point = { round, step: round * (steps ?? 0) + step, loss, time: Date.now() / 1000 };
@@ -47,10 +54,9 @@ export function createSeries(emit: Dispatcher['emit']): Series {
           emit('series', { kind: 'step', run, ...point });
         }
         const last = federation.store.lastRound(id);
-        const told = last && describe(last);
-        if (told === null || rounds.get(run) === JSON.stringify(told)) return;
-        rounds.set(run, JSON.stringify(told));
-        emit('series', { kind: 'round', run, ...told });
+        // Whether an update counts may be known only after the next round has begun.
+        if (last !== null) tellRound(run, federation.store.round(id, last.round - 1));
+        tellRound(run, last);
       };
       site.watch(({ federations }) => federations.forEach(takeOne));
     },
