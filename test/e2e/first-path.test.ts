@@ -82,6 +82,8 @@ describeWindow('the first path', (launcher) => {
       // Two rounds of two steps: their losses, as the table behind the picture has them.
       await page.getByText(en.common.chartAsTable).first().click();
       await expect.poll(() => page.getByRole('table').first().getByRole('row').count()).toBe(1 + 4);
+      const counted = page.getByRole('cell', { name: en.run.roundStates.committed, exact: true });
+      await expect.poll(() => counted.count()).toBe(2);
       await window.show('data');
       await page.getByRole('table').getByText(run).waitFor();
     },
@@ -99,6 +101,18 @@ describeWindow('the first path', (launcher) => {
     },
     PATIENCE,
   );
+
+  it('begins each screen at its top, wherever the one before was left', async () => {
+    const { page } = window;
+    await window.show('privacy');
+    await page.getByRole('heading', { level: 1, name: en.shell.screens.privacy }).waitFor();
+    const scrolled = () => page.evaluate<number>("document.querySelector('main').scrollTop");
+    await page.evaluate("document.querySelector('main').scrollTo(0, 300)");
+    expect(await scrolled()).toBe(300);
+    await page.getByRole('link', { name: en.shell.screens.settings }).click();
+    await page.getByRole('heading', { level: 1, name: en.shell.screens.settings }).waitFor();
+    expect(await scrolled()).toBe(0);
+  });
 
   it(
     'is used with the keyboard alone',

@@ -147,6 +147,7 @@ export const run = {
   lossPerStep: 'Loss of each step at this site',
   lossPerRound: 'Loss of each round at this site',
   chartWaits: 'The first value appears with the first step.',
+  chartWaitsRound: 'The first value appears with the first round.',
   roundsTold: 'What this site told the hub of each round',
   outcome: 'Update',
   roundStates: {

@@ -146,6 +146,7 @@ export const run: Catalogue['run'] = {
   lossPerStep: '本站点每步的损失',
   lossPerRound: '本站点每轮的损失',
   chartWaits: '第一步完成后即会出现第一个数值。',
+  chartWaitsRound: '第一轮完成后显示第一个数值。',
   roundsTold: '本站点就每一轮告知中心的内容',
   outcome: '更新',
   roundStates: {
