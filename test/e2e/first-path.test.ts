@@ -106,12 +106,14 @@ describeWindow('the first path', (launcher) => {
     const { page } = window;
     await window.show('privacy');
     await page.getByRole('heading', { level: 1, name: en.shell.screens.privacy }).waitFor();
-    const scrolled = () => page.evaluate<number>("document.querySelector('main').scrollTop");
-    await page.evaluate("document.querySelector('main').scrollTo(0, 300)");
-    expect(await scrolled()).toBe(300);
+    const scrolled = "document.querySelector('main').scrollTop";
+    // Long enough once all of it is there.
+    await expect
+      .poll(() => page.evaluate(`document.querySelector('main').scrollTo(0, 300); ${scrolled}`))
+      .toBe(300);
     await page.getByRole('link', { name: en.shell.screens.settings }).click();
     await page.getByRole('heading', { level: 1, name: en.shell.screens.settings }).waitFor();
-    expect(await scrolled()).toBe(0);
+    expect(await page.evaluate(scrolled)).toBe(0);
   });
 
   it(
