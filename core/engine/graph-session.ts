@@ -50,6 +50,17 @@ export function flushDenormals(): void {
   isFlushing = true;
 }
 
+let collectResults: (() => void) | null = null;
+
+/**
+ * Has what a run returned be collected before the next one. The binding copies every result for JavaScript, also those
+ * that were given a tensor to be written to: a copy of all gradients a run, which V8 lets lie for some runs.
+ * @param collect frees what was made since it was called before
+ */
+export function collectResultsWith(collect: () => void): void {
+  collectResults = collect;
+}
+
 /** @param external inputs that are read from a file, and the folder of that file; null when all are fed */
 export async function openGraph(
   graph: Graph,
@@ -87,6 +98,7 @@ export async function openGraph(
       for (const [name, values] of shapeValues(graph, shapes, feeds)) {
         all[name] = new Tensor('int64', values, [values.length]);
       }
+      if (outputs && !Array.isArray(outputs)) collectResults?.();
       return await (outputs ? session.run(all, outputs) : session.run(all));
     },
     async release() {

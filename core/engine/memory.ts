@@ -10,6 +10,7 @@ import type { EngineBatch } from './batch.ts';
 export type Sizes = Readonly<Record<string, number>>;
 
 const BYTES: Readonly<Record<DataType, number>> = {
+  float16: 2,
   float32: 4,
   float64: 8,
   int32: 4,
@@ -164,6 +165,7 @@ function workingBytes(node: Node, sizes: Sizes): number {
     }
     case 'IntegerProduct':
     case 'QuantizeRows':
+    case 'ToHalf':
     case 'SwiGlu':
       return 4 * elementsOf(node.output.shape, sizes);
     default:

@@ -112,7 +112,8 @@ export class Sessions {
     const { kind, adapter, build } = question;
     await this.#weights.prepare();
     const key = programKey(kind, this.configuration, adapter);
-    const model = (recompute: Recompute) => build(this.#plan(adapter, recompute));
+    const model = (recompute: Recompute) =>
+      build({ ...this.#plan(adapter, recompute), halved: this.precision === 'int8' });
     const chosen = this.#fit.choose({ ...question, key, model });
     return this.#program(`${chosen.recompute} ${key}`, () => chosen.model ?? model(chosen.recompute));
   }

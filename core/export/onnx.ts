@@ -42,7 +42,7 @@ export function onnxFiles(merge: Merge): Record<string, FileContent> {
     ranges.set(name, { offset, length });
     offset += Math.ceil(length / PAGE) * PAGE;
   }
-  const { bytes } = toOnnx(graph, { location: WEIGHTS, ranges }, { shapes: 'computed' });
+  const { bytes } = toOnnx(graph, { location: WEIGHTS, ranges }, { reader: 'others' });
   return { ...model.files(), [GRAPH]: bytes, [WEIGHTS]: weightsFile(merge, tables) };
 }
 
@@ -77,7 +77,7 @@ function modelGraph(configuration: ModelConfiguration): Graph {
   }));
   const table = (name: string) => graph.input(name, 'float32', [maximumPositions, headSize / 2]);
   const weights = new FrozenWeights(graph, () => 'float32');
-  const parts: DecoderParts = { graph, configuration, weights, adapter: () => null };
+  const parts: DecoderParts = { graph, configuration, weights, adapter: () => null, kept: (x) => x };
   const { hidden, present } = decoder(parts, {
     ...{ ids, positions, past, cos: table('cos'), sin: table('sin') },
     mask: attentionMask(tokens, ids, slidingWindow ?? null),

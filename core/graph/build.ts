@@ -16,7 +16,9 @@ const unary =
       | 'Floor'
       | 'Softplus'
       | 'Softmax'
-      | 'ZerosLike',
+      | 'ZerosLike'
+      | 'ToHalf'
+      | 'FromHalf',
   ) =>
   (x: Value): Value =>
     x.graph.apply(operator, [x], {});
@@ -50,6 +52,8 @@ export const softplus = unary('Softplus');
 /** Softmax over the last axis. */
 export const softmax = unary('Softmax');
 export const zerosLike = unary('ZerosLike');
+export const toHalf = unary('ToHalf');
+export const fromHalf = unary('FromHalf');
 
 export const add = binary('Add');
 export const sub = binary('Sub');
@@ -240,12 +244,12 @@ export function groupQueryAttention(
   return { y, keys: after('keys'), values: after('values') };
 }
 
-export function rowScale(x: Value): Value {
-  return x.graph.apply('RowScale', [x], {});
+export function largestOfRows(x: Value): Value {
+  return x.graph.apply('LargestOfRows', [x], {});
 }
 
-export function quantizeRows(x: Value, scales: Value): Value {
-  return x.graph.apply('QuantizeRows', [x, scales], {});
+export function quantizeRows(x: Value, largest: Value): Value {
+  return x.graph.apply('QuantizeRows', [x, largest], {});
 }
 
 /** A frozen matrix in codes with its columns' scales, for the product at hand and for the one backward. */
@@ -259,8 +263,8 @@ export interface IntegerFactor {
 /** x · Wᵀ from the codes of x (or of a rotation of it, if W's are rotated too) and of W. */
 export function integerProduct(
   x: Value,
-  { codes, scales }: { codes: Value; scales: Value },
+  { codes, largest }: { codes: Value; largest: Value },
   { values, columns, backValues, backColumns }: IntegerFactor,
 ): Value {
-  return x.graph.apply('IntegerProduct', [x, codes, scales, values, columns, backValues, backColumns], {});
+  return x.graph.apply('IntegerProduct', [x, codes, largest, values, columns, backValues, backColumns], {});
 }

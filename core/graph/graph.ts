@@ -5,7 +5,8 @@ import type { Attributes, Operator } from './operators/attributes.ts';
 import { operators } from './operators/table.ts';
 
 /** ONNX element types that Tributary's graphs use. */
-export type DataType = 'float32' | 'float64' | 'int32' | 'int64' | 'bool' | 'uint8' | 'int8' | 'uint4';
+export type DataType =
+  'float16' | 'float32' | 'float64' | 'int32' | 'int64' | 'bool' | 'uint8' | 'int8' | 'uint4';
 
 /** One tensor in the graph. */
 export interface Value {

@@ -12,7 +12,7 @@ import {
 } from './operators/rule.ts';
 import { operators } from './operators/table.ts';
 import { ProtobufWriter } from './protobuf.ts';
-import { LEFT_OVER, shapeInput } from './shapes.ts';
+import { isShapeInput, LEFT_OVER, shapeInput } from './shapes.ts';
 
 const IR_VERSION = 10;
 /** Opset 21 is the first with four-bit integers and block-wise DequantizeLinear. */
@@ -34,10 +34,12 @@ export interface OnnxModel {
 }
 
 /**
- * How a graph gets its shapes with named sizes. They are `fed` to our own sessions, for putting them together inside the
- * graph takes nodes that a GPU cannot compute; for other programs, which do not know of them, they are `computed`.
+ * Who runs a graph. Our own `sessions` are fed its shapes with named sizes, for putting them together inside the graph
+ * takes nodes that a GPU cannot compute, and its intermediate results go by numbers, for ONNX Runtime keeps every name
+ * many times: a sixth of what a session takes. `others` know nothing of those shapes, so that they are computed, and
+ * read the names.
  */
-export type NamedShapes = 'fed' | 'computed';
+export type Reader = 'sessions' | 'others';
 
 /**
  * A graph as an ONNX model. Inputs named in `external` become initializers with external data; all others are fed
@@ -46,22 +48,27 @@ export type NamedShapes = 'fed' | 'computed';
 export function toOnnx(
   graph: Graph,
   external?: ExternalData,
-  { shapes: named = 'fed' }: { readonly shapes?: NamedShapes } = {},
+  { reader = 'sessions' }: { readonly reader?: Reader } = {},
 ): OnnxModel {
   const used = neededNodes(graph);
   const shapes = new Map<string, Shape>();
+  const names = reader === 'sessions' ? new ShortNames(graph.inputs.map(({ name }) => name)) : FULL_NAMES;
   const model = new ProtobufWriter();
   model.int(1, IR_VERSION).string(2, 'tributary');
   model.message(7, (proto) => {
     proto.string(2, 'tributary');
-    const constants = new ConstantWriter(proto);
-    const computed = named === 'computed' ? new ShapeWriter(graph, proto, constants) : null;
-    for (const node of used) emitNode(node, { proto, constants, shapes, computed });
+    const constants = new ConstantWriter(proto, names);
+    const computed = reader === 'others' ? new ShapeWriter(graph, proto, constants) : null;
+    for (const node of used) emitNode(node, { proto, names, constants, shapes, computed });
     // ONNX Runtime begins with the last node that no other one reads: of gradients, those of the last layer have to
     // come last, or what they need would lie in memory until the end.
     for (const { name, value } of graph.outputs) {
       proto.message(1, (identity) =>
-        identity.string(1, value.name).string(2, name).string(3, `/outputs/${name}`).string(4, 'Identity'),
+        identity
+          .string(1, names.of(value.name))
+          .string(2, name)
+          .string(3, `/outputs/${name}`)
+          .string(4, 'Identity'),
       );
     }
     const read = new Set([
@@ -82,7 +89,8 @@ export function toOnnx(
     for (const { name, value } of graph.outputs)
       proto.message(12, (info) => writeValueInfo(info, name, value));
     // Named sizes let ONNX Runtime see which intermediate results can share memory.
-    for (const { output } of used) proto.message(13, (info) => writeValueInfo(info, output.name, output));
+    for (const { output } of used)
+      proto.message(13, (info) => writeValueInfo(info, names.of(output.name), output));
   });
   model.message(8, (opset) => opset.string(1, '').int(2, OPSET));
   model.message(8, (opset) => opset.string(1, 'com.microsoft').int(2, CONTRIBUTED_OPERATORS_OPSET));
@@ -100,8 +108,35 @@ export function neededNodes(graph: Graph): Node[] {
   return nodes.reverse();
 }
 
+/** What a value is called in the model. */
+interface Names {
+  of(name: string): string;
+}
+
+const FULL_NAMES: Names = { of: (name) => name };
+
+/** Numbers for all but the inputs of the graph and its shapes. */
+class ShortNames implements Names {
+  readonly #known: Map<string, string>;
+
+  constructor(fed: readonly string[]) {
+    // ONNX gives an input that is left out the empty name.
+    this.#known = new Map(['', ...fed].map((name) => [name, name]));
+  }
+
+  of(name: string): string {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    if (isShapeInput(name)) return name;
+    const short = String(this.#known.size);
+    this.#known.set(name, short);
+    return short;
+  }
+}
+
 interface Destination {
   readonly proto: ProtobufWriter;
+  readonly names: Names;
   readonly constants: ConstantWriter;
   /** Shapes that have to be fed, by the name of their input. */
   readonly shapes: Map<string, Shape>;
@@ -126,7 +161,7 @@ function emitNode(node: Node, to: Destination): void {
     intermediate: (label) => `${node.name}/${label}`,
     node: (emitted) => {
       const name = emittedNodes++ === 0 ? node.name : `${node.name}/${emitted.type}_${emittedNodes}`;
-      to.proto.message(1, (writer) => writeNode(writer, name, emitted));
+      to.proto.message(1, (writer) => writeNode(writer, { name, names: to.names, ...emitted }));
     },
   };
   // Each operator's rule emits nodes of that operator only.
@@ -135,14 +170,22 @@ function emitNode(node: Node, to: Destination): void {
 
 function writeNode(
   writer: ProtobufWriter,
-  name: string,
-  { type, inputs, output, others = [], attributes = {}, domain = '' }: EmittedNode,
+  {
+    name,
+    names,
+    type,
+    inputs,
+    output,
+    others = [],
+    attributes = {},
+    domain = '',
+  }: EmittedNode & { readonly name: string; readonly names: Names },
 ): void {
-  for (const input of inputs) writer.string(1, input);
-  for (const result of [output, ...others]) writer.string(2, result);
+  for (const input of inputs) writer.string(1, names.of(input));
+  for (const result of [output, ...others]) writer.string(2, names.of(result));
   writer.string(3, name).string(4, type);
   for (const [key, attribute] of Object.entries(attributes)) {
-    writer.message(5, (inner) => writeAttribute(inner.string(1, key), attribute));
+    writer.message(5, (inner) => writeAttribute(inner.string(1, key), attribute, names));
   }
   if (domain !== '') writer.string(7, domain);
 }
@@ -150,10 +193,12 @@ function writeNode(
 /** Writes constants as initializers of a graph message, each name once. */
 class ConstantWriter {
   readonly #proto: ProtobufWriter;
+  readonly #names: Names;
   readonly #written = new Set<string>();
 
-  constructor(proto: ProtobufWriter) {
+  constructor(proto: ProtobufWriter, names: Names) {
     this.#proto = proto;
+    this.#names = names;
   }
 
   write(
@@ -164,7 +209,7 @@ class ConstantWriter {
     this.#written.add(name);
     this.#proto.message(5, (writer) => {
       for (const size of tensor.shape) writer.int(1, size);
-      writer.int(2, ONNX_DATA_TYPES[tensor.dataType]).string(8, name);
+      writer.int(2, ONNX_DATA_TYPES[tensor.dataType]).string(8, this.#names.of(name));
       writer.bytes(9, rawData(tensor.dataType, tensor.elements));
     });
   }
@@ -221,7 +266,7 @@ class ShapeWriter {
   #node(node: EmittedNode): void {
     if (this.#written.has(node.output)) return;
     this.#written.add(node.output);
-    this.#proto.message(1, (writer) => writeNode(writer, node.output, node));
+    this.#proto.message(1, (writer) => writeNode(writer, { name: node.output, names: FULL_NAMES, ...node }));
   }
 }
 
@@ -260,14 +305,15 @@ function rawData(dataType: DataType, elements: readonly number[]): Uint8Array {
       case 'bool':
         return new Uint8Array(elements);
       case 'uint4':
-        throw new Error('four-bit constants are fed, not embedded');
+      case 'float16':
+        throw new Error(`constants of ${dataType} are fed, not embedded`);
     }
   };
   const { buffer } = typed();
   return new Uint8Array(buffer);
 }
 
-function writeAttribute(writer: ProtobufWriter, attribute: OnnxAttribute): void {
+function writeAttribute(writer: ProtobufWriter, attribute: OnnxAttribute, names: Names): void {
   // AttributeProto.AttributeType: FLOAT 1, INT 2, STRING 3, GRAPH 5, INTS 7
   switch (attribute.kind) {
     case 'float':
@@ -280,7 +326,7 @@ function writeAttribute(writer: ProtobufWriter, attribute: OnnxAttribute): void 
       writer.string(4, attribute.value).int(20, 3);
       break;
     case 'graph':
-      writer.message(6, (body) => writeBody(body, attribute.value)).int(20, 5);
+      writer.message(6, (body) => writeBody(body, attribute.value, names)).int(20, 5);
       break;
     case 'ints':
       for (const value of attribute.value) writer.int(8, value);
@@ -289,12 +335,13 @@ function writeAttribute(writer: ProtobufWriter, attribute: OnnxAttribute): void 
   }
 }
 
-function writeBody(writer: ProtobufWriter, { inputs, nodes, outputs }: OnnxBody): void {
+function writeBody(writer: ProtobufWriter, { inputs, nodes, outputs }: OnnxBody, names: Names): void {
   for (const node of nodes)
-    writer.message(1, (inner) => writeNode(inner, `${node.output}/${node.type}`, node));
+    writer.message(1, (inner) => writeNode(inner, { name: `${node.output}/${node.type}`, names, ...node }));
   writer.string(2, 'body');
-  for (const input of inputs) writer.message(11, (info) => writeValueInfo(info, input.name, input));
-  for (const output of outputs) writer.message(12, (info) => writeValueInfo(info, output.name, output));
+  for (const input of inputs) writer.message(11, (info) => writeValueInfo(info, names.of(input.name), input));
+  for (const output of outputs)
+    writer.message(12, (info) => writeValueInfo(info, names.of(output.name), output));
 }
 
 function writeValueInfo(

@@ -6,9 +6,15 @@ import type { Graph } from './graph.ts';
 /** In the target of an ONNX Reshape: whatever the other sizes leave. */
 export const LEFT_OVER = -1;
 
+const PREFIX = '/shapes/';
+
 /** Name of the int64 input that holds a shape. */
 export function shapeInput(shape: Shape): string {
-  return `/shapes/${shape.join('_')}`;
+  return `${PREFIX}${shape.join('_')}`;
+}
+
+export function isShapeInput(name: string): boolean {
+  return name.startsWith(PREFIX);
 }
 
 /**

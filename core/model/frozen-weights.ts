@@ -8,7 +8,7 @@ import {
   quantizeRows,
   reduceSum,
   reshape,
-  rowScale,
+  largestOfRows,
   type IntegerFactor,
 } from '../graph/build.ts';
 import { product, type Shape } from '../graph/dimension.ts';
@@ -62,11 +62,11 @@ export class FrozenWeights {
     const packing = this.#packing(name);
     if (packing === 'float32') return gemm(x, this.tensor(name, [out, into]), { transB: true });
     if (packing === 'codes' || packing === 'signed-codes') {
-      const scales = rowScale(this.#rotated(x, into));
-      const quantized = { codes: quantizeRows(this.#rotated(x, into), scales), scales };
+      const rotated = this.#rotated(x, into);
+      const largest = largestOfRows(rotated);
       return integerProduct(
         x,
-        quantized,
+        { codes: quantizeRows(rotated, largest), largest },
         this.#codes(name, [out, into], packing === 'codes' ? 'uint8' : 'int8'),
       );
     }

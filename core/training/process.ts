@@ -2,7 +2,7 @@
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { flushDenormals } from '../engine/graph-session.ts';
+import { collectResultsWith, flushDenormals } from '../engine/graph-session.ts';
 import { toTributaryError } from '../errors.ts';
 import { listenToParent } from '../parent-program.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
@@ -24,7 +24,8 @@ const STEPS_OF_GARBAGE = 32;
 
 // A flag of V8 that the process sets for itself: not every parent can.
 setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
+const collectGarbage = runInNewContext('gc') as (options?: { readonly type: 'minor' }) => void;
+collectResultsWith(() => collectGarbage({ type: 'minor' }));
 
 function collectingGarbage(observer: Observer<StepReport>): Observer<StepReport> {
   return {

@@ -7,7 +7,7 @@ import { lossGraph } from '../../core/engine/graphs/loss.ts';
 import { RECOMPUTES, type Recompute } from '../../core/engine/graphs/recompute.ts';
 import { elementsOf, peakBytes, sizesOf, stepBytes } from '../../core/engine/memory.ts';
 import { emptyParameters } from '../../core/engine/parameters.ts';
-import { ATTENTION_ROWS, scoreRows } from '../../core/engine/sessions.ts';
+import { ATTENTION_ROWS, scoreRows, type EngineOptions } from '../../core/engine/sessions.ts';
 import * as b from '../../core/graph/build.ts';
 import { Graph } from '../../core/graph/graph.ts';
 import { initialAdapter, loraShapes } from '../../core/model/lora.ts';
@@ -25,16 +25,16 @@ const batch = paddedBatch(
   0,
 );
 
-function graphOf(recompute: Recompute, rows = scoreRows(TINY_CONFIGURATION)): Graph {
+function graphOf(recompute: Recompute, { rows = scoreRows(TINY_CONFIGURATION), halved = false } = {}): Graph {
   const plan = { configuration: TINY_CONFIGURATION, packing: () => 'float32' as const, adapter: lora };
   const names = shapes.map(({ name }) => name);
   const parts = { scoreRows: rows, attentionRows: ATTENTION_ROWS };
-  return lossGraph({ ...plan, recompute, ...parts }, names).graph;
+  return lossGraph({ ...plan, recompute, halved, ...parts }, names).graph;
 }
 const trained = shapes.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0);
 const estimate = (recompute: Recompute) => stepBytes({ graph: graphOf(recompute) }, sizesOf(batch), trained);
 
-async function gradientsWithin(options: { memoryLimit?: number; recompute?: Recompute; profile?: string }) {
+async function gradientsWithin(options: Partial<EngineOptions>) {
   const engine = new Engine(openTiny().weights, {
     precision: 'f32',
     device: 'cpu',
@@ -70,9 +70,26 @@ describe('the most that intermediate results take', () => {
   });
 
   it('is the smaller the more is computed again', () => {
-    const [none, light, layers] = RECOMPUTES.map((mode) => peakBytes(graphOf(mode, 16), sizesOf(batch)));
+    const [none, light, layers] = RECOMPUTES.map((mode) =>
+      peakBytes(graphOf(mode, { rows: 16 }), sizesOf(batch)),
+    );
     expect(light).toBeLessThan(none);
     expect(layers).toBeLessThan(light);
+  });
+});
+
+describe('what is kept in float16', () => {
+  it.each(['none', 'light'] as const)('takes less than float32 where %s is computed again', (mode) => {
+    const peak = (halved: boolean) => peakBytes(graphOf(mode, { rows: 16, halved }), sizesOf(batch));
+    expect(peak(true)).toBeLessThan(peak(false));
+  });
+
+  it('gives the same gradients bit for bit, whatever is computed again', async () => {
+    const plain = await gradientsWithin({ precision: 'int8', recompute: 'none' });
+    for (const recompute of RECOMPUTES) {
+      expect(await gradientsWithin({ precision: 'int8', recompute })).toEqual(plain);
+    }
+    expect(plain.some((gradient) => gradient !== 0)).toBe(true);
   });
 });
 

@@ -7,6 +7,7 @@ import { gradients } from '../../core/graph/gradient.ts';
 import { Graph, type DataType, type Value } from '../../core/graph/graph.ts';
 import { toOnnx, type OnnxModel } from '../../core/graph/onnx.ts';
 import { shapeValues } from '../../core/graph/shapes.ts';
+import { halfBits } from '../../core/model/half.ts';
 
 export interface Operand {
   readonly type: DataType;
@@ -22,6 +23,7 @@ export const f32 = operand('float32');
 export const i64 = operand('int64');
 
 const arrays = {
+  float16: (values: readonly number[]) => Uint16Array.from(values, halfBits),
   float32: (values: readonly number[]) => Float32Array.from(values),
   float64: (values: readonly number[]) => Float64Array.from(values),
   int32: (values: readonly number[]) => Int32Array.from(values),

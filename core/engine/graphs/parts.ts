@@ -1,5 +1,6 @@
 /** @file What the graphs of an engine share: inputs, frozen weights and adapter. */
 
+import { fromHalf, toHalf } from '../../graph/build.ts';
 import { sum } from '../../graph/dimension.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Value } from '../../graph/graph.ts';
@@ -25,6 +26,8 @@ export interface GraphPlan {
   readonly scoreRows?: number;
   /** For so many places of a text attention's scores lie in memory at once; default for all. */
   readonly attentionRows?: number;
+  /** Whether what the backward pass reads of activations lies in float16 until then; default no. */
+  readonly halved?: boolean;
   /** Told of every branch of the adapter that was built. */
   readonly branchBuilt?: DecoderParts['branchBuilt'];
 }
@@ -57,7 +60,7 @@ export function decoderInputs(graph: Graph, { configuration }: GraphPlan, total 
 /** The decoder with its frozen weights, and the adapter's tensors as inputs of their own names. */
 export function decoderParts(
   graph: Graph,
-  { configuration, packing, adapter, dropping, attentionRows, branchBuilt }: GraphPlan,
+  { configuration, packing, adapter, dropping, attentionRows, halved, branchBuilt }: GraphPlan,
 ): { parts: DecoderParts; parameters: Map<string, Value> } {
   const parameters = new Map<string, Value>();
   const branches = new Map<string, LowRankBranch>();
@@ -81,6 +84,7 @@ export function decoderParts(
     weights,
     adapter: (module) => branches.get(module) ?? null,
     ...(attentionRows !== undefined && { attentionRows }),
+    kept: (x) => (halved === true ? fromHalf(toHalf(x)) : x),
     ...(branchBuilt && { branchBuilt }),
   };
   return { parts, parameters };

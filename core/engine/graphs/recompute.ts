@@ -6,7 +6,7 @@ import type { Segments } from '../../graph/recompute.ts';
 import { RESIDUAL } from '../../model/architectures/decoder.ts';
 
 /**
- * - `none`: every result is kept;
+ * - `none`: every result is kept, if in float16, then so;
  * - `light`: in each layer norms, activations and scores are computed again, which costs one or two percent of a step
  *   (Korthikanti et al., 2022, who call it selective);
  * - `layers`: of each layer only its result is kept, at the price of a second forward pass (Chen et al., 2016).
@@ -16,11 +16,14 @@ export type Recompute = (typeof RECOMPUTES)[number];
 
 /** The segments of a decoder's graph, a layer each. */
 export function segmentsOf(recompute: Recompute): Segments {
-  if (recompute === 'none') return () => null;
+  const isKept = {
+    none: ({ operator }: Node) => operator !== 'FromHalf',
+    light: isHeavy,
+    layers: isResult,
+  }[recompute];
   return (node) => {
     const layer = /^\/layers\.\d+/.exec(node.name)?.[0] ?? null;
-    if (layer === null || (recompute === 'light' ? isHeavy(node) : isResult(node, layer))) return null;
-    return layer;
+    return layer === null || isKept(node, layer) ? null : layer;
   };
 }
 
@@ -37,7 +40,7 @@ const PREPARING: ReadonlySet<Operator> = new Set(['RotaryEmbedding', 'Transpose'
  * in blocks, which keeps nothing of its scores, or prepares for that: what is kept then stands for a linear's result.
  */
 function isHeavy({ name, operator }: Node): boolean {
-  if (operator === 'CausalAttention') return true;
+  if (operator === 'CausalAttention' || operator === 'ToHalf') return true;
   if (PREPARING.has(operator) && /^\/layers\.\d+\/attention\/[^/]*$/.test(name)) return true;
   const isOfLinear = name.includes('_proj/') && !name.includes('_proj/dropout/');
   return isOfLinear || name.includes(`/${RESIDUAL}/`);

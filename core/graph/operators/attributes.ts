@@ -30,17 +30,21 @@ export interface Attributes {
   Equal: None;
   Less: None;
   Cast: { to: DataType };
+  /** x in float16, numbers beyond it as its largest. What is lost is not differentiated. */
+  ToHalf: None;
+  /** x of float16 in float32. */
+  FromHalf: None;
   // linear algebra
   MatMul: None;
   /** Inputs: A, B and perhaps C. alpha · op(A) · op(B) + C, op being the identity or the transposition. */
   Gemm: { transA: boolean; transB: boolean; alpha: number };
   // products in eight bits
-  /** x [rows, columns] → [rows, 1]: what one step of a row's codes is worth, max |x| / 127. */
-  RowScale: None;
-  /** Inputs: x [rows, columns], scales [rows, 1]. Codes (uint8), 128 for zero. */
+  /** x [rows, columns] → [rows, 1]: max |x|, which is worth 127 steps of a row's codes. */
+  LargestOfRows: None;
+  /** Inputs: x [rows, columns], the largest of its rows [rows, 1]. Codes (uint8), 128 for zero. */
   QuantizeRows: None;
   /**
-   * x · Wᵀ from codes. Inputs: x [rows, in], its codes (uint8), their scales [rows, 1]; W's codes (uint8)
+   * x · Wᵀ from codes. Inputs: x [rows, in], its codes (uint8), the largest of its rows [rows, 1]; W's codes (uint8)
    * [in, out], their columns' scales [out]; the same of the backward product: codes [out, in], scales [in].
    */
   IntegerProduct: None;

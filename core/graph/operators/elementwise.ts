@@ -21,6 +21,7 @@ import {
   ONNX_DATA_TYPES,
   plain,
   require,
+  type EmittedNode,
   type GradientRule,
   type Rule,
   type Rules,
@@ -55,8 +56,31 @@ const comparison = <O extends 'Equal' | 'Less'>(): Rule<O> => ({
   emit: plain,
 });
 
+/** The largest number of float16. */
+const LARGEST_HALF = 65504;
+
+/** Converts to the type of the output. */
+function castNode(input: string, { name, dataType }: Value): EmittedNode {
+  return {
+    type: 'Cast',
+    inputs: [input],
+    output: name,
+    attributes: { to: int(ONNX_DATA_TYPES[dataType]) },
+  };
+}
+
 export const elementwise: Rules<
-  Unary | 'Floor' | Binary | 'Softplus' | 'Where' | 'Equal' | 'Less' | 'Cast' | 'SwiGlu'
+  | Unary
+  | 'Floor'
+  | Binary
+  | 'Softplus'
+  | 'Where'
+  | 'Equal'
+  | 'Less'
+  | 'Cast'
+  | 'ToHalf'
+  | 'FromHalf'
+  | 'SwiGlu'
 > = {
   Neg: unary((dy) => neg(dy)),
   // d exp(x) = exp(x)
@@ -131,13 +155,32 @@ export const elementwise: Rules<
     gradient: [
       (dy, { inputs: [x] }) => (x.dataType.startsWith('float') ? cast(dy, x.dataType) : zerosLike(x)),
     ],
-    emit: (node, emitter) =>
-      emitter.node({
-        type: 'Cast',
-        inputs: names(node),
-        output: node.output.name,
-        attributes: { to: int(ONNX_DATA_TYPES[node.attributes.to]) },
-      }),
+    emit: (node, emitter) => emitter.node(castNode(node.inputs[0].name, node.output)),
+  },
+
+  // x ─ Clip ─ Cast ─ output
+  ToHalf: {
+    infer: ([x]) => {
+      require(x.dataType === 'float32', 'x must be float32');
+      return { dataType: 'float16', shape: x.shape };
+    },
+    gradient: [(dy) => dy],
+    emit: (node, emitter) => {
+      const within = emitter.intermediate('within');
+      const bound = (value: number) => emitter.constant('float32', [], [value]);
+      const bounds = [bound(-LARGEST_HALF), bound(LARGEST_HALF)];
+      emitter.node({ type: 'Clip', inputs: [...names(node), ...bounds], output: within });
+      emitter.node(castNode(within, node.output));
+    },
+  },
+
+  FromHalf: {
+    infer: ([x]) => {
+      require(x.dataType === 'float16', 'x must be float16');
+      return { dataType: 'float32', shape: x.shape };
+    },
+    gradient: [(dy) => dy],
+    emit: (node, emitter) => emitter.node(castNode(node.inputs[0].name, node.output)),
   },
 
   // gate ──┬─ Sigmoid ─ Mul ─ Mul ─ output      y = g σ(g) u

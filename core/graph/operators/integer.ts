@@ -1,6 +1,6 @@
 /** @file Products in whole numbers with a frozen matrix, each row with a scale of its own. */
 
-import { integerProduct, quantizeRows, rowScale } from '../build.ts';
+import { integerProduct, largestOfRows, quantizeRows } from '../build.ts';
 import { sameShape } from '../dimension.ts';
 import { int, names, require, type Rules } from './rule.ts';
 
@@ -8,12 +8,12 @@ import { int, names, require, type Rules } from './rule.ts';
 const LARGEST = 127;
 /** The code of zero where codes have no sign; where they have one it is 0. */
 const ZERO = 128;
-/** Keeps the scale of a row of zeros from being zero. */
+/** Keeps a row of zeros from being divided by zero. */
 const SMALLEST = 1e-30;
 
-export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
-  // max |x| / 127 of each row
-  RowScale: {
+export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'> = {
+  // max |x| of each row
+  LargestOfRows: {
     infer: ([x]) => {
       require(x.shape.length === 2 && x.dataType === 'float32', 'x must be a matrix of float32');
       return { dataType: 'float32', shape: [x.shape[0], 1] };
@@ -28,43 +28,41 @@ export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
         return output;
       };
       const keep = { keepdims: int(1) };
-      const lowest = part('lowest', 'ReduceMin', [x, axes], keep);
+      const opposite = part('opposite', 'Neg', [part('lowest', 'ReduceMin', [x, axes], keep)]);
       const highest = part('highest', 'ReduceMax', [x, axes], keep);
       const smallest = emitter.constant('float32', [], [SMALLEST]);
-      const largest = part('largest', 'Max', [highest, part('opposite', 'Neg', [lowest]), smallest]);
-      const factor = emitter.constant('float32', [], [1 / LARGEST]);
-      emitter.node({ type: 'Mul', inputs: [largest, factor], output: node.output.name });
+      emitter.node({ type: 'Max', inputs: [highest, opposite, smallest], output: node.output.name });
     },
   },
 
-  // round(x / scale) + 128
+  // round(127 x / largest) + 128
   QuantizeRows: {
-    infer: ([x, scales]) => {
-      require(sameShape(scales.shape, [x.shape[0], 1]), 'one scale a row is needed');
+    infer: ([x, largest]) => {
+      require(sameShape(largest.shape, [x.shape[0], 1]), 'one number a row is needed');
       return { dataType: 'uint8', shape: x.shape };
     },
     gradient: null,
     emit: (node, emitter) => {
-      const [x, scales] = names(node);
+      const [x, largest] = names(node);
       const shares = emitter.intermediate('shares');
-      emitter.node({ type: 'Div', inputs: [x, scales], output: shares });
-      const one = emitter.constant('float32', [], [1]);
+      emitter.node({ type: 'Div', inputs: [x, largest], output: shares });
+      const step = emitter.constant('float32', [], [1 / LARGEST]);
       const zero = emitter.constant('uint8', [], [ZERO]);
-      emitter.node({ type: 'QuantizeLinear', inputs: [shares, one, zero], output: node.output.name });
+      emitter.node({ type: 'QuantizeLinear', inputs: [shares, step, zero], output: node.output.name });
     },
   },
 
-  // y[i, j] = scales[i] · columns[j] · Σ (codes[i, k] − 128) (values[k, j] − zero)
+  // y[i, j] = largest[i] · columns[j] / 127 · Σ (codes[i, k] − 128) (values[k, j] − zero)
   //
   // x itself takes no part but for its gradient, which is a product of the same kind with the other layout of W:
   // dx = dy W, dy with scales of its own rows.
   IntegerProduct: {
-    infer: ([x, codes, scales, values, columns, backValues, backColumns]) => {
+    infer: ([x, codes, largest, values, columns, backValues, backColumns]) => {
       const [into, out] = values.shape;
       require(codes.dataType === 'uint8' && sameShape(codes.shape, x.shape), 'one code an element is needed');
       require(['uint8', 'int8'].includes(values.dataType) &&
         backValues.dataType === values.dataType, 'the matrix must be of codes');
-      require(sameShape(scales.shape, [x.shape[0], 1]), 'one scale a row is needed');
+      require(sameShape(largest.shape, [x.shape[0], 1]), 'one number a row is needed');
       require(x.shape[1] === into &&
         sameShape(backValues.shape, [out, into]), 'the matrix has another shape');
       require(sameShape(columns.shape, [out]) &&
@@ -73,8 +71,8 @@ export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
     },
     gradient: [
       (dy, { inputs: [, , , values, columns, backValues, backColumns] }) => {
-        const scales = rowScale(dy);
-        const quantized = { codes: quantizeRows(dy, scales), scales };
+        const largest = largestOfRows(dy);
+        const quantized = { codes: quantizeRows(dy, largest), largest };
         return integerProduct(dy, quantized, {
           values: backValues,
           columns: backColumns,
@@ -90,7 +88,7 @@ export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
       null,
     ],
     emit: (node, emitter) => {
-      const [, codes, scales, values, columns] = names(node);
+      const [, codes, largest, values, columns] = names(node);
       const product = emitter.intermediate('product');
       emitter.node({
         type: 'MatMulIntegerToFloat',
@@ -98,7 +96,7 @@ export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
         inputs: [
           codes,
           values,
-          emitter.constant('float32', [], [1]),
+          emitter.constant('float32', [], [1 / LARGEST]),
           columns,
           emitter.constant('uint8', [], [ZERO]),
           node.inputs[3].dataType === 'int8'
@@ -107,7 +105,7 @@ export const integer: Rules<'RowScale' | 'QuantizeRows' | 'IntegerProduct'> = {
         ],
         output: product,
       });
-      emitter.node({ type: 'Mul', inputs: [product, scales], output: node.output.name });
+      emitter.node({ type: 'Mul', inputs: [product, largest], output: node.output.name });
     },
   },
 };

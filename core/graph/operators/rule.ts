@@ -84,6 +84,7 @@ export const ONNX_DATA_TYPES: Readonly<Record<DataType, number>> = {
   int32: 6,
   int64: 7,
   bool: 9,
+  float16: 10,
   float64: 11,
   uint4: 21,
 };

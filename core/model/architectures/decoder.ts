@@ -23,6 +23,8 @@ import { linearOf, type LinearParts } from './linear.ts';
 export interface DecoderParts extends LinearParts {
   /** For so many places of a text attention's scores lie in memory at once; without it for all. */
   readonly attentionRows?: number;
+  /** How a result of a linear, or what is made of it for the attention, is handed on: as it is, or rounded. */
+  kept(x: Value): Value;
 }
 
 export interface DecoderInputs {
@@ -72,7 +74,11 @@ export function decoder(
       hidden = graph.scope('mlp', () => {
         const normed = norm(hidden, `${path}.post_attention_layernorm.weight`);
         const linear = linearOf(parts, `${path}.mlp`);
-        const y = linear('down_proj', swiGlu(linear('gate_proj', normed), linear('up_proj', normed)));
+        const activated = swiGlu(
+          parts.kept(linear('gate_proj', normed)),
+          parts.kept(linear('up_proj', normed)),
+        );
+        const y = linear('down_proj', activated);
         return graph.scope(RESIDUAL, () => add(hidden, y));
       });
     });
@@ -119,8 +125,10 @@ function attention(
   const tables = { positions: inputs.positions, cos: inputs.cos, sin: inputs.sin };
 
   const query = rotaryEmbedding(normed(heads(linear('q_proj', x), attentionHeads), 'q_norm'), tables);
-  const newKeys = rotaryEmbedding(normed(heads(linear('k_proj', x), keyValueHeads), 'k_norm'), tables);
-  const newValues = heads(linear('v_proj', x), keyValueHeads);
+  const newKeys = parts.kept(
+    rotaryEmbedding(normed(heads(linear('k_proj', x), keyValueHeads), 'k_norm'), tables),
+  );
+  const newValues = parts.kept(heads(linear('v_proj', x), keyValueHeads));
   const past = inputs.past?.[layer];
   const keys = past ? concat([past.keys, newKeys], 2) : newKeys;
   const values = past ? concat([past.values, newValues], 2) : newValues;
@@ -129,7 +137,12 @@ function attention(
     const factor = 1 / Math.sqrt(headSize);
     if (parts.attentionRows !== undefined && !past) {
       const heads = scale(reshape(query, [batch, keyValueHeads, repeats, length, headSize]), factor);
-      return causalAttention(heads, { keys, values, mask: inputs.mask, rows: parts.attentionRows });
+      return causalAttention(parts.kept(heads), {
+        keys,
+        values,
+        mask: inputs.mask,
+        rows: parts.attentionRows,
+      });
     }
     const grouped = [batch, keyValueHeads, product([repeats, length])] as const;
     const scaled = scale(reshape(query, [...grouped, headSize]), factor);
@@ -142,5 +155,5 @@ function attention(
     product([batch, length]),
     attentionHeads * headSize,
   ]);
-  return { y: linear('o_proj', merged), present: { keys, values } };
+  return { y: linear('o_proj', parts.kept(merged)), present: { keys, values } };
 }
