@@ -74,303 +74,170 @@ interface MessageRow {
   readonly body: z.ZodObject;
 }
 
+/** Rows by who sends them: on the control socket, of blobs on the bulk socket, or on either. */
+const row =
+  <From extends MessageRow['from'], On extends MessageRow['on']>(from: From, on: On) =>
+  <Shape extends z.ZodRawShape>(code: number, shape: Shape) => ({
+    ...{ code, from, on },
+    body: z.strictObject(shape),
+  });
+const fromHub = row('hub', 'control');
+const fromSite = row('site', 'control');
+const ofBlobs = row('both', 'bulk');
+const ofBoth = row('both', 'both');
+
 const table = {
   // First on each socket; the hub answers with welcome or refuse.
-  hello: {
-    code: 1,
-    from: 'site',
-    on: 'both',
-    body: z.strictObject({
-      versions: z.array(z.int().min(1).max(65_535)).min(1).max(16),
-      software: z.string().max(100),
-      role: roleShape,
-    }),
-  },
-  welcome: {
-    code: 2,
-    from: 'hub',
-    on: 'both',
-    body: z.strictObject({
-      version: z.int().min(1).max(65_535),
-      federation: z.string().min(1).max(100),
-      site: siteNameShape,
-      roster: signedRosterShape,
-      heartbeatSeconds: z.number().min(0.01).max(3600),
-    }),
-  },
+  hello: row('site', 'both')(1, {
+    versions: z.array(z.int().min(1).max(65_535)).min(1).max(16),
+    software: z.string().max(100),
+    role: roleShape,
+  }),
+  welcome: row('hub', 'both')(2, {
+    version: z.int().min(1).max(65_535),
+    federation: z.string().min(1).max(100),
+    site: siteNameShape,
+    roster: signedRosterShape,
+    heartbeatSeconds: z.number().min(0.01).max(3600),
+  }),
   // The sender closes the socket after it.
-  refuse: {
-    code: 3,
-    from: 'both',
-    on: 'both',
-    body: z.strictObject({ code: codeShape, message: sentenceShape, hint: sentenceShape }),
-  },
-  heartbeat: { code: 4, from: 'both', on: 'both', body: z.strictObject({ count: countShape }) },
+  refuse: ofBoth(3, { code: codeShape, message: sentenceShape, hint: sentenceShape }),
+  heartbeat: ofBoth(4, { count: countShape }),
 
-  proposal: {
-    code: 10,
-    from: 'hub',
-    on: 'control',
-    // The plan travels as its canonical JSON text, so that both sides hash the very same bytes.
-    body: z.strictObject({ run: runShape, plan: planTextShape, planHash: hashShape }),
-  },
-  approval: {
-    code: 11,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      planHash: hashShape,
-      examples: z.int().min(1),
-      signature: signatureShape,
-    }),
-  },
-  decline: {
-    code: 12,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({ run: runShape, planHash: hashShape, code: codeShape, reason: sentenceShape }),
-  },
+  // The plan travels as its canonical JSON text, so that both sides hash the very same bytes.
+  proposal: fromHub(10, { run: runShape, plan: planTextShape, planHash: hashShape }),
+  approval: fromSite(11, {
+    run: runShape,
+    planHash: hashShape,
+    examples: z.int().min(1),
+    signature: signatureShape,
+  }),
+  decline: fromSite(12, { run: runShape, planHash: hashShape, code: codeShape, reason: sentenceShape }),
 
-  'round-start': {
-    code: 20,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      round: roundShape,
-      rounds: z.int().min(1).max(1_000_000),
-      learningRate: z.number().positive(),
-      base: publishedShape,
-      // SCAFFOLD's control variate of the hub; absent while it is all zeros, as before the first round.
-      control: publishedShape.optional(),
-      secondsLeft: z.number().min(0),
-    }),
-  },
-  progress: {
-    code: 21,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      round: roundShape,
-      phase: z.enum(['fetching', 'training', 'sending']),
-      step: countShape,
-      steps: countShape,
-      loss: z.number().nullable(),
-    }),
-  },
-  update: {
-    code: 22,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      round: roundShape,
-      blob: blobReferenceShape,
-      examples: z.int().min(1),
-      loss: z.number(),
-      metrics: metricsShape,
-      signature: signatureShape,
-    }),
-  },
+  'round-start': fromHub(20, {
+    run: runShape,
+    round: roundShape,
+    rounds: z.int().min(1).max(1_000_000),
+    learningRate: z.number().positive(),
+    base: publishedShape,
+    // SCAFFOLD's control variate of the hub; absent while it is all zeros, as before the first round.
+    control: publishedShape.optional(),
+    secondsLeft: z.number().min(0),
+  }),
+  progress: fromSite(21, {
+    run: runShape,
+    round: roundShape,
+    phase: z.enum(['fetching', 'training', 'sending']),
+    step: countShape,
+    steps: countShape,
+    loss: z.number().nullable(),
+  }),
+  update: fromSite(22, {
+    run: runShape,
+    round: roundShape,
+    blob: blobReferenceShape,
+    examples: z.int().min(1),
+    loss: z.number(),
+    metrics: metricsShape,
+    signature: signatureShape,
+  }),
   // Sent only after the hub's transaction and the blob's fsync.
-  'update-accepted': {
-    code: 23,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      round: roundShape,
-      hash: hashShape,
-      state: z.enum(['committed', 'duplicate', 'late']),
-    }),
-  },
-  'update-refused': {
-    code: 24,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      round: roundShape,
-      hash: hashShape,
-      code: codeShape,
-      reason: sentenceShape,
-    }),
-  },
-  'round-closed': {
-    code: 25,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      round: roundShape,
-      aggregate: blobReferenceShape,
-      cohort: z.array(siteNameShape).min(1).max(10_000),
-      loss: z.number(),
-      ledgerEntry: z.strictObject({ index: countShape, hash: hashShape }),
-    }),
-  },
-  countersign: {
-    code: 26,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({ index: countShape, hash: hashShape, signature: signatureShape }),
-  },
-  'run-ended': {
-    code: 27,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      state: z.enum(['completed', 'failed', 'cancelled']),
-      reason: sentenceShape,
-      adapter: publishedShape.nullable(),
-    }),
-  },
+  'update-accepted': fromHub(23, {
+    run: runShape,
+    round: roundShape,
+    hash: hashShape,
+    state: z.enum(['committed', 'duplicate', 'late']),
+  }),
+  'update-refused': fromHub(24, {
+    run: runShape,
+    round: roundShape,
+    hash: hashShape,
+    code: codeShape,
+    reason: sentenceShape,
+  }),
+  'round-closed': fromHub(25, {
+    run: runShape,
+    round: roundShape,
+    aggregate: blobReferenceShape,
+    cohort: z.array(siteNameShape).min(1).max(10_000),
+    loss: z.number(),
+    ledgerEntry: z.strictObject({ index: countShape, hash: hashShape }),
+  }),
+  countersign: fromSite(26, { index: countShape, hash: hashShape, signature: signatureShape }),
+  'run-ended': fromHub(27, {
+    run: runShape,
+    state: z.enum(['completed', 'failed', 'cancelled']),
+    reason: sentenceShape,
+    adapter: publishedShape.nullable(),
+  }),
   // Why a site has nothing to do although the run goes on; resumed takes the others back.
-  'run-notice': {
-    code: 30,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      round: roundShape,
-      kind: z.enum(['not-drawn', 'paused', 'resumed', 'excluded']),
-      reason: sentenceShape,
-    }),
-  },
+  'run-notice': fromHub(30, {
+    run: runShape,
+    round: roundShape,
+    kind: z.enum(['not-drawn', 'paused', 'resumed', 'excluded']),
+    reason: sentenceShape,
+  }),
   // The plan of a run under way with more rounds; approved or declined by its own hash.
-  amendment: {
-    code: 31,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({ run: runShape, plan: planTextShape, planHash: hashShape, amends: hashShape }),
-  },
+  amendment: fromHub(31, { run: runShape, plan: planTextShape, planHash: hashShape, amends: hashShape }),
   // Asks for the numbers of a round's aggregate on the rows that the site holds out.
-  evaluate: {
-    code: 32,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({ run: runShape, round: roundShape, adapter: publishedShape }),
-  },
-  score: {
-    code: 33,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({
-      run: runShape,
-      round: roundShape,
-      examples: countShape,
-      metrics: metricsShape,
-      reason: sentenceShape,
-    }),
-  },
+  evaluate: fromHub(32, { run: runShape, round: roundShape, adapter: publishedShape }),
+  score: fromSite(33, {
+    run: runShape,
+    round: roundShape,
+    examples: countShape,
+    metrics: metricsShape,
+    reason: sentenceShape,
+  }),
   // What keeps a site from going on with a round; it tries again by itself.
-  trouble: {
-    code: 36,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({ run: runShape, round: roundShape, code: codeShape, reason: sentenceShape }),
-  },
+  trouble: fromSite(36, { run: runShape, round: roundShape, code: codeShape, reason: sentenceShape }),
 
   // A plan that is no run yet: whether it would go well here. A site that does not know the message leaves it be.
-  rehearse: {
-    code: 37,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({ rehearsal: runShape, plan: planTextShape, planHash: hashShape }),
-  },
+  rehearse: fromHub(37, { rehearsal: runShape, plan: planTextShape, planHash: hashShape }),
   // waiting: a person at the site has to approve it first. measuring: heard, and under way.
-  rehearsed: {
-    code: 38,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({
-      rehearsal: runShape,
-      planHash: hashShape,
-      state: z.enum(['waiting', 'measuring', 'measured', 'refused']),
-      reason: sentenceShape,
-      // Parts of the data contract that the rows do not fit.
-      parts: z.array(z.string().max(200)).max(64),
-      measured: rehearsalFiguresShape.optional(),
-    }),
-  },
+  rehearsed: fromSite(38, {
+    rehearsal: runShape,
+    planHash: hashShape,
+    state: z.enum(['waiting', 'measuring', 'measured', 'refused']),
+    reason: sentenceShape,
+    // Parts of the data contract that the rows do not fit.
+    parts: z.array(z.string().max(200)).max(64),
+    measured: rehearsalFiguresShape.optional(),
+  }),
 
   // First on a control socket of a site whose keys are to change, under those before; each pair signs the change.
-  'rotate-keys': {
-    code: 50,
-    from: 'site',
-    on: 'control',
-    body: z.strictObject({
-      ed25519: publicKeyShape,
-      x25519: publicKeyShape,
-      signature: signatureShape,
-      proof: signatureShape,
-    }),
-  },
+  'rotate-keys': fromSite(50, {
+    ed25519: publicKeyShape,
+    x25519: publicKeyShape,
+    signature: signatureShape,
+    proof: signatureShape,
+  }),
   // To a site that knows the hub by its former keys; each pair signs the change.
-  'hub-keys': {
-    code: 52,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({
-      ed25519: publicKeyShape,
-      x25519: publicKeyShape,
-      signature: signatureShape,
-      proof: signatureShape,
-    }),
-  },
-  'keys-rotated': {
-    code: 51,
-    from: 'hub',
-    on: 'control',
-    body: z.strictObject({ roster: signedRosterShape }),
-  },
+  'hub-keys': fromHub(52, {
+    ed25519: publicKeyShape,
+    x25519: publicKeyShape,
+    signature: signatureShape,
+    proof: signatureShape,
+  }),
+  'keys-rotated': fromHub(51, { roster: signedRosterShape }),
 
   // Blobs: the receiver asks, says what it already holds, and acknowledges chunk by chunk.
-  'blob-want': {
-    code: 40,
-    from: 'both',
-    on: 'bulk',
-    body: z.strictObject({ hash: hashShape, have: rangesShape }),
-  },
-  'blob-info': {
-    code: 41,
-    from: 'both',
-    on: 'bulk',
-    body: z.strictObject({
-      hash: hashShape,
-      size: countShape,
-      chunkSize: z.int().min(1).max(MAX_CHUNK_BYTES),
-      chunkHashes: z.array(bytesShape(32)).max(16_384),
-    }),
-  },
-  'blob-chunk': {
-    code: 42,
-    from: 'both',
-    on: 'bulk',
-    body: z.strictObject({
-      hash: hashShape,
-      index: indexShape,
-      bytes: anyBytesShape.refine((bytes) => bytes.length > 0 && bytes.length <= MAX_CHUNK_BYTES),
-    }),
-  },
-  'blob-ack': {
-    code: 43,
-    from: 'both',
-    on: 'bulk',
-    body: z.strictObject({ hash: hashShape, index: indexShape }),
-  },
+  'blob-want': ofBlobs(40, { hash: hashShape, have: rangesShape }),
+  'blob-info': ofBlobs(41, {
+    hash: hashShape,
+    size: countShape,
+    chunkSize: z.int().min(1).max(MAX_CHUNK_BYTES),
+    chunkHashes: z.array(bytesShape(32)).max(16_384),
+  }),
+  'blob-chunk': ofBlobs(42, {
+    hash: hashShape,
+    index: indexShape,
+    bytes: anyBytesShape.refine((bytes) => bytes.length > 0 && bytes.length <= MAX_CHUNK_BYTES),
+  }),
+  'blob-ack': ofBlobs(43, { hash: hashShape, index: indexShape }),
   // The hub answers blob-want, or blob-done when it already has the blob.
   'blob-offer': { code: 44, from: 'site', on: 'bulk', body: blobReferenceShape },
-  'blob-done': { code: 46, from: 'both', on: 'bulk', body: z.strictObject({ hash: hashShape }) },
-  'blob-fail': {
-    code: 47,
-    from: 'both',
-    on: 'bulk',
-    body: z.strictObject({ hash: hashShape, code: codeShape, message: sentenceShape }),
-  },
+  'blob-done': ofBlobs(46, { hash: hashShape }),
+  'blob-fail': ofBlobs(47, { hash: hashShape, code: codeShape, message: sentenceShape }),
 } satisfies Record<string, MessageRow>;
 
 export type MessageType = keyof typeof table;
