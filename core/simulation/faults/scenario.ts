@@ -16,7 +16,7 @@ import type { PlanRequest } from '../../federation/plan.ts';
 import type { HubEvent } from '../../hub/context.ts';
 import { openRunStore } from '../../hub/run-store.ts';
 import { openStore } from '../../hub/store.ts';
-import { machine, replaceMachine } from '../../machine.ts';
+import { replaceMachine } from '../../machine.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { initialAdapter } from '../../model/lora.ts';
 import { runFederated } from '../federated.ts';
@@ -24,8 +24,8 @@ import { copyFederation, openFederation } from './federation.ts';
 import type { LiveFederation } from './federation.ts';
 import type { Fault, Occasion } from './faults.ts';
 import { createPretendedTrainer } from './pretended-training.ts';
+import { schedule } from './schedule.ts';
 import { createVirtualMachine } from './virtual-machine.ts';
-import type { VirtualMachine } from './virtual-machine.ts';
 import { fileSecrets } from '../../secrets.ts';
 
 /** The run is over by then unless it hangs: more than a hundred times what an undisturbed one takes. */
@@ -163,102 +163,6 @@ function isFinished(events: readonly HubEvent[], { saved }: LiveFederation): boo
   const failed = events.some((event) => event.type === 'ended' && event.state !== 'completed');
   const members = events.flatMap((event) => (event.type === 'approved' ? [event.site] : []));
   return failed || (saved.size > 0 && members.every((site) => saved.has(site)));
-}
-
-/** Lets a fault begin, and end, at its time. */
-function schedule(
-  fault: Fault,
-  { federation, virtual, folder }: { federation: LiveFederation; virtual: VirtualMachine; folder: string },
-): void {
-  const milliseconds = 'seconds' in fault ? fault.seconds * 1000 : 0;
-  const forAWhile = (begin: () => void, end: () => void): void => {
-    begin();
-    machine.startTimer(milliseconds, end);
-  };
-  const start = (): void => {
-    switch (fault.kind) {
-      case 'hub-crash':
-        return federation.armHub({ ...fault, milliseconds });
-      case 'site-crash':
-        return federation.armSite(fault.site, { ...fault, milliseconds });
-      case 'hub-stop':
-        return forAWhile(
-          () => void federation.stopHub(),
-          () => void federation.startHub(),
-        );
-      case 'site-stop':
-        return forAWhile(
-          () => void federation.stopSite(fault.site),
-          () => void federation.startSite(fault.site),
-        );
-      case 'clock':
-        virtual.skew += fault.hours * 3_600_000;
-        return;
-      case 'disk-full': {
-        const full = join(folder, fault.where);
-        return forAWhile(
-          () => void virtual.fullDisks.add(full),
-          () => void virtual.fullDisks.delete(full),
-        );
-      }
-      case 'slow-site':
-      case 'garbage': {
-        const trainer = federation.trainers.get(fault.site);
-        if (trainer === undefined) return;
-        if (fault.kind === 'garbage') {
-          trainer.givesGarbage = true;
-          return;
-        }
-        return forAWhile(
-          () => (trainer.stepMilliseconds *= fault.factor),
-          () => (trainer.stepMilliseconds /= fault.factor),
-        );
-      }
-      default:
-        return disturbLine(fault, federation, forAWhile);
-    }
-  };
-  machine.startTimer(fault.at * 1000, start);
-}
-
-function disturbLine(
-  fault: Extract<Fault, { kind: 'partition' | 'slow-line' | 'delay' | 'chunks' }>,
-  { network }: LiveFederation,
-  forAWhile: (begin: () => void, end: () => void) => void,
-): void {
-  const line = network.line(fault.site);
-  const { delay, rate } = line;
-  switch (fault.kind) {
-    case 'partition':
-      return forAWhile(
-        () => {
-          line.isCut = true;
-          // Both ends find out by missing heartbeats.
-          machine.startTimer(15_000, () => {
-            if (line.isCut) network.drop(fault.site);
-          });
-        },
-        () => {
-          line.isCut = false;
-          // What was under way is lost, so a connection that outlived the cut is of no use.
-          network.drop(fault.site);
-        },
-      );
-    case 'slow-line':
-      return forAWhile(
-        () => (line.rate = fault.rate),
-        () => (line.rate = rate),
-      );
-    case 'delay':
-      return forAWhile(
-        () => (line.delay = fault.milliseconds),
-        () => (line.delay = delay),
-      );
-    case 'chunks': {
-      let left = fault.count;
-      line.chunk = () => (left-- > 0 ? fault.what : 'arrives');
-    }
-  }
 }
 
 async function checkRun({
