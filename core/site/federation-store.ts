@@ -108,6 +108,28 @@ export function openFederationStore(
 ): FederationStore {
   const { get, all, run } = tablesOf(database);
   const here = 'WHERE membership = ?';
+  const needsBlob = database.prepare(
+    `WITH run AS (SELECT * FROM main.run WHERE membership = @number),
+       round AS (SELECT * FROM main.round WHERE membership = @number),
+       carried AS (SELECT * FROM main.carried WHERE membership = @number),
+       open AS (
+         SELECT run FROM run WHERE state = 'approved'
+         UNION SELECT run FROM stop WHERE membership = @number AND how = 'paused')
+     SELECT 1 FROM run WHERE adapter LIKE @blob
+       OR saved = 0 AND adapter_delta ->> '$.hash' = @hash
+       OR run IN open AND plan ->> '$.adapter.start.hash' = @hash
+     UNION SELECT 1 FROM round JOIN run USING (run)
+     WHERE run IN open AND phase = 'sending' AND blob LIKE @blob
+       OR (run IN open OR saved = 0 AND adapter IS NOT NULL)
+       AND (base LIKE @blob OR control LIKE @blob)
+       AND round >= (SELECT MAX(round) - (phase = 'training') FROM round AS last WHERE last.run = run.run)
+     UNION SELECT 1 FROM carried JOIN run USING (run)
+     WHERE (run IN open OR saved = 0 AND adapter IS NOT NULL) AND blob LIKE @blob AND round >= (
+       SELECT COALESCE(MIN(round), 0) FROM (
+         SELECT round FROM round AS counted
+         WHERE counted.run = carried.run AND phase = 'committed' AND aggregate IS NOT NULL
+         ORDER BY round DESC LIMIT ${KEPT_ROUNDS}))`,
+  );
 
   return {
     crashPoint,
@@ -237,31 +259,7 @@ export function openFederationStore(
         ...[spell(aggregate), number, id, round],
       ),
 
-    needsBlob: (hash) =>
-      database
-        .prepare(
-          `WITH run AS (SELECT * FROM main.run WHERE membership = @number),
-             round AS (SELECT * FROM main.round WHERE membership = @number),
-             carried AS (SELECT * FROM main.carried WHERE membership = @number),
-             open AS (
-               SELECT run FROM run WHERE state = 'approved'
-               UNION SELECT run FROM stop WHERE membership = @number AND how = 'paused')
-           SELECT 1 FROM run WHERE adapter LIKE @blob
-             OR saved = 0 AND adapter_delta ->> '$.hash' = @hash
-             OR run IN open AND plan ->> '$.adapter.start.hash' = @hash
-           UNION SELECT 1 FROM round JOIN run USING (run)
-           WHERE run IN open AND phase = 'sending' AND blob LIKE @blob
-             OR (run IN open OR saved = 0 AND adapter IS NOT NULL)
-             AND (base LIKE @blob OR control LIKE @blob)
-             AND round >= (SELECT MAX(round) - (phase = 'training') FROM round AS last WHERE last.run = run.run)
-           UNION SELECT 1 FROM carried JOIN run USING (run)
-           WHERE (run IN open OR saved = 0 AND adapter IS NOT NULL) AND blob LIKE @blob AND round >= (
-             SELECT COALESCE(MIN(round), 0) FROM (
-               SELECT round FROM round AS counted
-               WHERE counted.run = carried.run AND phase = 'committed' AND aggregate IS NOT NULL
-               ORDER BY round DESC LIMIT ${KEPT_ROUNDS}))`,
-        )
-        .get({ number, blob: `${hash} %`, hash }) !== undefined,
+    needsBlob: (hash) => needsBlob.get({ number, blob: `${hash} %`, hash }) !== undefined,
 
     countTraffic: (sent, received) => countTraffic(database, number, { sent, received }),
     sent: () => get(trafficShape, trafficOf(here), number) ?? noTraffic(),

@@ -3,7 +3,7 @@
  * passes. No hub can widen it. Several policies (the machine's, the site's) each have to allow a thing.
  */
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { writeFileAtomically } from '../files.ts';
@@ -214,16 +214,23 @@ function refusal(code: PolicyCode, found: string, allowed: string): TributaryErr
   return new TributaryError(code, `The run ${found}; this site’s policy allows ${allowed}.`);
 }
 
-/** Reads a policy file; absent means the defaults. Throws `policy.invalid`, also for unknown fields. */
+/** Policy files as they were read last: the gate asks for them with every chunk that leaves. */
+const lastRead = new Map<string, { readonly version: string; readonly policy: Policy }>();
+
+/**
+ * Reads a policy file, again whenever it was written or replaced; absent means the defaults. Throws `policy.invalid`,
+ * also for unknown fields.
+ */
 export function readPolicy(path: string): Policy {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return DEFAULT_POLICY;
-    throw error;
-  }
-  return parsePolicy(text, path);
+  const file = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (file === undefined) return DEFAULT_POLICY;
+  // The time of change is the system's own: nobody can set it back, as they can that of the last writing.
+  const version = [file.dev, file.ino, file.size, file.mtimeNs, file.ctimeNs].join();
+  const known = lastRead.get(path);
+  if (known?.version === version) return known.policy;
+  const policy = parsePolicy(readFileSync(path, 'utf8'), path);
+  lastRead.set(path, { version, policy });
+  return policy;
 }
 
 /** Checks a policy's text; `path` names it in the message. */

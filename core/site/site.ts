@@ -103,7 +103,7 @@ async function start(options: SiteOptions, lock: FolderLock): Promise<Site> {
 
   /** Many things change at once; each state is told once. */
   function tell(): void {
-    if (ending !== undefined) return;
+    if (ending !== undefined || watchers.size === 0) return;
     const status = statusNow();
     const text = JSON.stringify(status, (name, value: unknown) =>
       name === 'leftThisMachine' ? null : value,

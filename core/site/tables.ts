@@ -1,5 +1,6 @@
 /** @file The tables of a site's database: the shapes of their rows, reading them and writing them. */
 
+import type { Statement } from 'better-sqlite3';
 import { z } from 'zod';
 import type { SqliteDatabase } from '../database.ts';
 import { publishedShape } from '../federation/broadcast.ts';
@@ -98,19 +99,25 @@ export interface Tables {
 }
 
 export function tablesOf(database: SqliteDatabase): Tables {
+  // The same few texts again and again, and preparing one takes longer than running it.
+  const prepared = new Map<string, Statement>();
+  const statement = (sql: string): Statement => {
+    const known = prepared.get(sql) ?? database.prepare(sql);
+    prepared.set(sql, known);
+    return known;
+  };
   return {
     get: (shape, sql, ...values) => {
-      const row = database.prepare(sql).get(...values);
+      const row = statement(sql).get(...values);
       return row === undefined ? null : shape.parse(row);
     },
     all: (shape, sql, ...values) =>
-      database
-        .prepare(sql)
+      statement(sql)
         .all(...values)
         .map((row) => shape.parse(row)),
     run: (sql, ...values) => {
       if (!database.inTransaction) throw new TypeError('A change belongs in a transaction.');
-      database.prepare(sql).run(...values);
+      statement(sql).run(...values);
     },
   };
 }
