@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import type { RawData } from 'ws';
 import { toTributaryError, TributaryError } from '../errors.ts';
 import { openFrame, sealFrame } from './framing.ts';
-import { decodeMessage, encodeMessage } from './messages.ts';
+import { decodeMessage, encodeInParts } from './messages.ts';
 import type { Message, Party, SocketRole } from './messages.ts';
 import type { Transport } from './noise.ts';
 import { errorOf, toldToPeer } from './peer-errors.ts';
@@ -96,7 +96,7 @@ export function makeChannel(options: ChannelOptions): Channel {
   function send(message: Message): void {
     if (ended !== undefined || socket.readyState !== WebSocket.OPEN) return;
     try {
-      const sealed = sealFrame(transport, encodeMessage(message));
+      const sealed = sealFrame(transport, ...encodeInParts(message));
       bytes.sent += sealed.length;
       sentByKind[trafficKind(message.type)] += sealed.length;
       socket.send(sealed, () => {

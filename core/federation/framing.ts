@@ -19,29 +19,45 @@ export const MAX_SEALED_BYTES =
   LENGTH_BYTES +
   (2 + TAG_BYTES) * Math.ceil((MAX_FRAME_BYTES + LENGTH_BYTES) / PIECE_BYTES);
 
-/** Seals a frame's plaintext. */
-export function sealFrame(transport: Transport, plaintext: Uint8Array): Buffer {
-  if (plaintext.length > MAX_FRAME_BYTES) {
-    throw new TributaryError('wire.bad-message', `A frame of ${plaintext.length} bytes is too long to send.`);
+/** Seals a frame's plaintext, which may come in parts. */
+export function sealFrame(transport: Transport, ...parts: readonly Uint8Array[]): Buffer {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length > MAX_FRAME_BYTES) {
+    throw new TributaryError('wire.bad-message', `A frame of ${length} bytes is too long to send.`);
   }
-  const pieces = Math.ceil((LENGTH_BYTES + plaintext.length) / PIECE_BYTES);
-  const frame = Buffer.allocUnsafe(LENGTH_BYTES + plaintext.length + pieces * (2 + TAG_BYTES));
+  const prefix = Buffer.allocUnsafe(LENGTH_BYTES);
+  prefix.writeUInt32BE(length);
+  const fill = filler([prefix, ...parts]);
+  const pieces = Math.ceil((LENGTH_BYTES + length) / PIECE_BYTES);
+  const frame = Buffer.allocUnsafe(LENGTH_BYTES + length + pieces * (2 + TAG_BYTES));
   let end = 0;
-  const seal = (piece: Uint8Array): void => {
-    const length = piece.length + TAG_BYTES;
-    frame.writeUInt16BE(length, end);
-    transport.seal(piece, frame.subarray(end + 2, end + 2 + length));
-    end += 2 + length;
-  };
-  // A chunk is long, so only its beginning is copied behind the length.
-  const first = Buffer.allocUnsafe(Math.min(PIECE_BYTES, LENGTH_BYTES + plaintext.length));
-  first.writeUInt32BE(plaintext.length);
-  first.set(plaintext.subarray(0, first.length - LENGTH_BYTES), LENGTH_BYTES);
-  seal(first);
-  for (let at = first.length - LENGTH_BYTES; at < plaintext.length; at += PIECE_BYTES) {
-    seal(plaintext.subarray(at, at + PIECE_BYTES));
+  for (let left = LENGTH_BYTES + length; left > 0; left -= PIECE_BYTES) {
+    const count = Math.min(left, PIECE_BYTES);
+    const place = frame.subarray(end + 2, end + 2 + count + TAG_BYTES);
+    const plaintext = place.subarray(0, count);
+    fill(plaintext);
+    frame.writeUInt16BE(place.length, end);
+    transport.seal(plaintext, place);
+    end += 2 + place.length;
   }
   return frame;
+}
+
+/** Fills places with what parts hold, each place from where the one before ended. */
+function filler(parts: readonly Uint8Array[]): (place: Uint8Array) => void {
+  let part = 0;
+  let from = 0;
+  return (place) => {
+    for (let at = 0; at < place.length;) {
+      const taken = parts[part].subarray(from, from + place.length - at);
+      place.set(taken, at);
+      at += taken.length;
+      from += taken.length;
+      if (from < parts[part].length) continue;
+      part += 1;
+      from = 0;
+    }
+  };
 }
 
 /** Opens a WebSocket message. Throws `noise.failed` for altered pieces and `wire.bad-message` for missing ones. */

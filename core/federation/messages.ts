@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { publishedShape } from './broadcast.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
+import { decodeChunk, encodeAround } from './chunk-message.ts';
 import { signedRosterShape } from './roster.ts';
 import {
   anyBytesShape,
@@ -281,6 +282,15 @@ export function encodeMessage(message: Message): Uint8Array {
   return plaintext;
 }
 
+/** The same in parts that lie one after the other, so that the bytes of a chunk need not be copied. */
+export function encodeInParts(message: Message): readonly Uint8Array[] {
+  const around = message.type === 'blob-chunk' ? encodeAround(message) : null;
+  if (around === null || message.type !== 'blob-chunk') return [encodeMessage(message)];
+  const code = Buffer.allocUnsafe(2);
+  code.writeUInt16BE(MESSAGES[message.type].code);
+  return [code, around[0], message.bytes, around[1]];
+}
+
 /**
  * Reads a frame's plaintext that came from `from` over the socket `on`. Throws `wire.bad-message` for a body
  * that does not fit its message and `wire.not-allowed` for a message this peer may not send there.
@@ -296,6 +306,8 @@ export function decodeMessage(plaintext: Uint8Array, from: Party, on: SocketRole
   if ((row.from !== 'both' && row.from !== from) || (row.on !== 'both' && row.on !== on)) {
     throw new TributaryError('wire.not-allowed', `A ${from} may not send ${type} on the ${on} socket.`);
   }
+  const chunk = type === 'blob-chunk' ? decodeChunk(plaintext.subarray(2)) : null;
+  if (chunk !== null) return { message: { type: 'blob-chunk', ...chunk } };
   let body: unknown;
   try {
     body = decodeCbor(plaintext.subarray(2));

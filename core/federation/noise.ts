@@ -65,8 +65,8 @@ export interface Handshake {
 /** Sealed messages in order, each direction with its own key and nonce counter. */
 export interface Transport {
   /**
-   * Seals at most 65 519 bytes, into a place of the right length where one is given. Throws `noise.exhausted` when the
-   * key has done its share.
+   * Seals at most 65 519 bytes, into a place of the right length where one is given, which may begin with them. Throws
+   * `noise.exhausted` when the key has done its share.
    */
   seal(plaintext: Uint8Array, place?: Uint8Array): Uint8Array;
   /** Opens the next message. Throws `noise.failed` for anything altered, replayed, dropped or out of order. */

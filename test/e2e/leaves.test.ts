@@ -27,7 +27,8 @@ vi.mock('../../core/federation/framing.ts', async (importOriginal) => {
   return {
     ...original,
     sealFrame: (...given: Parameters<typeof original.sealFrame>) => {
-      frames.push(Buffer.from(given[1]));
+      const [, ...parts] = given;
+      frames.push(Buffer.concat(parts));
       return original.sealFrame(...given);
     },
   };

@@ -1,9 +1,10 @@
 /** @file What the wire accepts: every message both ways, and nothing else. */
 
+import { randomBytes } from 'node:crypto';
 import { encode } from 'cborg';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeMessage, encodeMessage, MESSAGES } from '../../core/federation/messages.ts';
+import { decodeMessage, encodeInParts, encodeMessage, MESSAGES } from '../../core/federation/messages.ts';
 import type { Message, MessageType, Party, SocketRole } from '../../core/federation/messages.ts';
 import { codeOf } from '../helpers/errors.ts';
 
@@ -128,6 +129,40 @@ describe('messages', () => {
     }
   });
 
+  it('that are chunks are written in parts and read without a copy, the same bytes whatever their sizes', () => {
+    const whole = new Uint8Array(randomBytes(126 * 1024));
+    const sizes = [1, 23, 24, 255, 256, 65_535, 65_536, whole.length];
+    for (const size of sizes) {
+      for (const index of [0, 23, 24, 255, 256, 65_535, 65_536, 0xffff_ffff]) {
+        const message = { ...samples['blob-chunk'], index, bytes: whole.subarray(0, size) };
+        const plaintext = encodeMessage(message);
+        const parts = encodeInParts(message);
+        expect(Buffer.concat(parts).equals(plaintext)).toBe(true);
+        expect(parts).toContain(message.bytes);
+        const decoded = decodeMessage(plaintext, 'site', 'bulk');
+        expect(decoded).toEqual({ message });
+        if (!('message' in decoded) || decoded.message.type !== 'blob-chunk') throw new Error('no chunk');
+        expect(decoded.message.bytes.buffer).toBe(plaintext.buffer);
+      }
+    }
+  });
+
+  it('that are chunks are refused where one byte around theirs is another', () => {
+    const chunk = { ...samples['blob-chunk'], index: 300, bytes: randomBytes(300) };
+    const plaintext = Buffer.from(encodeMessage(chunk));
+    const ends = [plaintext.indexOf(chunk.bytes), plaintext.length - 9];
+    for (let at = 2; at < plaintext.length - 2; at++) {
+      if (at >= ends[0] && at < ends[1]) continue;
+      const altered = Buffer.from(plaintext);
+      altered[at] ^= 0x80;
+      expect(codeOf(() => decodeMessage(altered, 'site', 'bulk'))).toBe('wire.bad-message');
+      expect(codeOf(() => decodeMessage(plaintext.subarray(0, at), 'site', 'bulk'))).toBe('wire.bad-message');
+    }
+    const [before, bytes, after] = [plaintext.subarray(0, ends[0]), chunk.bytes, plaintext.subarray(ends[1])];
+    const longer = Buffer.concat([before, bytes, after, Buffer.of(0)]);
+    expect(codeOf(() => decodeMessage(longer, 'site', 'bulk'))).toBe('wire.bad-message');
+  });
+
   it('are refused from a peer or on a socket where they do not belong', () => {
     for (const message of all) {
       const { from, on } = MESSAGES[message.type];
@@ -177,6 +212,13 @@ describe('messages', () => {
   it('that are wrong are refused at the sender too', () => {
     expect(codeOf(() => encodeMessage({ ...samples.update, loss: Number.NaN }))).toBe('wire.bad-message');
     expect(codeOf(() => encodeMessage({ ...samples['blob-want'], have: [[4, 2]] }))).toBe('wire.bad-message');
+    for (const wrong of [
+      { index: -1 },
+      { index: 2 ** 32 },
+      { bytes: new Uint8Array(0) },
+      { hash: 'x'.repeat(64) },
+    ])
+      expect(codeOf(() => encodeInParts({ ...samples['blob-chunk'], ...wrong }))).toBe('wire.bad-message');
   });
 
   it('of arbitrary bytes never throw anything but a named error', () => {

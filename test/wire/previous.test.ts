@@ -53,9 +53,9 @@ vi.mock('../../core/federation/framing.ts', async (importOriginal) => {
   const real = await importOriginal<typeof framing>();
   return {
     ...real,
-    sealFrame: ((transport, plaintext) => {
-      tap.frame?.('hub', transport.remoteStatic, plaintext, transport);
-      return real.sealFrame(transport, plaintext);
+    sealFrame: ((transport, ...parts) => {
+      tap.frame?.('hub', transport.remoteStatic, Buffer.concat(parts), transport);
+      return real.sealFrame(transport, ...parts);
     }) as typeof real.sealFrame,
     openFrame: ((transport, message) => {
       const plaintext = real.openFrame(transport, message);
