@@ -11,8 +11,8 @@ import type { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import type { NamedTensors } from '../model/tensor.ts';
 import type { StateTensors } from './aggregation.ts';
-import { NUMBER_FORMATS } from './number-formats.ts';
-import type { Codec, EncodedNumbers } from './number-formats.ts';
+import { encodeStep, NUMBER_FORMATS } from './number-formats.ts';
+import type { Codec } from './number-formats.ts';
 import { blobReferenceShape, hashShape } from './shapes.ts';
 import { draftTensorFile, openTensorFile } from './tensor-file.ts';
 
@@ -36,37 +36,22 @@ export interface Broadcast {
  * @param target those of the tensors that change, in float64
  */
 export function encodeBroadcast(codec: Codec, from: NamedTensors | null, target: StateTensors): Broadcast {
-  const { bytes, place } = draftTensorFile(codec, target);
+  const { bytes, place: placeOf } = draftTensorFile(codec, target);
+  const { encodeInto, decodeInto } = NUMBER_FORMATS[codec];
   const tensors = new Map(from ?? []);
   for (const [name, { shape, data: numbers }] of target) {
+    const [base, place] = [from?.get(name)?.data, placeOf(name)];
     const data = new Float32Array(numbers.length);
-    encodeStep(codec, { from: from?.get(name)?.data, target: numbers, place: place(name), reached: data });
+    if (codec !== 'f32' && base !== undefined) {
+      encodeStep(codec, { base, target: numbers, reached: data, left: null }, place);
+    } else {
+      data.set(numbers);
+      encodeInto(data, place);
+      if (codec !== 'f32') decodeInto(place, data);
+    }
     tensors.set(name, { shape, data });
   }
   return { delta: bytes, tensors };
-}
-
-/** One tensor of a delta: encodes it into its place and gives what a site then holds. */
-export function encodeStep(
-  codec: Codec,
-  step: {
-    /** What a site holds before; nothing where that is nothing. */
-    readonly from: Float32Array | undefined;
-    readonly target: Float64Array;
-    readonly place: EncodedNumbers;
-    /** Filled with what a site holds then. */
-    readonly reached: Float32Array;
-  },
-): void {
-  const { from, target, place, reached } = step;
-  const { encodeInto, decodeInto, addInto } = NUMBER_FORMATS[codec];
-  if (codec === 'f32' || from === undefined) reached.set(target);
-  else for (let i = 0; i < reached.length; i++) reached[i] = target[i] - from[i];
-  encodeInto(reached, place);
-  if (codec === 'f32') return;
-  if (from === undefined) return decodeInto(place, reached);
-  reached.set(from);
-  addInto(place, reached, 1);
 }
 
 /**

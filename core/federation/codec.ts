@@ -62,6 +62,8 @@ export interface StateFile {
   readonly has: (name: string) => boolean;
   /** In float64. Throws `state.damaged`, also for a tensor that is not there. */
   readonly read: (name: string) => Float64Array;
+  /** In float32, in which the file has it. Throws like `read`. */
+  readonly readFloat32: (name: string) => Float32Array;
   readonly close: () => void;
 }
 
@@ -88,19 +90,28 @@ export function openState(path: string): StateFile {
     const table = new Map(Object.entries(stateHeader.parse(JSON.parse(text.toString('utf8')))));
     const ends = [...table.values()].map(({ data_offsets: [, to] }) => start + to);
     if (Math.max(start, ...ends) !== size) throw damaged();
+    const read = (name: string): Float64Array | Float32Array => {
+      const entry = table.get(name);
+      if (entry === undefined) throw damaged();
+      const [from, to] = entry.data_offsets;
+      const count = elementCount(entry.shape);
+      const data = entry.dtype === 'F64' ? new Float64Array(count) : new Float32Array(count);
+      if (to - from !== data.byteLength) throw damaged();
+      const bytes = new Uint8Array(data.buffer);
+      fill(bytes, start + from);
+      bytes.set(littleEndianBytes(data));
+      return data;
+    };
     return {
       has: (name) => table.has(name),
       read: (name) => {
-        const entry = table.get(name);
-        if (entry === undefined) throw damaged();
-        const [from, to] = entry.data_offsets;
-        const count = elementCount(entry.shape);
-        const data = entry.dtype === 'F64' ? new Float64Array(count) : new Float32Array(count);
-        if (to - from !== data.byteLength) throw damaged();
-        const bytes = new Uint8Array(data.buffer);
-        fill(bytes, start + from);
-        bytes.set(littleEndianBytes(data));
+        const data = read(name);
         return data instanceof Float64Array ? data : new Float64Array(data);
+      },
+      readFloat32: (name) => {
+        const data = read(name);
+        if (data instanceof Float64Array) throw damaged();
+        return data;
       },
       close: () => closeSync(descriptor),
     };

@@ -117,6 +117,22 @@ export function encodeDifference(codec: Codec, numbers: kernels.Difference, plac
   NUMBER_FORMATS[codec].addInto(place, rest, -1);
 }
 
+/**
+ * Encodes what brings `base` as near to `target` as the codec can, with what was left out of the steps before;
+ * `reached` is what it really brings it to, and `left` what is missing then.
+ */
+export function encodeStep(codec: 'bf16' | 'int8', step: kernels.Step, place: EncodedNumbers): void {
+  if (codec === 'int8') return kernels.encodeStep(step, coded(place));
+  const { base, target, reached, left } = step;
+  const { encodeInto, addInto } = NUMBER_FORMATS[codec];
+  const wanted = (i: number): number => (left === null ? target[i] : target[i] + left[i]);
+  for (let i = 0; i < reached.length; i++) reached[i] = wanted(i) - base[i];
+  encodeInto(reached, place);
+  reached.set(base);
+  addInto(place, reached, 1);
+  if (left !== null) for (let i = 0; i < left.length; i++) left[i] = wanted(i) - reached[i];
+}
+
 /** Numbers in a place of their own. */
 export function encodeNumbers(codec: Codec, numbers: Float32Array): EncodedNumbers {
   const { bytesPerNumber, hasScales, encodeInto } = NUMBER_FORMATS[codec];

@@ -5,9 +5,10 @@
 
 import type { StateTensors } from '../federation/aggregation.ts';
 import type { BlobStore } from '../federation/blobs.ts';
-import { encodeBroadcast, encodeStep } from '../federation/broadcast.ts';
+import { encodeBroadcast } from '../federation/broadcast.ts';
 import type { Published } from '../federation/broadcast.ts';
 import { readTensors } from '../federation/codec.ts';
+import { encodeStep, NUMBER_FORMATS } from '../federation/number-formats.ts';
 import type { Codec } from '../federation/number-formats.ts';
 import type { BlobReference } from '../federation/shapes.ts';
 import { draftTensorFile } from '../federation/tensor-file.ts';
@@ -24,7 +25,7 @@ export interface ChangedTensor {
   /** The hub's, in float64. */
   readonly weights: Float64Array;
   /** What the codec has left out of the broadcasts before; null where that is nothing. */
-  readonly rest: Float64Array | null;
+  readonly rest: Float32Array | null;
 }
 
 export interface WeightsPublication {
@@ -60,19 +61,19 @@ export async function publishWeights(
     append: ({ name, from: before, weights, rest }) => {
       if (!moving.has(name)) {
         whole.append(codec === 'f32' ? Float32Array.from(weights) : before);
-        rests?.append(Float32Array.from(rest ?? new Float64Array(before.length)));
+        rests?.append(rest ?? new Float32Array(before.length));
         return;
       }
       const reached = new Float32Array(before.length);
-      if (draft === null) reached.set(weights);
-      else {
-        if (rest !== null) for (let i = 0; i < rest.length; i++) weights[i] += rest[i];
-        encodeStep(codec, { from: before, target: weights, place: draft.place(name), reached });
+      const left = rest ?? new Float32Array(before.length);
+      if (codec === 'f32') {
+        reached.set(weights);
+        if (draft !== null) NUMBER_FORMATS.f32.encodeInto(reached, draft.place(name));
+      } else if (draft !== null) {
+        encodeStep(codec, { base: before, target: weights, reached, left }, draft.place(name));
       }
       whole.append(reached);
-      if (rests === null) return;
-      for (let i = 0; i < reached.length; i++) reached[i] = weights[i] - reached[i];
-      rests.append(reached);
+      rests?.append(left);
     },
     finish: async () => {
       const [published, left, delta] = await Promise.all([

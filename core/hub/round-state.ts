@@ -25,7 +25,7 @@ export interface TensorState {
 
 export interface RoundState {
   /** One tensor; `base` is what the sites hold of it. */
-  read(name: string, base: Float32Array): TensorState & { readonly rest: Float64Array | null };
+  read(name: string, base: Float32Array): TensorState & { readonly rest: Float32Array | null };
   close(): void;
 }
 
@@ -53,7 +53,7 @@ export async function openRoundState(
     read: (name, base) => ({
       weights: files.has(WEIGHTS) ? weights.read(name) : new Float64Array(base),
       moments: Object.fromEntries(Object.entries(moments).map(([of, file]) => [of, file.read(name)])),
-      rest: files.has(REST) && rest.has(name) ? rest.read(name) : null,
+      rest: files.has(REST) && rest.has(name) ? rest.readFloat32(name) : null,
     }),
   };
 }

@@ -7,6 +7,7 @@ import {
   addScaledCodes,
   encodeCodes,
   encodeDifference,
+  encodeStep,
 } from '../../core/federation/kernels/codes.ts';
 import { BLOCK, PIECE } from '../../core/federation/kernels/module.ts';
 
@@ -108,6 +109,25 @@ describe('the kernels', () => {
       encodeDifference({ rest, weights, base }, place);
       expect(place).toEqual(expected);
       expect(rest).toEqual(sum.map((x, i) => x - decoded(expected, i)));
+    };
+    fc.assert(fc.property(any, check));
+    check(long);
+  });
+
+  it('encode a step of the hub, say where it leads, and leave what is missing then', () => {
+    const check = (base: Float32Array): void => {
+      const target = Float64Array.from(base, (x, i) => x * (1 + (i % 5) * 1e-4) + 1e-9);
+      const before = base.map((x) => x * 1e-6);
+      for (const left of [before.slice(), null]) {
+        const wanted = target.map((x, i) => x + (left === null ? 0 : before[i]));
+        const expected = plainCodes(base.map((x, i) => wanted[i] - x));
+        const place = placeFor(base.length);
+        const reached = new Float32Array(base.length);
+        encodeStep({ base, target, reached, left }, place);
+        expect(place).toEqual(expected);
+        expect(reached).toEqual(base.map((x, i) => x + decoded(expected, i)));
+        if (left !== null) expect(left).toEqual(base.map((_, i) => wanted[i] - reached[i]));
+      }
     };
     fc.assert(fc.property(any, check));
     check(long);

@@ -20,6 +20,16 @@ export interface Difference {
   readonly base: Float32Array;
 }
 
+/** A step of the hub: from what sites hold towards its own numbers. */
+export interface Step {
+  readonly base: Float32Array;
+  readonly target: Float64Array;
+  /** What sites hold then. */
+  readonly reached: Float32Array;
+  /** What was left out of the steps before, and then of this one too; null where nobody asks. */
+  readonly left: Float32Array | null;
+}
+
 interface Piece {
   readonly from: number;
   readonly to: number;
@@ -97,5 +107,31 @@ export function encodeDifference({ rest, weights, base }: Difference, place: Cod
     encodeFirst(place, piece);
     kernels.addCodes(end, -1);
     rest.set(first.subarray(0, to - from), from);
+  });
+}
+
+/**
+ * Encodes target − base, and `left` where there was any, in float64 and rounded to float32. `reached` is what base and
+ * codes make in float32, and `left` what is missing then.
+ */
+export function encodeStep({ base, target, reached, left }: Step, place: Coded): void {
+  forPieces(reached.length, (piece) => {
+    const { from, to, end } = piece;
+    const count = to - from;
+    wide.set(target.subarray(from, to));
+    if (left !== null) {
+      first.set(left.subarray(from, to));
+      kernels.addToWide(endOfFirst(count));
+    }
+    second.set(base.subarray(from, to));
+    kernels.subtractFromWide(endOfFirst(count));
+    encodeFirst(place, piece);
+    first.set(second.subarray(0, count));
+    kernels.addCodes(end, 1);
+    reached.set(first.subarray(0, count), from);
+    if (left === null) return;
+    second.set(first.subarray(0, count));
+    kernels.subtractFromWide(endOfFirst(count));
+    left.set(first.subarray(0, count), from);
   });
 }

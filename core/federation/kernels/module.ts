@@ -156,6 +156,42 @@ function addDifference(): WasmFunction {
   };
 }
 
+/** addToWide(end of FIRST): WIDE += FIRST. */
+function addToWide(): WasmFunction {
+  const [end, at, wide] = [0, 1, 2];
+  const two = (offset: number): Code => {
+    const added = wasm.f64FromLowF32(wasm.loadHalf(offset, get(at)));
+    const sum = wasm.f64Add(wasm.load(2 * offset, get(wide)), added);
+    return wasm.store(2 * offset, get(wide), sum);
+  };
+  return {
+    parameters: ['i32'],
+    locals: ['i32', 'i32'],
+    body: [
+      set(wide, wasm.i32(WIDE)),
+      loopWhileBelow(at, end, two(0), two(8), advance(at, 16), advance(wide, 32)),
+    ],
+  };
+}
+
+/** subtractFromWide(end of FIRST): FIRST = WIDE − SECOND, computed in float64. */
+function subtractFromWide(): WasmFunction {
+  const [end, at, wide] = [0, 1, 2];
+  const two = (offset: number): Code => {
+    const second = wasm.f64FromLowF32(wasm.loadHalf(SECOND + offset, get(at)));
+    const difference = wasm.f64Subtract(wasm.load(2 * offset, get(wide)), second);
+    return wasm.storeHalf(offset, get(at), wasm.f32FromF64(difference));
+  };
+  return {
+    parameters: ['i32'],
+    locals: ['i32', 'i32'],
+    body: [
+      set(wide, wasm.i32(WIDE)),
+      loopWhileBelow(at, end, two(0), two(8), advance(at, 16), advance(wide, 32)),
+    ],
+  };
+}
+
 /** Neither Node's types nor ES2023's know it. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
@@ -168,6 +204,8 @@ interface Exports {
   addCodes(scalesEnd: number, sign: number): void;
   addScaledCodes(scalesEnd: number, weight: number): void;
   addDifference(end: number): void;
+  addToWide(end: number): void;
+  subtractFromWide(end: number): void;
 }
 
 export const kernels = new WebAssembly.Instance(
@@ -177,6 +215,8 @@ export const kernels = new WebAssembly.Instance(
       addCodes: addCodes(),
       addScaledCodes: addScaledCodes(),
       addDifference: addDifference(),
+      addToWide: addToWide(),
+      subtractFromWide: subtractFromWide(),
     }),
   ),
 ).exports as Exports;
