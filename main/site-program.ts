@@ -16,7 +16,7 @@ import type { NetworkSettings } from '../core/network/settings.ts';
 import { adapterWriter } from '../core/site/saved-adapters.ts';
 import { startSite } from '../core/site/site.ts';
 import type { SiteOptions } from '../core/site/site.ts';
-import { collectLessOften } from './collector.ts';
+import { tuneSite } from './runtime.ts';
 import { SOFTWARE, VERSION } from './version.ts';
 
 export interface SiteProgramOptions
@@ -41,7 +41,7 @@ export interface SiteProgram extends SiteWindow {
 /** Starts it; where the folder cannot be used, `application.blocked()` says why. @throws TributaryError `settings.damaged` */
 export async function openSiteProgram(options: SiteProgramOptions): Promise<SiteProgram> {
   const { folder, engine, resident, secrets, commands, answers, onStatus, onNote } = options;
-  collectLessOften('site');
+  tuneSite();
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const destination = pino.destination({ dest: join(folder, 'site.log'), sync: true, mode: 0o600 });
   const log = pino({ level: options.logLevel }, destination);

@@ -53,6 +53,12 @@ export interface BlobStore {
   collectGarbage(keep: Pick<ReadonlySet<string>, 'has'>): Promise<number>;
 }
 
+/**
+ * Blobs that are synced at a time where many arrive: the system has four threads for files, and a blob that begins to
+ * arrive, whose first chunks are in memory, must not wait behind a hundred that end.
+ */
+const SYNCED_AT_ONCE = 2;
+
 /** Bytes that are read at a time where all of a blob is hashed. */
 const PASS_BYTES = 2 ** 20;
 
@@ -62,6 +68,7 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
   for (const name of await readdir(folder)) {
     if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
   }
+  const inTurn = atMost(SYNCED_AT_ONCE);
   const described = new Map<string, Promise<BlobInfo>>();
   /** What this process has written or verified. */
   const known = new Set<string>();
@@ -166,7 +173,7 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
       return {
         ...partial,
         complete: async () => {
-          await partial.complete(options);
+          await inTurn(() => partial.complete(options));
           keepInfo(info);
         },
       };
@@ -184,6 +191,23 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
       }
       return removed;
     },
+  };
+}
+
+/** Runs so many works at a time, the others in the order in which they came. */
+function atMost(count: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let free = count;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
   };
 }
 

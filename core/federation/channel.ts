@@ -6,6 +6,7 @@
 import { WebSocket } from 'ws';
 import type { RawData } from 'ws';
 import { toTributaryError, TributaryError } from '../errors.ts';
+import type { Backlog } from './backlog.ts';
 import { openFrame, sealFrame } from './framing.ts';
 import { decodeMessage, encodeInParts } from './messages.ts';
 import type { Message, Party, SocketRole } from './messages.ts';
@@ -21,7 +22,9 @@ export const CLOSE_REFUSED = 4400;
 const HEARTBEATS_UNTIL_DEAD = 3;
 /** Received messages that may wait for their handler before the socket is no longer read. */
 const MAX_WAITING: Readonly<Record<SocketRole, number>> = { control: 32, bulk: 4 };
-/** Above this many unsent bytes `drain` waits … */
+/** The same in bytes: one chunk that waits is enough, for a hub may have a hundred such sockets. */
+const MAX_WAITING_BYTES = 64 * 1024;
+/** Above this many unsent bytes `drain` waits, or where all connections have too many … */
 const HIGH_WATER_BYTES = 1024 * 1024;
 /** … and above this the peer does not read at all and is given up. */
 const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
@@ -34,6 +37,8 @@ export interface ChannelOptions {
   readonly role: SocketRole;
   /** Who is at the other end. */
   readonly remote: Party;
+  /** What waits to be sent over this and other connections. */
+  readonly backlog?: Backlog;
   /** Told about messages of a number this program does not know. */
   readonly onUnknown?: (code: number) => void;
 }
@@ -70,13 +75,18 @@ export function makeChannel(options: ChannelOptions): Channel {
   const { socket, transport, role, remote } = options;
   const bytes = { sent: 0, received: 0 };
   const sentByKind = noTraffic();
-  const waiting: Message[] = [];
+  const waiting: { readonly message: Message; readonly bytes: number }[] = [];
+  let waitingBytes = 0;
   let receiver: { resolve: (message: Message) => void; reject: (reason: TributaryError) => void } | undefined;
   let ended: TributaryError | undefined;
   const drained: (() => void)[] = [];
   let heartbeat: NodeJS.Timeout | undefined;
   let lastReceived = performance.now();
   let heartbeats = 0;
+  const wakeDrained = (): void => {
+    if (drained.length > 0) for (const wake of drained.splice(0)) wake();
+  };
+  const backlog = options.backlog?.enter(wakeDrained);
   let markClosed: (reason: TributaryError) => void;
   const closed = new Promise<TributaryError>((resolve) => (markClosed = resolve));
 
@@ -85,7 +95,7 @@ export function makeChannel(options: ChannelOptions): Channel {
     ended = reason;
     clearInterval(heartbeat);
     receiver?.reject(reason);
-    for (const wake of drained.splice(0)) wake();
+    wakeDrained();
     if (socket.isPaused) socket.resume();
     socket.close(CLOSE_REFUSED, reason.code);
     const timer = setTimeout(() => socket.terminate(), CLOSE_MILLISECONDS);
@@ -99,8 +109,10 @@ export function makeChannel(options: ChannelOptions): Channel {
       const sealed = sealFrame(transport, ...encodeInParts(message));
       bytes.sent += sealed.length;
       sentByKind[trafficKind(message.type)] += sealed.length;
+      const isSent = backlog?.add(sealed.length);
       socket.send(sealed, () => {
-        if (socket.bufferedAmount <= HIGH_WATER_BYTES) for (const wake of drained.splice(0)) wake();
+        isSent?.();
+        if (socket.bufferedAmount <= HIGH_WATER_BYTES) wakeDrained();
       });
     } catch (thrown) {
       end(toTributaryError(thrown));
@@ -124,34 +136,38 @@ export function makeChannel(options: ChannelOptions): Channel {
         throw new TributaryError('wire.bad-message', `The ${remote} sent text where only frames belong.`);
       }
       bytes.received += data.length;
-      const decoded = decodeMessage(openFrame(transport, data), remote, role);
+      const plaintext = openFrame(transport, data);
+      const decoded = decodeMessage(plaintext, remote, role);
       if ('unknown' in decoded) options.onUnknown?.(decoded.unknown);
       else if (decoded.message.type === 'refuse') end(errorOf(decoded.message));
-      else if (decoded.message.type !== 'heartbeat') deliver(decoded.message);
+      else if (decoded.message.type !== 'heartbeat') deliver(decoded.message, plaintext.length);
     } catch (thrown) {
       close(toTributaryError(thrown));
     }
   }
 
-  function deliver(message: Message): void {
+  function deliver(message: Message, size: number): void {
     if (receiver !== undefined) {
       const { resolve } = receiver;
       receiver = undefined;
       resolve(message);
       return;
     }
-    waiting.push(message);
-    if (waiting.length >= MAX_WAITING[role]) socket.pause();
+    waiting.push({ message, bytes: size });
+    waitingBytes += size;
+    if (waiting.length >= MAX_WAITING[role] || waitingBytes >= MAX_WAITING_BYTES) socket.pause();
   }
 
   async function receive(): Promise<Message> {
     const next = waiting.shift();
     if (next !== undefined) {
-      if (socket.isPaused && waiting.length <= MAX_WAITING[role] / 2) {
+      waitingBytes -= next.bytes;
+      const mayGoOn = waiting.length <= MAX_WAITING[role] / 2 && waitingBytes < MAX_WAITING_BYTES;
+      if (socket.isPaused && mayGoOn) {
         lastReceived = performance.now();
         socket.resume();
       }
-      return next;
+      return next.message;
     }
     if (ended !== undefined) throw ended;
     return new Promise((resolve, reject) => {
@@ -160,7 +176,10 @@ export function makeChannel(options: ChannelOptions): Channel {
   }
 
   socket.on('message', take);
-  socket.on('close', () => end(new TributaryError('wire.closed', `The ${remote} closed the connection.`)));
+  socket.on('close', () => {
+    backlog?.leave();
+    end(new TributaryError('wire.closed', `The ${remote} closed the connection.`));
+  });
   socket.on('error', (cause) => {
     end(
       new TributaryError('wire.closed', `The connection to the ${remote} broke: ${cause.message}.`, {
@@ -181,22 +200,23 @@ export function makeChannel(options: ChannelOptions): Channel {
     receive,
 
     drain: async () => {
-      while (ended === undefined && socket.bufferedAmount > HIGH_WATER_BYTES) {
+      const isFull = (): boolean => socket.bufferedAmount > HIGH_WATER_BYTES || backlog?.hasRoom() === false;
+      while (ended === undefined && isFull()) {
         await new Promise<void>((resolve) => drained.push(resolve));
       }
       if (ended !== undefined) throw ended;
     },
 
     listen: (handler) => {
-      const pump = async (): Promise<void> => {
-        for (;;) {
-          const message = await receive();
-          await handler(message);
-        }
+      // A function that awaited in a loop would hold each message until the next one comes.
+      const handleNext = (): void => {
+        receive()
+          .then(handler)
+          .then(handleNext, (thrown: unknown) => {
+            if (ended === undefined) close(toTributaryError(thrown));
+          });
       };
-      pump().catch((thrown: unknown) => {
-        if (ended === undefined) close(toTributaryError(thrown));
-      });
+      handleNext();
     },
 
     startHeartbeat: (seconds) => {

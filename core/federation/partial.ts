@@ -5,8 +5,8 @@
  */
 
 import { createHash } from 'node:crypto';
-import { writeSync } from 'node:fs';
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -53,7 +53,7 @@ export async function openPartial(
   hash: string,
   info: BlobInfo | null,
 ): Promise<PartialBlob | null> {
-  const before = await readInfo(`${path}.chunks`, hash);
+  const before = readInfo(`${path}.chunks`, hash);
   const agrees =
     before !== null && (info === null || Buffer.compare(encodeCbor(before), encodeCbor(info)) === 0);
   const current = agrees ? before : info;
@@ -63,15 +63,16 @@ export async function openPartial(
     const file = await open(`${path}.part`, 'r+');
     return makePartial(path, file, current, await findChunks(file, current));
   }
-  // Not synced: where a crash leaves half of it, it is not readable and the transfer starts afresh.
-  await writeFile(`${path}.chunks`, encodeCbor(current), { mode: 0o600 });
+  // Not synced: where a crash leaves half of it, it is not readable and the transfer starts afresh. Written at once,
+  // for behind the disk's other work chunks would wait in memory meanwhile.
+  writeFileSync(`${path}.chunks`, encodeCbor(current), { mode: 0o600 });
   const file = await open(`${path}.part`, 'w+', 0o600);
   return makePartial(path, file, current, new Array<boolean>(chunkCount(current)).fill(false));
 }
 
-async function readInfo(path: string, hash: string): Promise<BlobInfo | null> {
+function readInfo(path: string, hash: string): BlobInfo | null {
   try {
-    const info = infoShape.parse(decodeCbor(await readFile(path)));
+    const info = infoShape.parse(decodeCbor(readFileSync(path)));
     return info.hash === hash && info.chunkHashes.length === chunkCount(info) ? info : null;
   } catch {
     return null; // absent or unreadable: the transfer starts afresh

@@ -242,14 +242,13 @@ export function serveTransfers(options: TransferOptions): Transfers {
     const missing = missingChunks(info, request.have);
     const before = info.size - missing.reduce((sum, index) => sum + lengthOf(info, index), 0);
     const file = await store.open(info.hash);
-    const buffer = Buffer.allocUnsafe(Math.min(info.chunkSize, info.size));
     let sent = before;
     try {
       for (const index of missing) {
         while (transfer.inFlight >= transfer.pace.allowed() && !transfer.stopped) await untilMoved(transfer);
         await channel.drain();
         if (transfer.stopped) return;
-        const bytes = buffer.subarray(0, lengthOf(info, index)); // sealed before the next one is read
+        const bytes = roomFor(lengthOf(info, index));
         readSync(file.fd, bytes, 0, bytes.length, index * info.chunkSize);
         transfer.inFlight += 1;
         transfer.pace.sent(index);
@@ -344,6 +343,13 @@ export function serveTransfers(options: TransferOptions): Transfers {
       return pending.promise;
     },
   };
+}
+
+/** The chunk that is being sent, of whatever transfer: it is sealed before the next one is read. */
+let scratch = Buffer.allocUnsafeSlow(0);
+function roomFor(length: number): Buffer {
+  if (scratch.length < length) scratch = Buffer.allocUnsafeSlow(length);
+  return scratch.subarray(0, length);
 }
 
 function missingChunks(info: BlobInfo, have: readonly (readonly [number, number])[]): number[] {

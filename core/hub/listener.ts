@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { toTributaryError, TributaryError } from '../errors.ts';
+import { createBacklog } from '../federation/backlog.ts';
 import { CLOSE_REFUSED, makeChannel } from '../federation/channel.ts';
 import type { Channel } from '../federation/channel.ts';
 import { MAX_SEALED_BYTES } from '../federation/framing.ts';
@@ -78,6 +79,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   /** Of each stranger, what counts its bytes once it speaks WebSocket; before, HTTP's limits hold. */
   const counters = new WeakMap<Duplex, (data: Buffer) => void>();
   const members = new Map<string, Peer>();
+  const backlog = createBacklog();
   const http = options.tls
     ? createHttpsServer({
         cert: options.tls.certificate,
@@ -173,7 +175,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     socket.on('error', () => socket.terminate());
     try {
       const { transport, identify, isFormer } = await answerHandshake(socket, role, options);
-      channel = makeChannel({ socket, transport, role, remote: 'site' });
+      channel = makeChannel({ socket, transport, role, remote: 'site', backlog });
       // Only now, with a frame under the session's keys, has the caller proven its key and the secret.
       const hello = await channel.receive();
       const version = agreeOnVersion(hello, role);

@@ -10,7 +10,7 @@ import { requireHub } from '../../core/hub/folder.ts';
 import { startHub } from '../../core/hub/hub.ts';
 import type { Hub, HubOptions } from '../../core/hub/hub.ts';
 import { windowPages } from '../../core/programs.ts';
-import { collectLessOften } from '../collector.ts';
+import { tuneHub } from '../runtime.ts';
 import { SOFTWARE, VERSION } from '../version.ts';
 import { createWindowAddress } from './window-address.ts';
 
@@ -38,7 +38,7 @@ export async function startHubProcess({
 }: HubProcessOptions): Promise<HubProcess> {
   const { folder } = options;
   requireHub(folder);
-  collectLessOften('hub');
+  const tune = tuneHub();
   const destination = pino.destination({ dest: join(folder, 'hub.log'), sync: true, mode: 0o600 });
   const started: { hub?: Hub } = {};
   let opened: HubWindow | undefined;
@@ -61,6 +61,7 @@ export async function startHubProcess({
     commands: { window: async () => ({ url: await window.address() }) },
   });
   started.hub = hub;
+  hub.watch(tune);
   void hub.stopped.then(async () => {
     await window.close();
     await opened?.close();

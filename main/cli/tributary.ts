@@ -1,6 +1,7 @@
 /** @file Entry of the command line. */
 
 import { runCommandLine } from './program.ts';
+import { keepNewSpaceSmall } from '../runtime.ts';
 
 // A reader that stops early (`tributary … | head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -8,4 +9,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-await runCommandLine(process.argv.slice(2));
+const words = process.argv.slice(2);
+if (words[0] === 'hub') keepNewSpaceSmall(); // before its code is loaded
+await runCommandLine(words);

@@ -15,7 +15,7 @@ import { askSite } from '../../../core/site/ask.ts';
 import { startSite } from '../../../core/site/site.ts';
 import type { Site } from '../../../core/site/site.ts';
 import type { RoundTrainer } from '../../../core/site/trainer.ts';
-import { collectLessOften } from '../../collector.ts';
+import { tuneSite } from '../../runtime.ts';
 import { runs, wholeNumber } from '../command.ts';
 
 const SOFTWARE = 'tributary bench';
@@ -40,7 +40,7 @@ const options = z.object({
 
 const benchSites = runs(options, async ({ hub, root, from, to }, { output, interruption }) => {
   const signal = interruption();
-  collectLessOften('site');
+  tuneSite();
   const sites: Site[] = [];
   for (let at = from; at < to; at++) sites.push(await enterSite(hub, root, at));
   output.result({ sites: sites.length });
