@@ -4,6 +4,7 @@ import { toTributaryError } from '../errors.ts';
 import type { HubContext } from './context.ts';
 import { hopeless, isReady } from './proposals.ts';
 import type { RoundRecord, RunRecord } from './records.ts';
+import { removeUnused } from './retention.ts';
 import type { Decision } from './rounds.ts';
 import {
   beginClosing,
@@ -35,26 +36,34 @@ export async function advance(hub: HubContext, clock: UptimeClock): Promise<void
 }
 
 async function advanceRun(hub: HubContext, clock: UptimeClock, id: string): Promise<void> {
-  const { runs } = hub;
-  for (;;) {
-    const run = runs.run(id);
-    if (run === null) return;
-    clock.tick(); // so that a round that begins now begins with no time on it
-    if (run.state === 'proposed') {
-      const reason = hopeless(hub, run);
-      if (reason !== null) return endRun(hub, run, { state: 'failed', reason });
-      if (!isReady(hub, run)) return;
-      startRun(hub, run);
-      continue;
-    }
-    if (run.state !== 'running') return;
-    const round = runs.currentRound(id);
-    if (round === null) return;
-    const decision = decide(hub, run, round, clock.seconds(round));
-    if (decision.next === 'wait') return;
-    await take(hub, clock, { run, round, decision });
-    if (decision.next === 'fail') return;
+  let steps = 0;
+  try {
+    while (await takeStep(hub, clock, id)) steps += 1;
+  } finally {
+    // Once the sites have their next work, for they need not wait for files to be deleted; and where a step has failed,
+    // for it may have been for want of space.
+    if (steps > 0) await removeUnused(hub);
   }
+}
+
+/** Takes a step that is due; returns whether another one may be. */
+async function takeStep(hub: HubContext, clock: UptimeClock, id: string): Promise<boolean> {
+  const { runs } = hub;
+  const run = runs.run(id);
+  if (run === null) return false;
+  clock.tick(); // so that a round that begins now begins with no time on it
+  if (run.state === 'proposed') {
+    const reason = hopeless(hub, run);
+    if (reason !== null) await endRun(hub, run, { state: 'failed', reason });
+    else if (isReady(hub, run)) startRun(hub, run);
+    return reason === null && runs.run(id)?.state === 'running';
+  }
+  const round = run.state === 'running' ? runs.currentRound(id) : null;
+  if (round === null) return false;
+  const decision = decide(hub, run, round, clock.seconds(round));
+  if (decision.next === 'wait') return false;
+  await take(hub, clock, { run, round, decision });
+  return decision.next !== 'fail';
 }
 
 interface Step {

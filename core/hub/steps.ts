@@ -113,7 +113,6 @@ export async function closeRound(
     outbox.send(site, { type: 'round-closed', ...about, aggregate, cohort: [...cohort], loss, ledgerEntry });
   }
   for (const site of scorers ?? []) outbox.send(site, { type: 'evaluate', ...about, adapter: start.base });
-  await removeUnused(hub);
 }
 
 /** The scores that have come are those that count. */
@@ -132,7 +131,7 @@ export function endScoring(hub: HubContext, clock: UptimeClock, run: RunRecord, 
 }
 
 /** Opens the round after a closed one; the first one of an amended plan puts that in the place of the plan. */
-export async function openNext(hub: HubContext, run: RunRecord, closed: RoundRecord): Promise<void> {
+export function openNext(hub: HubContext, run: RunRecord, closed: RoundRecord): void {
   const { runs, store } = hub;
   const { aggregate: base, nextState: state, number } = closed;
   if (base === null || state === null) throw new TypeError(`Round ${number} of ${run.id} is not closed.`);
@@ -146,7 +145,6 @@ export async function openNext(hub: HubContext, run: RunRecord, closed: RoundRec
     beginRound(hub, run.id);
   });
   announceStart(hub, run.id);
-  await removeUnused(hub);
 }
 
 /** Draws the sites of the current round, which begins; within a transition. */
