@@ -1,6 +1,7 @@
 /** @file How V8 runs a hub and a site: when it collects memory, and how soon it compiles. */
 
 import { setFlagsFromString } from 'node:v8';
+import { collectGarbage } from '../core/garbage.ts';
 import type { HubEvent } from '../core/hub/context.ts';
 
 /**
@@ -10,6 +11,9 @@ import type { HubEvent } from '../core/hub/context.ts';
  * waits to be collected would be most of a hub's memory.
  */
 const GROWTH_PERCENT = { hub: 300, crowdedHub: 50, site: 400 };
+
+/** Rounds after which a hub's memory is collected wholly: so it does not grow as far as it may in a long run. */
+const ROUNDS_OF_GARBAGE = 16;
 
 /** Sites that are connected at once from which on a hub is crowded. */
 const CROWD = 24;
@@ -33,7 +37,9 @@ export function tuneSite(): void {
 export function tuneHub(): (event: HubEvent) => void {
   growBy('hub');
   const sites = new Set<string>();
+  let rounds = 0;
   return (event) => {
+    if (event.type === 'round' && ++rounds % ROUNDS_OF_GARBAGE === 0) setImmediate(collectGarbage);
     const wasCrowded = sites.size >= CROWD;
     if (event.type === 'connected') sites.add(event.site);
     else if (event.type === 'disconnected') sites.delete(event.site);

@@ -1,9 +1,8 @@
 /** @file The training process: a child that owns the engine, so that a crash of it takes nothing else along. */
 
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { collectResultsWith, flushDenormals } from '../engine/graph-session.ts';
 import { toTributaryError } from '../errors.ts';
+import { collectGarbage } from '../garbage.ts';
 import { listenToParent } from '../parent-program.ts';
 import type { CallName, Calls, FromTrainer, ToTrainer } from './protocol.ts';
 import type { Notice, Observer } from './observer.ts';
@@ -22,9 +21,6 @@ function open(): Trainer {
 /** Steps after which garbage is collected: left to itself, it grows by some tens of megabytes before it is. */
 const STEPS_OF_GARBAGE = 32;
 
-// A flag of V8 that the process sets for itself: not every parent can.
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as (options?: { readonly type: 'minor' }) => void;
 collectResultsWith(() => collectGarbage({ type: 'minor' }));
 
 function collectingGarbage(observer: Observer<StepReport>): Observer<StepReport> {
