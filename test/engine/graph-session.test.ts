@@ -1,6 +1,6 @@
 import { Tensor } from 'onnxruntime-node';
 import { expect, it } from 'vitest';
-import { flushDenormals, openGraph } from '../../core/engine/graph-session.ts';
+import { collectResultsWith, flushDenormals, openGraph } from '../../core/engine/graph-session.ts';
 import { mul, softmax } from '../../core/graph/build.ts';
 import { Graph } from '../../core/graph/graph.ts';
 
@@ -25,3 +25,25 @@ it.skipIf(process.arch !== 'x64')(
     }
   },
 );
+
+it('what earlier runs returned is collected before a run whose results have their places', async () => {
+  const graph = new Graph();
+  const x = graph.input('x', 'float32', [2]);
+  graph.output('y', mul(x, x));
+  const session = await openGraph(graph, null, { device: 'cpu', threads: 1 });
+  let collected = 0;
+  collectResultsWith(() => collected++);
+  try {
+    const feeds = { x: new Tensor('float32', Float32Array.of(2, 3), [2]) };
+    const place = new Float32Array(2);
+    await session.run(feeds);
+    await session.run(feeds, ['y']);
+    expect(collected).toBe(0);
+    await session.run(feeds, { y: new Tensor('float32', place, [2]) });
+    expect(collected).toBe(1);
+    expect([...place]).toEqual([4, 9]);
+  } finally {
+    collectResultsWith(() => undefined);
+    await session.release();
+  }
+});

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 
-import { add, gemm, mul, reshape, scale, transpose } from '../../core/graph/build.ts';
+import { add, gemm, mul, reshape, scale, transpose, vocabularyLoss } from '../../core/graph/build.ts';
 import { dump } from '../../core/graph/dump.ts';
 import { Graph } from '../../core/graph/graph.ts';
 import { toOnnx } from '../../core/graph/onnx.ts';
@@ -27,6 +27,27 @@ describe('protobuf', () => {
 });
 
 describe('graphs', () => {
+  it('keeps the names of its results for other programs alone, in the bodies of operators too', () => {
+    const graph = new Graph();
+    const hidden = graph.input('hidden', 'float32', ['rows', 4]);
+    const labels = graph.input('labels', 'int32', ['rows', 1]);
+    const weight = graph.input('weight', 'float32', [8, 4]);
+    const attributes = { rows: 2, classes: 8, differentiable: false };
+    const loss = graph.scope('loss', () =>
+      vocabularyLoss(scale(hidden, 2), { matrix: { weight }, labels, ...attributes }),
+    );
+    graph.output('loss', loss);
+    const names = (reader: 'sessions' | 'others') =>
+      ['/loss/Mul/output', '/loss/VocabularyLoss/logits', 'weight', 'labels'].filter((name) =>
+        // What follows a value's name is another field, not the rest of a node's.
+        new RegExp(`${name}[^\\w/]`).test(
+          Buffer.from(toOnnx(graph, undefined, { reader }).bytes).toString('latin1'),
+        ),
+      );
+    expect(names('others')).toHaveLength(4);
+    expect(names('sessions')).toEqual(['weight', 'labels']);
+  });
+
   it('computes equal expressions once and stores equal constants once', () => {
     const graph = new Graph();
     const x = graph.input('x', 'float32', [2]);

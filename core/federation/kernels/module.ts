@@ -156,40 +156,33 @@ function addDifference(): WasmFunction {
   };
 }
 
-/** addToWide(end of FIRST): WIDE += FIRST. */
-function addToWide(): WasmFunction {
+/** A walk over FIRST up to an end, and over WIDE beside it; `two` handles two numbers at an offset from both places. */
+function besideWide(two: (offset: number, places: { at: number; wide: number }) => Code): WasmFunction {
   const [end, at, wide] = [0, 1, 2];
-  const two = (offset: number): Code => {
-    const added = wasm.f64FromLowF32(wasm.loadHalf(offset, get(at)));
-    const sum = wasm.f64Add(wasm.load(2 * offset, get(wide)), added);
-    return wasm.store(2 * offset, get(wide), sum);
-  };
+  const both = [two(0, { at, wide }), two(8, { at, wide })];
   return {
     parameters: ['i32'],
     locals: ['i32', 'i32'],
-    body: [
-      set(wide, wasm.i32(WIDE)),
-      loopWhileBelow(at, end, two(0), two(8), advance(at, 16), advance(wide, 32)),
-    ],
+    body: [set(wide, wasm.i32(WIDE)), loopWhileBelow(at, end, ...both, advance(at, 16), advance(wide, 32))],
   };
+}
+
+/** addToWide(end of FIRST): WIDE += FIRST. */
+function addToWide(): WasmFunction {
+  return besideWide((offset, { at, wide }) => {
+    const added = wasm.f64FromLowF32(wasm.loadHalf(offset, get(at)));
+    const sum = wasm.f64Add(wasm.load(2 * offset, get(wide)), added);
+    return wasm.store(2 * offset, get(wide), sum);
+  });
 }
 
 /** subtractFromWide(end of FIRST): FIRST = WIDE − SECOND, computed in float64. */
 function subtractFromWide(): WasmFunction {
-  const [end, at, wide] = [0, 1, 2];
-  const two = (offset: number): Code => {
+  return besideWide((offset, { at, wide }) => {
     const second = wasm.f64FromLowF32(wasm.loadHalf(SECOND + offset, get(at)));
     const difference = wasm.f64Subtract(wasm.load(2 * offset, get(wide)), second);
     return wasm.storeHalf(offset, get(at), wasm.f32FromF64(difference));
-  };
-  return {
-    parameters: ['i32'],
-    locals: ['i32', 'i32'],
-    body: [
-      set(wide, wasm.i32(WIDE)),
-      loopWhileBelow(at, end, two(0), two(8), advance(at, 16), advance(wide, 32)),
-    ],
-  };
+  });
 }
 
 /** Neither Node's types nor ES2023's know it. */
