@@ -8,6 +8,7 @@ import { syncFolder } from '../files.ts';
 import type { BlobInfo } from './partial.ts';
 import { CHUNK_BYTES } from './shapes.ts';
 import type { BlobReference } from './shapes.ts';
+import { TEMPORARY } from './spares.ts';
 
 export interface WriteOptions {
   /** It will be sent: its chunks are hashed while its bytes are at hand. */
@@ -28,14 +29,14 @@ export interface BlobWriter {
 /** Bytes after which the disk begins to write, while more are computed. */
 const SYNC_BYTES = 4 * 2 ** 20;
 
-/** Begins a blob in a folder; `onFinished` is told of it once it has its name. */
+/** Begins a blob in a folder, over a spare file or in a new one; `onFinished` is told of it once it has its name. */
 export async function createBlobWriter(
   folder: string,
-  { toSend = false, replaceable = false }: WriteOptions,
+  { toSend = false, replaceable = false, spare }: WriteOptions & { readonly spare: string | null },
   onFinished: (blob: BlobReference, chunkHashes: Uint8Array[] | null) => void,
 ): Promise<BlobWriter> {
-  const temporary = join(folder, `${randomBytes(8).toString('hex')}.tmp`);
-  const file = await open(temporary, 'wx', 0o600);
+  const temporary = spare ?? join(folder, `${randomBytes(8).toString('hex')}${TEMPORARY}`);
+  const file = await open(temporary, spare === null ? 'wx' : 'r+', 0o600);
   const whole = createHash('sha256');
   const chunkHashes: Uint8Array[] = [];
   let chunk = createHash('sha256');
@@ -82,6 +83,7 @@ export async function createBlobWriter(
       try {
         if (written % CHUNK_BYTES !== 0) endChunk();
         await syncing;
+        if (spare !== null) await file.truncate(written);
         if (!replaceable) await file.sync();
         await file.close();
         const blob = { hash: whole.digest('hex'), size: written };

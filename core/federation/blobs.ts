@@ -16,6 +16,10 @@ import { openPartial } from './partial.ts';
 import type { BlobInfo, PartialBlob } from './partial.ts';
 import { CHUNK_BYTES } from './shapes.ts';
 import type { BlobReference } from './shapes.ts';
+import { createSpares, TEMPORARY } from './spares.ts';
+
+/** A blob that is open for reading; nothing is written over it until it is closed. */
+export type OpenBlob = Pick<FileHandle, 'fd' | 'read' | 'close'>;
 
 export interface BlobStore {
   /** Whether the whole blob is there. */
@@ -35,7 +39,7 @@ export interface BlobStore {
   /** Like `verify`, but believes what this process has itself written or verified before. */
   require(hash: string): Promise<void>;
   /** Opens it for reading in parts. Throws `blob.missing`. */
-  open(hash: string): Promise<FileHandle>;
+  open(hash: string): Promise<OpenBlob>;
   /**
    * Size and hash of every chunk, verified against the whole hash unless they were hashed when the blob was written or
    * arrived. Throws `blob.missing` or `blob.damaged`.
@@ -48,9 +52,13 @@ export interface BlobStore {
   remove(hash: string): Promise<void>;
   /**
    * Removes all blobs but those to keep, and unfinished ones with them. Returns how many blobs went. `keep` is
-   * asked for each file at its turn, so that it may know of blobs that begin to arrive meanwhile.
+   * asked for each file at its turn, so that it may know of blobs that begin to arrive meanwhile. With `goesOn` more
+   * blobs of the same sizes will come and take the places of those that go; until then they lie there without a name.
    */
-  collectGarbage(keep: Pick<ReadonlySet<string>, 'has'>): Promise<number>;
+  collectGarbage(
+    keep: Pick<ReadonlySet<string>, 'has'>,
+    options?: { readonly goesOn?: boolean },
+  ): Promise<number>;
 }
 
 /**
@@ -66,9 +74,12 @@ const PASS_BYTES = 2 ** 20;
 export async function openBlobStore(folder: string): Promise<BlobStore> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of await readdir(folder)) {
-    if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+    if (name.endsWith(TEMPORARY)) await rm(join(folder, name), { force: true });
   }
   const inTurn = atMost(SYNCED_AT_ONCE);
+  const spares = createSpares(folder);
+  /** How often each blob is open. */
+  const readers = new Map<string, number>();
   const described = new Map<string, Promise<BlobInfo>>();
   /** What this process has written or verified. */
   const known = new Set<string>();
@@ -85,10 +96,22 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
     forget(hash);
     for (const suffix of ['', '.part', '.chunks']) await rm(path(hash) + suffix, { force: true });
   };
-  const openBlob = async (hash: string): Promise<FileHandle> => {
+  const countReaders = (hash: string, more: 1 | -1): void => {
+    const count = (readers.get(hash) ?? 0) + more;
+    if (count > 0) readers.set(hash, count);
+    else readers.delete(hash);
+  };
+  const openBlob = async (hash: string): Promise<OpenBlob> => {
+    countReaders(hash, 1);
     try {
-      return await open(path(hash), 'r');
+      const file = await open(path(hash), 'r');
+      return {
+        fd: file.fd,
+        read: file.read.bind(file),
+        close: () => file.close().finally(() => countReaders(hash, -1)),
+      };
     } catch (error) {
+      countReaders(hash, -1);
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       throw new TributaryError('blob.missing', `The blob ${hash} is not in ${folder}.`);
     }
@@ -98,9 +121,17 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
     known.add(info.hash);
     described.set(info.hash, Promise.resolve(info));
   };
+  /** Refuses before writing what cannot fit, rather than after most of it. */
+  const requireSpace = async (bytes: number): Promise<void> => {
+    if ((await machine.freeBytes(folder)) >= bytes) return;
+    spares.clear();
+    const free = await machine.freeBytes(folder);
+    if (free < bytes)
+      throw new TributaryError('disk.full', `${folder} has ${free} bytes free; ${bytes} are needed.`);
+  };
   const write: BlobStore['write'] = async (size, options = {}) => {
-    await requireSpace(folder, size);
-    return createBlobWriter(folder, options, (blob, chunkHashes) => {
+    await requireSpace(size);
+    return createBlobWriter(folder, { ...options, spare: spares.take(size) }, (blob, chunkHashes) => {
       known.add(blob.hash);
       if (chunkHashes !== null) keepInfo(infoOf(blob, chunkHashes));
     });
@@ -166,8 +197,8 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
 
     resume: (hash) => openPartial(path(hash), hash, null),
     begin: async (info, options) => {
-      await requireSpace(folder, info.size);
-      const partial = await openPartial(path(info.hash), info.hash, info);
+      await requireSpace(info.size);
+      const partial = await openPartial(path(info.hash), info.hash, info, () => spares.take(info.size));
       if (partial === null)
         throw new TributaryError('blob.damaged', `${path(info.hash)}.part cannot be written.`);
       return {
@@ -179,7 +210,8 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
       };
     },
 
-    collectGarbage: async (keep) => {
+    collectGarbage: async (keep, { goesOn = false } = {}) => {
+      if (!goesOn) spares.clear();
       let removed = 0;
       for (const name of await readdir(folder)) {
         const hash = name.slice(0, 64);
@@ -187,7 +219,8 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
         if (name === hash) removed += 1;
         forget(hash);
         // At once, so that nobody finds it there and relies on it in between.
-        rmSync(join(folder, name), { force: true });
+        if (goesOn && name === hash && !readers.has(hash)) spares.keep(join(folder, name));
+        else rmSync(join(folder, name), { force: true });
       }
       return removed;
     },
@@ -214,7 +247,7 @@ function atMost(count: number): <T>(work: () => Promise<T>) => Promise<T> {
 async function describeBlob(
   hash: string,
   path: string,
-  openBlob: (hash: string) => Promise<FileHandle>,
+  openBlob: (hash: string) => Promise<OpenBlob>,
 ): Promise<BlobInfo> {
   const file = await openBlob(hash);
   try {
@@ -234,14 +267,6 @@ async function describeBlob(
     return infoOf({ hash, size }, chunkHashes);
   } finally {
     await file.close();
-  }
-}
-
-/** Refuses before writing what cannot fit, rather than after most of it. */
-async function requireSpace(folder: string, bytes: number): Promise<void> {
-  const free = await machine.freeBytes(folder);
-  if (free < bytes) {
-    throw new TributaryError('disk.full', `${folder} has ${free} bytes free; ${bytes} are needed.`);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -31,11 +31,11 @@ export interface PartialBlob {
   have(): [number, number][];
   /** Chunks that are there, counted, and their bytes. */
   progress(): { readonly chunks: number; readonly bytes: number };
-  /** Keeps a chunk; a repeated one does no harm. Throws `transfer.corrupt`. */
+  /** Keeps a chunk; a repeated one does no harm. Throws `transfer.corrupt` where its length is wrong. */
   write(index: number, bytes: Uint8Array): Promise<void>;
   /**
-   * Verifies the whole, syncs it unless it is replaceable, and gives it its name. Throws `transfer.corrupt` and then
-   * forgets all of it.
+   * Verifies the whole, syncs it unless it is replaceable, and gives it its name. Throws `transfer.corrupt`: what chunks
+   * are good stay for the next time, unless all are and only the whole has another hash.
    */
   complete(options?: { readonly replaceable?: boolean }): Promise<void>;
   /** Lets go of the files; what is there stays for the next time. */
@@ -47,11 +47,15 @@ export function chunkCount(info: Pick<BlobInfo, 'size' | 'chunkSize'>): number {
   return Math.ceil(info.size / info.chunkSize);
 }
 
-/** Goes on with what lies at `path`.part, or begins it if `info` is given; null if there is nothing to go on with. */
+/**
+ * Goes on with what lies at `path`.part, or begins it if `info` is given, over the file that `takeSpare` gives; null if
+ * there is nothing to go on with.
+ */
 export async function openPartial(
   path: string,
   hash: string,
   info: BlobInfo | null,
+  takeSpare: () => string | null = () => null,
 ): Promise<PartialBlob | null> {
   const before = readInfo(`${path}.chunks`, hash);
   const agrees =
@@ -66,7 +70,9 @@ export async function openPartial(
   // Not synced: where a crash leaves half of it, it is not readable and the transfer starts afresh. Written at once,
   // for behind the disk's other work chunks would wait in memory meanwhile.
   writeFileSync(`${path}.chunks`, encodeCbor(current), { mode: 0o600 });
-  const file = await open(`${path}.part`, 'w+', 0o600);
+  const spare = takeSpare();
+  if (spare !== null) renameSync(spare, `${path}.part`);
+  const file = await open(`${path}.part`, spare === null ? 'w+' : 'r+', 0o600);
   return makePartial(path, file, current, new Array<boolean>(chunkCount(current)).fill(false));
 }
 
@@ -120,7 +126,7 @@ function makePartial(path: string, file: FileHandle, info: BlobInfo, there: bool
     },
     progress: () => ({ chunks, bytes: present }),
     write: (index, bytes) => {
-      if (!(index in there) || bytes.length !== lengthOf(info, index) || !isChunk(info, index, bytes)) {
+      if (!(index in there) || bytes.length !== lengthOf(info, index)) {
         const what = `Chunk ${index} of ${info.hash} arrived damaged.`;
         return Promise.reject(new TributaryError('transfer.corrupt', what));
       }
@@ -147,8 +153,10 @@ function makePartial(path: string, file: FileHandle, info: BlobInfo, there: bool
         }
       }
       if (whole.digest('hex') !== info.hash) {
+        // Only now are the chunks looked at one by one: a hash of each and one of the whole take twice the time.
+        const isLie = (await findChunks(file, info)).every((found) => found);
         await file.close();
-        for (const suffix of ['.part', '.chunks']) await rm(path + suffix, { force: true });
+        if (isLie) for (const suffix of ['.part', '.chunks']) await rm(path + suffix, { force: true });
         throw new TributaryError('transfer.corrupt', `What arrived as ${info.hash} has another hash.`);
       }
       if (!replaceable) await file.sync();

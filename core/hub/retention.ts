@@ -71,6 +71,7 @@ export function neededBlobs({ runs }: Pick<HubContext, 'runs'>): Set<string> {
 export async function removeUnused(hub: Pick<HubContext, 'runs' | 'blobs' | 'log' | 'keep'>): Promise<void> {
   hub.keep.clear();
   for (const hash of neededBlobs(hub)) hub.keep.add(hash);
-  const removed = await hub.blobs.collectGarbage(hub.keep);
+  const goesOn = hub.runs.runs().some(({ state }) => state === 'running');
+  const removed = await hub.blobs.collectGarbage(hub.keep, { goesOn });
   if (removed > 0) hub.log.debug({ removed }, 'removed blobs that nothing needs any more');
 }

@@ -3,6 +3,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toTributaryError, TributaryError } from '../errors.ts';
+import { isSpare } from '../federation/spares.ts';
 import { sleep } from '../machine.ts';
 import type { SiteContext } from './context.ts';
 import { passGate } from './policy.ts';
@@ -51,11 +52,11 @@ export function noRoomFor(dataset: string, cause: unknown): TributaryError {
   return new TributaryError('policy.folder-size', what, { cause });
 }
 
-/** Of all files below a folder. One that goes meanwhile counts nothing. */
+/** Of all files below a folder. One that goes meanwhile counts nothing, nor does one that others are written over. */
 async function bytesOf(folder: string): Promise<number> {
   let bytes = 0;
   for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile()) continue;
+    if (!entry.isFile() || isSpare(entry.name)) continue;
     bytes += await lstat(join(entry.parentPath, entry.name)).then(
       ({ size }) => size,
       () => 0,

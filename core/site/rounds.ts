@@ -192,8 +192,9 @@ export function createRounds(options: RoundsOptions): Rounds {
   /** In turn with the trainings, for an update lies on disk a moment before the database knows of it. */
   async function tidy(): Promise<void> {
     const needs = (hash: string): boolean => store.needsBlob(hash);
+    const goesOn = store.runs().some(({ state }) => state === 'approved');
     await context.blobs
-      .collectGarbage({ has: needs })
+      .collectGarbage({ has: needs }, { goesOn })
       .then(() => held.prune(needs))
       .catch((thrown: unknown) => context.log.warn({ code: toTributaryError(thrown).code }, String(thrown)));
   }

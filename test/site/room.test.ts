@@ -9,7 +9,15 @@ import { DEFAULT_POLICY } from '../../core/site/policy.ts';
 import { requireRoom } from '../../core/site/room.ts';
 import type { Site } from '../../core/site/site.ts';
 import { removeFolder } from '../helpers/folders.ts';
-import { makePlan, makeSiteFolder, makeTrainer, openScriptedHub, SOFTWARE, start } from '../helpers/site.ts';
+import {
+  federationOf,
+  makePlan,
+  makeSiteFolder,
+  makeTrainer,
+  openScriptedHub,
+  SOFTWARE,
+  start,
+} from '../helpers/site.ts';
 import type { FakeTrainer, ScriptedHub } from '../helpers/site.ts';
 import { until } from '../helpers/until.ts';
 
@@ -59,6 +67,14 @@ it('counts every file of the folder, however deep', async () => {
   mkdirSync(join(folder, 'a/b'), { recursive: true });
   writeFileSync(join(folder, 'a/b/file'), new Uint8Array(12_345));
   expect(before - (await requireRoom(site.context, 0))).toBe(12_345);
+});
+
+it('counts no file that others are written over', async () => {
+  const { blobs } = federationOf(site);
+  await blobs.put(new Uint8Array(12_345));
+  const before = await requireRoom(site.context, 0);
+  await blobs.collectGarbage(new Set(), { goesOn: true });
+  expect(await requireRoom(site.context, 0)).toBe(before + 12_345);
 });
 
 it('refuses an import whose file is larger than what the machine’s owner leaves', async () => {
