@@ -1,7 +1,7 @@
 /** @file Sums updates one by one in float64 and lets the strategy turn the sums into the next model. */
 
 import { addScaledCodes } from './number-formats.ts';
-import type { EncodedNumbers } from './number-formats.ts';
+import type { EncodedNumbers, WeightedCodes } from './number-formats.ts';
 import type { PartSum, Strategy } from './strategies/strategy.ts';
 
 /** A tensor of the hub's state. The wire carries float32, the state does not, so small server steps add up. */
@@ -32,8 +32,11 @@ export interface Contribution {
 }
 
 export interface Accumulator {
-  /** Adds a site's update. Sums depend on the order in float64's last bits: call it in the order of site names. */
-  add(contribution: Contribution): void;
+  /**
+   * Adds updates. Sums depend on the order in float64's last bits: they come in the order of the sites' names, in one
+   * call or several. Of several in one call the numbers of a tensor have to last until all of them are added.
+   */
+  add(...contributions: readonly Contribution[]): void;
   /** Applies the strategy to the tensors of `state` that were summed, in place. `members`: sites of the run, whether in this cohort or not. */
   finish(state: ServerState, round: { first: boolean; members: number }): void;
 }
@@ -59,20 +62,32 @@ export function createAccumulator(strategy: Strategy, base: Values): Accumulator
     tensors: new Map([...base].map(([tensor, { data }]) => [tensor, new Float64Array(data.length)])),
   }));
   return {
-    add({ parts, examples }) {
+    add(...contributions) {
       for (const row of sums) {
-        const weight = row.part.weighting === 'examples' ? examples : 1;
-        row.total += weight;
-        let isDifference = false;
+        const weightOf = ({ examples }: Contribution): number =>
+          row.part.weighting === 'examples' ? examples : 1;
+        const differing = new Set<Contribution>();
         for (const [name, sum] of row.tensors) {
-          const addend = found(parts[row.name]?.get(name), name);
-          if ('difference' in addend) {
-            addScaledCodes(sum, addend.difference, weight);
-            isDifference = true;
-          } else if (row.part.of === 'values') addScaled(sum, addend.data, weight);
-          else addScaledDifference(sum, addend.data, found(base.get(name), name).data, weight);
+          /** Those that are next to be added. */
+          const codes: WeightedCodes[] = [];
+          for (const contribution of contributions) {
+            const weight = weightOf(contribution);
+            const addend = found(contribution.parts[row.name]?.get(name), name);
+            if ('difference' in addend) {
+              codes.push({ encoded: addend.difference, weight });
+              differing.add(contribution);
+              continue;
+            }
+            addScaledCodes(sum, codes.splice(0));
+            if (row.part.of === 'values') addScaled(sum, addend.data, weight);
+            else addScaledDifference(sum, addend.data, found(base.get(name), name).data, weight);
+          }
+          addScaledCodes(sum, codes);
         }
-        if (isDifference && row.part.of === 'values') row.lacking += weight;
+        for (const contribution of contributions) {
+          row.total += weightOf(contribution);
+          if (differing.has(contribution) && row.part.of === 'values') row.lacking += weightOf(contribution);
+        }
       }
     },
     finish(state, { first, members }) {

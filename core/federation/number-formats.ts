@@ -98,9 +98,18 @@ function coded({ bytes, scales }: EncodedNumbers): kernels.Coded {
   return { bytes, scales };
 }
 
-/** Adds `weight` times what a receiver makes of codes. */
-export function addScaledCodes(sum: Float64Array, encoded: EncodedNumbers, weight: number): void {
-  kernels.addScaledCodes(sum, coded(encoded), weight);
+/** Codes and the weight that they have in a sum. */
+export interface WeightedCodes {
+  readonly encoded: EncodedNumbers;
+  readonly weight: number;
+}
+
+/** Adds each `weight` times what a receiver makes of the codes, one after the other. */
+export function addScaledCodes(sum: Float64Array, addends: readonly WeightedCodes[]): void {
+  kernels.addScaledCodes(
+    sum,
+    addends.map(({ encoded, weight }) => ({ coded: coded(encoded), weight })),
+  );
 }
 
 export const NUMBER_FORMATS: Readonly<Record<Codec, NumberFormat>> = { f32, bf16, int8 };

@@ -16,6 +16,7 @@ import type { Codec, EncodedNumbers } from './number-formats.ts';
 /** A header has some hundred bytes a tensor; a hostile one must not fill the memory. */
 const LONGEST_HEADER = 16 * 2 ** 20;
 const SCALE = '#scale';
+const READ_AHEAD = 16_384;
 const SIZES = { F32: 4, BF16: 2, I8: 1 } as const;
 
 interface Shaped {
@@ -126,6 +127,7 @@ function missing(name: string): never {
  */
 export function openTensorFile(path: string, damaged: (what: string) => TributaryError): TensorFile {
   const descriptor = openSync(path, 'r');
+  const { size } = fstatSync(descriptor);
   const fill = <T extends Uint8Array>(buffer: T, offset: number): T => {
     for (let filled = 0; filled < buffer.length;) {
       const count = readSync(descriptor, buffer, filled, buffer.length - filled, offset + filled);
@@ -134,8 +136,16 @@ export function openTensorFile(path: string, damaged: (what: string) => Tributar
     }
     return buffer;
   };
+  /** Scales are few and lie together: those of many tensors are read at once. */
+  let ahead = { from: 0, bytes: new Uint8Array(0) };
+  const fillAhead = (buffer: Uint8Array, offset: number): void => {
+    if (offset < ahead.from || offset + buffer.length > ahead.from + ahead.bytes.length) {
+      const length = Math.max(buffer.length, Math.min(READ_AHEAD, size - offset));
+      ahead = { from: offset, bytes: fill(new Uint8Array(length), offset) };
+    }
+    buffer.set(ahead.bytes.subarray(offset - ahead.from, offset - ahead.from + buffer.length));
+  };
   try {
-    const { size } = fstatSync(descriptor);
     const { start, table, entries } = readTable(
       size,
       (offset, length) => fill(Buffer.allocUnsafeSlow(length), offset),
@@ -147,7 +157,7 @@ export function openTensorFile(path: string, damaged: (what: string) => Tributar
       const [from, to] = table.get(`${name}${SCALE}`)?.data_offsets ?? [0, 0];
       if (scratch.length < to - from + beside) scratch = new Uint8Array(to - from + beside);
       if (to === from) return null;
-      fill(scratch.subarray(0, to - from), start + from);
+      fillAhead(scratch.subarray(0, to - from), start + from);
       return new Float32Array(scratch.buffer, 0, (to - from) / 4);
     };
     const readEncoded = (name: string): EncodedNumbers => {

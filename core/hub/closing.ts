@@ -2,7 +2,7 @@
 
 import { setImmediate as breathe } from 'node:timers/promises';
 import { createAccumulator, toState } from '../federation/aggregation.ts';
-import type { Accumulator, StateTensor } from '../federation/aggregation.ts';
+import type { Contribution as Addends, StateTensor } from '../federation/aggregation.ts';
 import type { BlobStore } from '../federation/blobs.ts';
 import { encodeBroadcast } from '../federation/broadcast.ts';
 import type { Published } from '../federation/broadcast.ts';
@@ -161,13 +161,14 @@ async function closeTensors(work: Closing): Promise<RoundStart> {
   const after = await writeRoundState(blobs, { codec, strategy, shapes: base });
   const isSteered = clientOf(plan.federation.strategy) === 'control-variates';
   const controls = new Map<string, StateTensor>();
+  const addends = updates.map((open) => addendOf(open, plan));
   let unbroken = 0;
   try {
     for (const [name, { shape, data: from }] of base) {
       const { weights, moments, rest } = before.read(name, from);
       if (isTrainable(name, form.shared)) {
         const accumulator = createAccumulator(strategy, new Map([[name, { data: from }]]));
-        for (const open of updates) add(accumulator, open, plan);
+        accumulator.add(...addends);
         const state = {
           weights: new Map([[name, { shape, data: weights }]]),
           moments: Object.fromEntries(
@@ -198,12 +199,19 @@ async function closeTensors(work: Closing): Promise<RoundStart> {
   }
 }
 
-function add(accumulator: Accumulator, { contribution, update }: Open, plan: Plan): void {
-  try {
-    accumulator.add({ parts: update.parts, examples: weightOf(contribution, plan) });
-  } catch (thrown) {
-    throw new LostUpdate(lostOf(contribution, thrown));
-  }
+/** What a contribution adds to the sums. */
+function addendOf({ contribution, update }: Open, plan: Plan): Addends {
+  const parts = Object.entries(update.parts).map(([part, tensors]) => {
+    const get = (name: string): ReturnType<typeof tensors.get> => {
+      try {
+        return tensors.get(name);
+      } catch (thrown) {
+        throw new LostUpdate(lostOf(contribution, thrown));
+      }
+    };
+    return [part, { get }] as const;
+  });
+  return { parts: Object.fromEntries(parts), examples: weightOf(contribution, plan) };
 }
 
 /** Mean of the losses, weighted as the updates are. */

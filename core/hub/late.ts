@@ -43,7 +43,7 @@ export async function openContribution(
   { hash, late }: Contribution,
   { base, plan, round }: { readonly base: NamedTensors; readonly plan: Plan; readonly round: number },
 ): Promise<OpenUpdate> {
-  await blobs.verify(hash);
+  await blobs.require(hash);
   if (late === null) return openUpdate(blobs.path(hash), base, updateForm(plan, round));
   await blobs.require(late.base);
   const earlier = openTensors(blobs.path(late.base));

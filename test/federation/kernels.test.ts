@@ -90,8 +90,12 @@ describe('the kernels', () => {
         expect(sum).toEqual(expected);
       }
       const wide = Float64Array.from(values, (x) => x / 3);
-      const expected = wide.map((x, i) => x + 7 * decoded(place, i));
-      addScaledCodes(wide, place, 7);
+      const other = plainCodes(values.map((x) => x / 7));
+      const expected = wide.map((x, i) => x + 7 * decoded(place, i) + 0.1 * decoded(other, i));
+      addScaledCodes(wide, [
+        { coded: place, weight: 7 },
+        { coded: other, weight: 0.1 },
+      ]);
       expect(wide).toEqual(expected);
     };
     fc.assert(fc.property(any, check));

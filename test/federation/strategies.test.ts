@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createAccumulator, initialState, toState } from '../../core/federation/aggregation.ts';
-import type { StateTensors } from '../../core/federation/aggregation.ts';
+import type { Addend, StateTensors } from '../../core/federation/aggregation.ts';
+import { encodeNumbers } from '../../core/federation/number-formats.ts';
 import { learningRateOfRound } from '../../core/federation/schedule.ts';
 import { STRATEGIES } from '../../core/federation/strategies/table.ts';
 import { checkAggregation } from '../golden/checks/aggregation.ts';
@@ -30,6 +31,26 @@ function afterRound(
   accumulator.finish(state, { first: true, members: updates.length });
   return [...(state.weights.get('w')?.data ?? [])];
 }
+
+it('the sums are the same whether updates come in one call or one by one', () => {
+  const strategy = STRATEGIES.fedavg.create({ name: 'fedavg' });
+  const base = new Map([['w', { shape: [300], data: new Float32Array(300).fill(0.1) }]]);
+  const numbers = (seed: number): Float32Array =>
+    Float32Array.from({ length: 300 }, (_, i) => Math.sin(i * seed) / 3);
+  const codes = [1, 2, 3, 4].map((seed) => ({ difference: encodeNumbers('int8', numbers(seed)) }));
+  const addends: Addend[] = [...codes.slice(0, 2), { data: numbers(5) }, ...codes.slice(2)];
+  const contributions = addends.map((addend, at) => {
+    return { parts: { weights: new Map([['w', addend]]) }, examples: 3 + at };
+  });
+  const weightsAfter = (groups: readonly (typeof contributions)[]): Float64Array | undefined => {
+    const state = initialState(strategy, toState(base));
+    const sums = createAccumulator(strategy, base);
+    for (const group of groups) sums.add(...group);
+    sums.finish(state, { first: true, members: 5 });
+    return state.weights.get('w')?.data;
+  };
+  expect(weightsAfter([contributions])).toEqual(weightsAfter(contributions.map((one) => [one])));
+});
 
 describe('weighting', () => {
   it('counts examples in FedAvg', () => {

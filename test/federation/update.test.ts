@@ -52,7 +52,7 @@ function read(bytes: Uint8Array, of = form()): Record<string, Map<string, number
       if (addend === undefined) return [];
       if ('data' in addend) return [[name, [...addend.data]] as [string, number[]]];
       const sum = Float64Array.from(base.get(name)?.data ?? []);
-      addScaledCodes(sum, addend.difference, 1);
+      addScaledCodes(sum, [{ encoded: addend.difference, weight: 1 }]);
       return [[name, [...sum]] as [string, number[]]];
     });
     return [part, new Map(values)] as const;

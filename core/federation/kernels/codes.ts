@@ -83,13 +83,18 @@ export function addCodes(coded: Coded, numbers: Float32Array, sign: 1 | -1): voi
   });
 }
 
-/** sum += weight · (code · scale), the product in brackets in float32, the others in float64. */
-export function addScaledCodes(sum: Float64Array, coded: Coded, weight: number): void {
+/** For one after the other: sum += weight · (code · scale), the product in brackets in float32, the others in float64. */
+export function addScaledCodes(
+  sum: Float64Array,
+  addends: readonly { readonly coded: Coded; readonly weight: number }[],
+): void {
   forPieces(sum.length, (piece) => {
     const { from, to, end } = piece;
-    takeCodes(coded, piece);
     wide.set(sum.subarray(from, to));
-    kernels.addScaledCodes(end, weight);
+    for (const { coded, weight } of addends) {
+      takeCodes(coded, piece);
+      kernels.addScaledCodes(end, weight);
+    }
     sum.set(wide.subarray(0, to - from), from);
   });
 }
