@@ -3,6 +3,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { collectGarbage } from '../core/garbage.ts';
 import type { HubEvent } from '../core/hub/context.ts';
+import type { HubOptions } from '../core/hub/hub.ts';
 
 /**
  * How far the memory may grow after a collection before the next, per cent of what is in use, buffers included. V8's
@@ -14,6 +15,12 @@ const GROWTH_PERCENT = { hub: 300, crowdedHub: 50, site: 400 };
 
 /** Rounds after which a hub's memory is collected wholly: so it does not grow as far as it may in a long run. */
 const ROUNDS_OF_GARBAGE = 16;
+
+/**
+ * Bytes that go through a hub's connections until what was made lately is collected: V8 does so once its space for new
+ * objects is full, and counts a buffer of 64 KiB there as the hundred bytes that stand for it.
+ */
+const BUFFER_BYTES = 8 * 2 ** 20;
 
 /** Sites that are connected at once from which on a hub is crowded. */
 const CROWD = 24;
@@ -33,19 +40,27 @@ export function tuneSite(): void {
   setFlagsFromString(`--interrupt-budget=${SITE_INTERRUPT_BUDGET}`);
 }
 
-/** Tunes a hub, which is to tell of every event. */
-export function tuneHub(): (event: HubEvent) => void {
+/** Tunes a hub, which is to tell of every event and of the bytes that go through its buffers. */
+export function tuneHub(collect = collectGarbage): Required<Pick<HubOptions, 'onEvent' | 'onBuffers'>> {
   growBy('hub');
+  let passed = 0;
+  const onBuffers = (bytes: number): void => {
+    passed += bytes;
+    if (passed < BUFFER_BYTES) return;
+    passed = 0;
+    collect({ type: 'minor' });
+  };
   const sites = new Set<string>();
   let rounds = 0;
-  return (event) => {
-    if (event.type === 'round' && ++rounds % ROUNDS_OF_GARBAGE === 0) setImmediate(collectGarbage);
+  const onEvent = (event: HubEvent): void => {
+    if (event.type === 'round' && ++rounds % ROUNDS_OF_GARBAGE === 0) setImmediate(collect);
     const wasCrowded = sites.size >= CROWD;
     if (event.type === 'connected') sites.add(event.site);
     else if (event.type === 'disconnected') sites.delete(event.site);
     const isCrowded = sites.size >= CROWD;
     if (isCrowded !== wasCrowded) growBy(isCrowded ? 'crowdedHub' : 'hub');
   };
+  return { onEvent, onBuffers };
 }
 
 /**

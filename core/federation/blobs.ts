@@ -45,9 +45,12 @@ export interface BlobStore {
    * arrived. Throws `blob.missing` or `blob.damaged`.
    */
   describe(hash: string): Promise<BlobInfo>;
-  /** What is known of an unfinished blob from before, or null. */
-  resume(hash: string): Promise<PartialBlob | null>;
-  /** Begins an unfinished blob, or goes on with it if its chunks are the same. Throws `disk.full`. */
+  /** What is known of an unfinished blob from before, or null. Throws `disk.full` where there is no room for it. */
+  resume(blob: BlobReference): Promise<PartialBlob | null>;
+  /**
+   * Begins an unfinished blob, or goes on with it if its chunks are the same. A new one waits for nothing, so that no
+   * chunk has to; `resume` has asked for room before.
+   */
   begin(info: BlobInfo, options?: Pick<WriteOptions, 'replaceable'>): Promise<PartialBlob>;
   remove(hash: string): Promise<void>;
   /**
@@ -195,9 +198,11 @@ export async function openBlobStore(folder: string): Promise<BlobStore> {
       return known;
     },
 
-    resume: (hash) => openPartial(path(hash), hash, null),
+    resume: async ({ hash, size }) => {
+      await requireSpace(size);
+      return openPartial(path(hash), hash, null);
+    },
     begin: async (info, options) => {
-      await requireSpace(info.size);
       const partial = await openPartial(path(info.hash), info.hash, info, () => spares.take(info.size));
       if (partial === null)
         throw new TributaryError('blob.damaged', `${path(info.hash)}.part cannot be written.`);

@@ -39,6 +39,8 @@ export interface ChannelOptions {
   readonly remote: Party;
   /** What waits to be sent over this and other connections. */
   readonly backlog?: Backlog;
+  /** Told how many bytes went through buffers that are garbage afterwards. */
+  readonly onBuffers?: (bytes: number) => void;
   /** Told about messages of a number this program does not know. */
   readonly onUnknown?: (code: number) => void;
 }
@@ -108,6 +110,7 @@ export function makeChannel(options: ChannelOptions): Channel {
     try {
       const sealed = sealFrame(transport, ...encodeInParts(message));
       bytes.sent += sealed.length;
+      options.onBuffers?.(sealed.length);
       sentByKind[trafficKind(message.type)] += sealed.length;
       const isSent = backlog?.add(sealed.length);
       socket.send(sealed, () => {
@@ -136,6 +139,7 @@ export function makeChannel(options: ChannelOptions): Channel {
         throw new TributaryError('wire.bad-message', `The ${remote} sent text where only frames belong.`);
       }
       bytes.received += data.length;
+      options.onBuffers?.(data.length);
       const plaintext = openFrame(transport, data);
       const decoded = decodeMessage(plaintext, remote, role);
       if ('unknown' in decoded) options.onUnknown?.(decoded.unknown);

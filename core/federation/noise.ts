@@ -175,18 +175,28 @@ export function startHandshake(options: HandshakeOptions): Handshake {
       if (state !== 'done' || remoteStatic === undefined) throw failed('The handshake is not complete.');
       state = 'broken';
       const [first, second] = hkdf(symmetric.chainingKey(), NO_BYTES, 2);
-      const outgoing = cipherState(options.initiator ? first : second, messagesPerKey);
-      const incoming = cipherState(options.initiator ? second : first, messagesPerKey);
-      return {
-        seal: (plaintext, place) => {
-          if (plaintext.length > MAX_NOISE_BYTES - TAG_BYTES) throw failed('The message is too long.');
-          return outgoing.encrypt(NO_BYTES, plaintext, place);
-        },
-        open: (sealed) => incoming.decrypt(NO_BYTES, sealed),
+      const [outgoing, incoming] = options.initiator ? [first, second] : [second, first];
+      return transportOf(cipherState(outgoing, messagesPerKey), cipherState(incoming, messagesPerKey), {
         handshakeHash: symmetric.hash(),
         remoteStatic,
-      };
+      });
     },
+  };
+}
+
+/** Apart from the handshake, of which a connection keeps nothing in memory. */
+function transportOf(
+  outgoing: CipherState,
+  incoming: CipherState,
+  about: Pick<Transport, 'handshakeHash' | 'remoteStatic'>,
+): Transport {
+  return {
+    ...about,
+    seal: (plaintext, place) => {
+      if (plaintext.length > MAX_NOISE_BYTES - TAG_BYTES) throw failed('The message is too long.');
+      return outgoing.encrypt(NO_BYTES, plaintext, place);
+    },
+    open: (sealed) => incoming.decrypt(NO_BYTES, sealed),
   };
 }
 
@@ -195,7 +205,7 @@ function symmetricState(protocolName: string) {
   let h: Uint8Array = new Uint8Array(32);
   h.set(Buffer.from(protocolName, 'ascii')); // exactly 32 bytes at most, so padded and never hashed
   let ck = h;
-  let cipher: ReturnType<typeof cipherState> | undefined;
+  let cipher: CipherState | undefined;
 
   const mixHash = (data: Uint8Array): void => {
     h = createHash('sha256').update(h).update(data).digest();
@@ -227,6 +237,8 @@ function symmetricState(protocolName: string) {
     hash: () => new Uint8Array(h),
   };
 }
+
+type CipherState = ReturnType<typeof cipherState>;
 
 /** Section 5.1, with AESGCM of section 12.4: the 96-bit nonce is 32 zero bits and the counter, big endian. */
 function cipherState(key: Uint8Array, limit: number) {

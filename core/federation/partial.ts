@@ -5,15 +5,20 @@
  */
 
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import * as fs from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { z } from 'zod';
 import { TributaryError } from '../errors.ts';
 import { syncFolder } from '../files.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { bytesShape, hashShape, MAX_CHUNK_BYTES } from './shapes.ts';
+
+const close = promisify(fs.close);
+const read = promisify(fs.read);
+const sync = promisify(fs.fsync);
+const truncate = promisify(fs.ftruncate);
 
 const infoShape = z.strictObject({
   hash: hashShape,
@@ -63,30 +68,30 @@ export async function openPartial(
   const current = agrees ? before : info;
   if (current === null) return null;
   if (agrees) {
-    await open(`${path}.part`, 'a', 0o600).then((created) => created.close());
-    const file = await open(`${path}.part`, 'r+');
+    fs.closeSync(fs.openSync(`${path}.part`, 'a', 0o600));
+    const file = fs.openSync(`${path}.part`, 'r+');
     return makePartial(path, file, current, await findChunks(file, current));
   }
-  // Not synced: where a crash leaves half of it, it is not readable and the transfer starts afresh. Written at once,
-  // for behind the disk's other work chunks would wait in memory meanwhile.
-  writeFileSync(`${path}.chunks`, encodeCbor(current), { mode: 0o600 });
+  // Not synced: where a crash leaves half of it, it is not readable and the transfer starts afresh. All of it at once, for
+  // behind the disk's other work chunks of a hundred sites would wait in memory meanwhile.
+  fs.writeFileSync(`${path}.chunks`, encodeCbor(current), { mode: 0o600 });
   const spare = takeSpare();
-  if (spare !== null) renameSync(spare, `${path}.part`);
-  const file = await open(`${path}.part`, spare === null ? 'w+' : 'r+', 0o600);
+  if (spare !== null) fs.renameSync(spare, `${path}.part`);
+  const file = fs.openSync(`${path}.part`, spare === null ? 'w+' : 'r+', 0o600);
   return makePartial(path, file, current, new Array<boolean>(chunkCount(current)).fill(false));
 }
 
 function readInfo(path: string, hash: string): BlobInfo | null {
   try {
-    const info = infoShape.parse(decodeCbor(readFileSync(path)));
+    const info = infoShape.parse(decodeCbor(fs.readFileSync(path)));
     return info.hash === hash && info.chunkHashes.length === chunkCount(info) ? info : null;
   } catch {
     return null; // absent or unreadable: the transfer starts afresh
   }
 }
 
-async function findChunks(file: FileHandle, info: BlobInfo): Promise<boolean[]> {
-  const { size } = await file.stat();
+async function findChunks(file: number, info: BlobInfo): Promise<boolean[]> {
+  const { size } = fs.fstatSync(file);
   const buffer = Buffer.allocUnsafe(info.chunkSize);
   const there: boolean[] = [];
   for (let index = 0; index < chunkCount(info); index++) {
@@ -94,7 +99,7 @@ async function findChunks(file: FileHandle, info: BlobInfo): Promise<boolean[]> 
     const start = index * info.chunkSize;
     let found = false;
     if (start + length <= size) {
-      await file.read(buffer, 0, length, start);
+      await read(file, buffer, 0, length, start);
       found = isChunk(info, index, buffer.subarray(0, length));
     }
     there.push(found);
@@ -102,7 +107,14 @@ async function findChunks(file: FileHandle, info: BlobInfo): Promise<boolean[]> 
   return there;
 }
 
-function makePartial(path: string, file: FileHandle, info: BlobInfo, there: boolean[]): PartialBlob {
+function makePartial(path: string, opened: number, info: BlobInfo, there: boolean[]): PartialBlob {
+  /** −1 once it is closed: the system may give its number to another file. */
+  let file = opened;
+  const closeOnce = async (): Promise<void> => {
+    const open = file;
+    file = -1;
+    if (open !== -1) await close(open);
+  };
   let chunks = 0;
   let present = 0;
   /** The hash of so many chunks from the beginning: those that came in order need not be read again. */
@@ -133,7 +145,7 @@ function makePartial(path: string, file: FileHandle, info: BlobInfo, there: bool
       if (there[index]) return Promise.resolve();
       // Into the system's cache: waking a thread for it takes longer than the copy.
       for (let at = 0; at < bytes.length;) {
-        at += writeSync(file.fd, bytes, at, bytes.length - at, index * info.chunkSize + at);
+        at += fs.writeSync(file, bytes, at, bytes.length - at, index * info.chunkSize + at);
       }
       if (index === hashed) {
         whole.update(bytes);
@@ -144,28 +156,30 @@ function makePartial(path: string, file: FileHandle, info: BlobInfo, there: bool
       return Promise.resolve();
     },
     complete: async ({ replaceable = false } = {}) => {
-      await file.truncate(info.size);
-      if (hashed < chunkCount(info)) {
-        const buffer = Buffer.allocUnsafe(info.chunkSize);
-        for (let start = hashed * info.chunkSize; start < info.size; start += info.chunkSize) {
-          const { bytesRead } = await file.read(buffer, 0, info.chunkSize, start);
-          whole.update(buffer.subarray(0, bytesRead));
+      try {
+        await truncate(file, info.size);
+        if (hashed < chunkCount(info)) {
+          const buffer = Buffer.allocUnsafe(info.chunkSize);
+          for (let start = hashed * info.chunkSize; start < info.size; start += info.chunkSize) {
+            const { bytesRead } = await read(file, buffer, 0, info.chunkSize, start);
+            whole.update(buffer.subarray(0, bytesRead));
+          }
         }
+        if (whole.digest('hex') !== info.hash) {
+          // Only now are the chunks looked at one by one: a hash of each and one of the whole take twice the time.
+          const isLie = (await findChunks(file, info)).every((found) => found);
+          if (isLie) for (const suffix of ['.part', '.chunks']) await rm(path + suffix, { force: true });
+          throw new TributaryError('transfer.corrupt', `What arrived as ${info.hash} has another hash.`);
+        }
+        if (!replaceable) await sync(file);
+      } finally {
+        await closeOnce();
       }
-      if (whole.digest('hex') !== info.hash) {
-        // Only now are the chunks looked at one by one: a hash of each and one of the whole take twice the time.
-        const isLie = (await findChunks(file, info)).every((found) => found);
-        await file.close();
-        if (isLie) for (const suffix of ['.part', '.chunks']) await rm(path + suffix, { force: true });
-        throw new TributaryError('transfer.corrupt', `What arrived as ${info.hash} has another hash.`);
-      }
-      if (!replaceable) await file.sync();
-      await file.close();
       await rename(`${path}.part`, path);
       await rm(`${path}.chunks`, { force: true });
       if (!replaceable) await syncFolder(dirname(path));
     },
-    close: () => file.close(),
+    close: closeOnce,
   };
 }
 

@@ -128,7 +128,7 @@ export function serveTransfers(options: TransferOptions): Transfers {
   // Receiving.
 
   async function want(pending: Pending): Promise<void> {
-    const partial = await store.resume(pending.blob.hash);
+    const partial = await store.resume(pending.blob);
     pending.announced = partial?.progress().chunks ?? 0;
     channel.send({ type: 'blob-want', hash: pending.blob.hash, have: partial?.have() ?? [] });
     await partial?.close();

@@ -52,6 +52,8 @@ export interface HubOptions {
   readonly webhook?: string;
   /** Further commands of the control socket. */
   readonly commands?: ControlHandlers;
+  /** Told how many bytes have gone through buffers that are garbage afterwards. */
+  readonly onBuffers?: (bytes: number) => void;
   /** Unix seconds; for tests. */
   readonly now?: () => number;
   /** For crash tests: what it throws ends the hub on the spot. */
@@ -285,6 +287,7 @@ async function start(options: HubOptions, lock: FolderLock): Promise<Hub> {
       },
       onControl,
       onBulk,
+      onBuffers: options.onBuffers,
       onRequest: createPages(metrics, token),
       onRefused: createRefusalLog(log, metrics.seeRefused, now),
     });

@@ -44,6 +44,8 @@ export interface ListenerOptions extends Gate {
   readonly roster: (isFormer: boolean) => SignedRoster;
   readonly onControl: (peer: Peer) => void;
   readonly onBulk: (peer: Peer) => void;
+  /** See `makeChannel`. */
+  readonly onBuffers?: (bytes: number) => void;
   /** Answers what is no WebSocket. */
   readonly onRequest?: (request: IncomingMessage, response: ServerResponse) => void;
   /** Told about every refused connection, for the log. */
@@ -80,6 +82,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const counters = new WeakMap<Duplex, (data: Buffer) => void>();
   const members = new Map<string, Peer>();
   const backlog = createBacklog();
+  const { onBuffers } = options;
   const http = options.tls
     ? createHttpsServer({
         cert: options.tls.certificate,
@@ -175,7 +178,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     socket.on('error', () => socket.terminate());
     try {
       const { transport, identify, isFormer } = await answerHandshake(socket, role, options);
-      channel = makeChannel({ socket, transport, role, remote: 'site', backlog });
+      channel = makeChannel({ socket, transport, role, remote: 'site', backlog, onBuffers });
       // Only now, with a frame under the session's keys, has the caller proven its key and the secret.
       const hello = await channel.receive();
       const version = agreeOnVersion(hello, role);

@@ -38,7 +38,7 @@ export async function startHubProcess({
 }: HubProcessOptions): Promise<HubProcess> {
   const { folder } = options;
   requireHub(folder);
-  const tune = tuneHub();
+  const tuning = tuneHub();
   const destination = pino.destination({ dest: join(folder, 'hub.log'), sync: true, mode: 0o600 });
   const started: { hub?: Hub } = {};
   let opened: HubWindow | undefined;
@@ -57,11 +57,12 @@ export async function startHubProcess({
   });
   const hub = await startHub({
     ...options,
+    onBuffers: tuning.onBuffers,
     log: pino({ level: logLevel }, destination),
     commands: { window: async () => ({ url: await window.address() }) },
   });
   started.hub = hub;
-  hub.watch(tune);
+  hub.watch(tuning.onEvent);
   void hub.stopped.then(async () => {
     await window.close();
     await opened?.close();

@@ -149,6 +149,27 @@ describe('a channel', () => {
     expect(channel.bytes.sent).toBeGreaterThan(50 * reason.length);
   });
 
+  it('has the hub told of all bytes that go through its buffers', async () => {
+    let bytes = 0;
+    const told = await openTestHub({ onBuffers: (count) => (bytes += count) });
+    try {
+      told.enrol('clinic-a', site);
+      const { channel } = await connectToHub({
+        ...options(),
+        urls: [told.listener.url],
+        hubX25519: told.identity.x25519.publicKey,
+      });
+      await until(() => expect(told.control).toHaveLength(1));
+      const atHub = told.control[0].channel;
+      channel.send({ type: 'heartbeat', count: 1 });
+      await until(() => expect(atHub.bytes.received).toBe(channel.bytes.sent));
+      expect(bytes).toBe(atHub.bytes.received + atHub.bytes.sent);
+      channel.close();
+    } finally {
+      await told.listener.close();
+    }
+  });
+
   it('carries a chunk of 1 MiB in one message of several sealed pieces', async () => {
     const { channel } = await member('bulk');
     const atHub = await arrived('bulk');

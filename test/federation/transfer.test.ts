@@ -164,9 +164,24 @@ describe('blob store', () => {
       const blob = await put(atHub, 1);
       expect(readdirSync(join(folder, 'hub'))).toEqual([blob.hash]);
       await expect(put(atHub, 1)).rejects.toMatchObject({ code: 'disk.full' });
+      await expect(atHub.resume({ ...blob, hash: 'ab'.repeat(32) })).rejects.toMatchObject({
+        code: 'disk.full',
+      });
     } finally {
       restore();
     }
+  });
+
+  it('begins a blob at once, so that no chunk of it waits in memory', async () => {
+    const info = await atHub.describe((await put(atHub, 2)).hash);
+    const order: string[] = [];
+    setImmediate(() => order.push('the files that others wait for'));
+    const partial = await atSite.begin(info);
+    order.push('begun');
+    await partial.close();
+    expect(order[0]).toBe('begun');
+    // Of a connection that breaks while the blob is completed.
+    await partial.close();
   });
 
   it('does not believe a partial file whose bytes were lost', async () => {
@@ -180,7 +195,7 @@ describe('blob store', () => {
     const torn = readFileSync(path);
     torn.fill(0, CHUNK_BYTES, CHUNK_BYTES + 4096);
     writeFileSync(path, torn);
-    const resumed = await atSite.resume(info.hash);
+    const resumed = await atSite.resume(info);
     expect(resumed?.have()).toEqual([[0, 0]]);
     await resumed?.close();
   });
