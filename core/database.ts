@@ -7,6 +7,12 @@ import { machine } from './machine.ts';
 
 export type SqliteDatabase = Database.Database;
 
+/**
+ * Pages that a database keeps in memory, KiB: SQLite's own choice. better-sqlite3's is 16 MB, which a hub's ledger fills
+ * over some thousand rounds.
+ */
+const CACHE_KIB = 2000;
+
 /** One step from version N to N + 1: SQL, or a function for what SQL cannot say. Released steps never change. */
 export type Migration = string | ((database: SqliteDatabase) => void);
 
@@ -22,6 +28,7 @@ export function openDatabase(path: string, migrations: readonly Migration[]): Sq
     database = new Database(path);
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = FULL');
+    database.pragma(`cache_size = -${CACHE_KIB}`);
     database.pragma('foreign_keys = ON');
     database.pragma('busy_timeout = 5000');
     migrate(database, migrations);

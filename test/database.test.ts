@@ -24,10 +24,11 @@ const steps: Migration[] = [
 ];
 
 describe('database', () => {
-  it('keeps what is committed and enforces references', () => {
+  it('keeps what is committed, enforces references and keeps 2 MB of its pages in memory', () => {
     const database = openDatabase(path, steps);
     const pragma = (name: string): unknown => database.pragma(name, { simple: true });
     expect([pragma('journal_mode'), pragma('synchronous'), pragma('foreign_keys')]).toEqual(['wal', 2, 1]);
+    expect(pragma('cache_size')).toBe(-2000);
     database.close();
   });
 
