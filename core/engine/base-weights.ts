@@ -146,7 +146,7 @@ export class BaseWeights {
 }
 
 /** Raised when what the parts of a prepared file hold changes, so that files of before are not read. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /**
  * At int4, matrices in blocks of four bits, and an embedding in blocks of eight where Gather knows them, stay as they

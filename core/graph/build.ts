@@ -252,19 +252,30 @@ export function quantizeRows(x: Value, largest: Value): Value {
   return x.graph.apply('QuantizeRows', [x, largest], {});
 }
 
+/** Each block of channels of x [rows, channels] times the rotation [block, block]. */
+export function rotateBlocks(x: Value, rotation: Value): Value {
+  const [rows, channels] = x.shape;
+  const [block] = rotation.shape;
+  const blocks = product([rows, Number(channels) / Number(block)]);
+  return reshape(gemm(reshape(x, [blocks, block]), rotation), x.shape);
+}
+
 /** A frozen matrix in codes with its columns' scales, for the product at hand and for the one backward. */
 export interface IntegerFactor {
   readonly values: Value;
   readonly columns: Value;
   readonly backValues: Value;
   readonly backColumns: Value;
+  /** By what the gradient's blocks are rotated before they are coded, where they are. */
+  readonly rotation?: Value;
 }
 
 /** x · Wᵀ from the codes of x (or of a rotation of it, if W's are rotated too) and of W. */
 export function integerProduct(
   x: Value,
   { codes, largest }: { codes: Value; largest: Value },
-  { values, columns, backValues, backColumns }: IntegerFactor,
+  { values, columns, backValues, backColumns, rotation }: IntegerFactor,
 ): Value {
-  return x.graph.apply('IntegerProduct', [x, codes, largest, values, columns, backValues, backColumns], {});
+  const factor = [values, columns, backValues, backColumns, ...(rotation ? [rotation] : [])];
+  return x.graph.apply('IntegerProduct', [x, codes, largest, ...factor], {});
 }

@@ -6,13 +6,15 @@ import {
   gemm,
   integerProduct,
   quantizeRows,
+  rotateBlocks,
   reduceSum,
   reshape,
   largestOfRows,
   type IntegerFactor,
 } from '../graph/build.ts';
-import { product, type Shape } from '../graph/dimension.ts';
+import type { Shape } from '../graph/dimension.ts';
 import type { DataType, Graph, Value } from '../graph/graph.ts';
+import { rotatesGradient } from './integer-weights.ts';
 import { rotationBlock, rotationMatrix } from './rotation.ts';
 
 /** How a matrix lies in memory while the graph runs: as numbers, in blocks of a file, or in codes of `integer-weights.ts`. */
@@ -62,7 +64,7 @@ export class FrozenWeights {
     const packing = this.#packing(name);
     if (packing === 'float32') return gemm(x, this.tensor(name, [out, into]), { transB: true });
     if (packing === 'codes' || packing === 'signed-codes') {
-      const rotated = this.#rotated(x, into);
+      const rotated = rotateBlocks(x, this.#rotation(into));
       const largest = largestOfRows(rotated);
       return integerProduct(
         x,
@@ -94,14 +96,13 @@ export class FrozenWeights {
     return { weight: this.#part(name, 'values', [out, into], 'int8'), scale };
   }
 
-  /** x with its blocks of channels rotated, as those of the codes of W are. */
-  #rotated(x: Value, channels: number): Value {
+  /** By what blocks of so many channels are rotated, as those of the codes of W are. */
+  #rotation(channels: number): Value {
     const block = rotationBlock(channels);
     const rotation =
       this.#rotations.get(block) ?? this.#graph.constant('float32', [block, block], rotationMatrix(block));
     this.#rotations.set(block, rotation);
-    const rows = product([x.shape[0], channels / block]);
-    return reshape(gemm(reshape(x, [rows, block]), rotation), x.shape);
+    return rotation;
   }
 
   #codes(name: string, [out, into]: readonly [number, number], dataType: DataType): IntegerFactor {
@@ -110,6 +111,7 @@ export class FrozenWeights {
       columns: this.#part(name, 'forward-columns', [out]),
       backValues: this.#part(name, 'backward', [out, into], dataType),
       backColumns: this.#part(name, 'backward-columns', [into]),
+      ...(rotatesGradient([out, into]) && { rotation: this.#rotation(out) }),
     };
   }
 

@@ -15,8 +15,16 @@ const LARGEST = 127;
 const UNSIGNED_ZERO = 128;
 
 /**
+ * Whether the gradient of x·Wᵀ in its result is rotated too before it is coded: where that costs little beside the
+ * product, as for a `down_proj`, whose gradient is that in the stream of hidden states, with a few large channels.
+ */
+export function rotatesGradient([out, into]: readonly [number, number]): boolean {
+  return into > out;
+}
+
+/**
  * W [out, in] as the two right factors of x·Wᵀ and dy·W: `forward` [in, out], along whose first axis the blocks are
- * rotated as x is, and `backward` [out, in].
+ * rotated as those of x are, and `backward` [out, in], along whose first axis they are where dy is rotated.
  * @param signed whether the codes have a sign, which decides the speed of the products and not one bit of their results
  */
 export function integerWeights(
@@ -25,16 +33,56 @@ export function integerWeights(
   signed: boolean,
 ): { forward: IntegerMatrix; backward: IntegerMatrix } {
   const zero = signed ? 0 : UNSIGNED_ZERO;
-  const backward = columnCodes(weights, out, zero);
-  const rotated = weights.slice();
-  rotateBlocks(rotated, rotationBlock(into));
-  const transposed = new Float32Array(rotated.length);
-  for (let row = 0; row < out; row++) {
-    for (let column = 0; column < into; column++) {
-      transposed[column * out + row] = rotated[row * into + column];
+  return {
+    forward: rotatedCodes(weights, [out, into], zero),
+    backward: rotatesGradient([out, into])
+      ? rotatedCodes(transposed(weights, [out, into]), [into, out], zero)
+      : columnCodes(weights, out, zero),
+  };
+}
+
+function transposed(matrix: Float32Array, [rows, columns]: readonly [number, number]): Float32Array {
+  const result = new Float32Array(matrix.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      result[column * rows + row] = matrix[row * columns + column];
     }
   }
-  return { forward: columnCodes(transposed, into, zero), backward };
+  return result;
+}
+
+/** Rows whose codes are written together: so many bytes of a column lie side by side. */
+const STRIP = 64;
+
+/** Codes [columns, rows] of a matrix [rows, columns] whose rows are rotated; the largest of each becomes ±127. */
+function rotatedCodes(
+  matrix: Float32Array,
+  [rows, columns]: readonly [number, number],
+  zero: number,
+): IntegerMatrix {
+  const values = new Uint8Array(matrix.length);
+  const scales = new Float32Array(rows);
+  const strip = new Float32Array(STRIP * columns);
+  for (let start = 0; start < rows; start += STRIP) {
+    const count = Math.min(STRIP, rows - start);
+    strip.set(matrix.subarray(start * columns, (start + count) * columns));
+    rotateBlocks(strip, rotationBlock(columns));
+    for (let row = 0; row < count; row++) {
+      let largest = 0;
+      for (let at = row * columns; at < (row + 1) * columns; at++) {
+        const size = Math.abs(strip[at]);
+        if (size > largest) largest = size;
+      }
+      scales[start + row] = largest / LARGEST || 1;
+    }
+    for (let column = 0; column < columns; column++) {
+      for (let row = 0; row < count; row++) {
+        values[column * rows + start + row] =
+          Math.round(strip[row * columns + column] / scales[start + row]) + zero; // a negative one becomes its two's complement
+      }
+    }
+  }
+  return { values, columns: scales };
 }
 
 /** Codes of a matrix with `rows` rows; the largest of each column becomes ±127. */

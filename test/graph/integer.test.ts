@@ -9,13 +9,12 @@ import { integerWeights } from '../../core/model/integer-weights.ts';
 import { rotateBlocks, rotationBlock, rotationMatrix } from '../../core/model/rotation.ts';
 import { f32, operand, run } from './evaluate.ts';
 
-const [rows, into, out] = [7, 96, 40];
+const rows = 7;
 const numbers = (count: number, seed: number) =>
   Array.from({ length: count }, (_, index) => Math.sin(seed + 1.7 * index) + Math.cos(seed * index));
-/** Activations as decoders have them: one channel far larger than the others. */
-const x = numbers(rows * into, 1).map((value, at) => (at % into === 5 ? 60 * value : value));
-const weights = Float32Array.from(numbers(into * out, 2));
-const dy = numbers(rows * out, 3);
+/** Rows as decoders have them: one channel far larger than the others. */
+const uneven = (channels: number, seed: number) =>
+  numbers(rows * channels, seed).map((value, at) => (at % channels === 5 ? 60 * value : value));
 
 function product(
   a: readonly number[],
@@ -46,30 +45,38 @@ describe.each(kinds)('a product in eight bits, %s', (packing) => {
   const signed = packing === 'signed-codes';
   const code = operand(signed ? 'int8' : 'uint8');
 
-  it('and its gradient are those of float32 to the rounding, though one channel is large', async () => {
-    const graph = new Graph();
-    const input = graph.input('x', 'float32', ['rows', into]);
-    const y = new FrozenWeights(graph, () => packing).product(input, 'w', [out, into]);
-    const upstream = graph.input('dy', 'float32', ['rows', out]);
-    graph.output('y', y);
-    const [dx] = gradients(b.reduceSum(b.mul(y, upstream), [0, 1]), [input]);
-    graph.output('dx', dx);
-    const { forward, backward } = integerWeights(weights, [out, into], signed);
-    const operands: Record<string, ReturnType<typeof f32>> = {
-      x: f32([rows, into], x),
-      dy: f32([rows, out], dy),
-      'w.forward': code([into, out], [...forward.values]),
-      'w.forward-columns': f32([out], [...forward.columns]),
-      'w.backward': code([out, into], [...backward.values]),
-      'w.backward-columns': f32([into], [...backward.columns]),
-    };
-    const results = await run(
-      graph,
-      graph.inputs.map(({ name }) => operands[name]),
-    );
-    expect(relativeError(results.y, product(x, weights, [rows, into, out], true))).toBeLessThan(0.015);
-    expect(relativeError(results.dx, product(dy, weights, [rows, out, into], false))).toBeLessThan(0.015);
-  });
+  it.each([
+    { into: 96, out: 40, dy: uneven(40, 3) },
+    { into: 40, out: 96, dy: numbers(rows * 96, 3) },
+  ])(
+    'from $into to $out and its gradient are those of float32 to the rounding',
+    async ({ into, out, dy }) => {
+      const x = uneven(into, 1);
+      const weights = Float32Array.from(numbers(into * out, 2));
+      const graph = new Graph();
+      const input = graph.input('x', 'float32', ['rows', into]);
+      const y = new FrozenWeights(graph, () => packing).product(input, 'w', [out, into]);
+      const upstream = graph.input('dy', 'float32', ['rows', out]);
+      graph.output('y', y);
+      const [dx] = gradients(b.reduceSum(b.mul(y, upstream), [0, 1]), [input]);
+      graph.output('dx', dx);
+      const { forward, backward } = integerWeights(weights, [out, into], signed);
+      const operands: Record<string, ReturnType<typeof f32>> = {
+        x: f32([rows, into], x),
+        dy: f32([rows, out], dy),
+        'w.forward': code([into, out], [...forward.values]),
+        'w.forward-columns': f32([out], [...forward.columns]),
+        'w.backward': code([out, into], [...backward.values]),
+        'w.backward-columns': f32([into], [...backward.columns]),
+      };
+      const results = await run(
+        graph,
+        graph.inputs.map(({ name }) => operands[name]),
+      );
+      expect(relativeError(results.y, product(x, weights, [rows, into, out], true))).toBeLessThan(0.015);
+      expect(relativeError(results.dx, product(dy, weights, [rows, out, into], false))).toBeLessThan(0.015);
+    },
+  );
 
   it('does not overflow where all codes are as large as they can be', async () => {
     const graph = new Graph();

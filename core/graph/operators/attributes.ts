@@ -45,7 +45,8 @@ export interface Attributes {
   QuantizeRows: None;
   /**
    * x · Wᵀ from codes. Inputs: x [rows, in], its codes (uint8), the largest of its rows [rows, 1]; W's codes (uint8)
-   * [in, out], their columns' scales [out]; the same of the backward product: codes [out, in], scales [in].
+   * [in, out], their columns' scales [out]; the same of the backward product: codes [out, in], scales [in]; where the
+   * gradient is rotated before it is coded, the rotation of a block [block, block].
    */
   IntegerProduct: None;
   // layout

@@ -1,6 +1,6 @@
 /** @file Products in whole numbers with a frozen matrix, each row with a scale of its own. */
 
-import { integerProduct, largestOfRows, quantizeRows } from '../build.ts';
+import { integerProduct, largestOfRows, quantizeRows, rotateBlocks } from '../build.ts';
 import { sameShape } from '../dimension.ts';
 import { int, names, require, type Rules } from './rule.ts';
 
@@ -55,7 +55,7 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
   // y[i, j] = largest[i] · columns[j] / 127 · Σ (codes[i, k] − 128) (values[k, j] − zero)
   //
   // x itself takes no part but for its gradient, which is a product of the same kind with the other layout of W:
-  // dx = dy W, dy with scales of its own rows.
+  // dx = dy W, dy with scales of its own rows, and rotated before where there is a rotation R of blocks: dx = (dy R)(Rᵀ W).
   IntegerProduct: {
     infer: ([x, codes, largest, values, columns, backValues, backColumns]) => {
       const [into, out] = values.shape;
@@ -70,9 +70,10 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
       return { dataType: 'float32', shape: [x.shape[0], out] };
     },
     gradient: [
-      (dy, { inputs: [, , , values, columns, backValues, backColumns] }) => {
-        const largest = largestOfRows(dy);
-        const quantized = { codes: quantizeRows(dy, largest), largest };
+      (dy, { inputs: [, , , values, columns, backValues, backColumns, rotation] }) => {
+        const rows = rotation ? rotateBlocks(dy, rotation) : dy;
+        const largest = largestOfRows(rows);
+        const quantized = { codes: quantizeRows(rows, largest), largest };
         return integerProduct(dy, quantized, {
           values: backValues,
           columns: backColumns,
@@ -80,6 +81,7 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
           backColumns: columns,
         });
       },
+      null,
       null,
       null,
       null,
