@@ -4,10 +4,10 @@ import { Tensor } from 'onnxruntime-node';
 
 import { TributaryError } from '../errors.ts';
 import type { ExternalData } from '../graph/onnx.ts';
-import { packedForm } from '../model/blocks.ts';
-import { EMBEDDING } from '../model/configuration.ts';
-import { INTEGER_PARTS, type Packing, type WeightInput } from '../model/frozen-weights.ts';
-import { integerWeights } from '../model/integer-weights.ts';
+import { BLOCK, packedForm } from '../model/blocks.ts';
+import { EMBEDDING, headName } from '../model/configuration.ts';
+import { INTEGER_PARTS, type CodedPacking, type Packing, type WeightInput } from '../model/frozen-weights.ts';
+import { headCodes, integerWeights } from '../model/integer-weights.ts';
 import { linears } from '../model/lora.ts';
 import { elementCount } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
@@ -25,7 +25,11 @@ export class BaseWeights {
   readonly #store: WeightStore;
   readonly #packings: ReadonlyMap<string, Packing>;
   readonly #tensors = new Map<string, Tensor>();
+  readonly #entries: readonly PreparedEntry[];
+  /** Inputs that are read from the file beside the graph. */
+  readonly #external: ReadonlySet<string>;
   readonly #file: PreparedFile;
+  readonly #precision: Precision;
   /** Whether codes have a sign. */
   #signed = false;
 
@@ -36,8 +40,11 @@ export class BaseWeights {
    */
   constructor(store: WeightStore, options: { precision: Precision; device: Device; folder: string }) {
     this.#store = store;
-    this.#file = new PreparedFile(options.folder, () => this.#prepare());
+    this.#precision = options.precision;
     this.#packings = new Map(packings(store, options));
+    this.#entries = this.#prepared();
+    this.#external = new Set(this.#entries.flatMap(({ parts }) => parts.map(({ name }) => name)));
+    this.#file = new PreparedFile(options.folder, () => this.#prepare());
     if (options.precision === 'int8' && options.device !== 'cpu') {
       throw new TributaryError(
         'engine.precision-unavailable',
@@ -54,7 +61,13 @@ export class BaseWeights {
 
   /** Decides how codes lie in memory, before the first graph is built. */
   async prepare(): Promise<void> {
-    if ([...this.#packings.values()].includes('codes')) this.#signed = await multipliesSigned();
+    if (this.#precision === 'int8') this.#signed = await multipliesSigned();
+  }
+
+  /** How the codes lie in memory from which the scores over the vocabulary are computed, if they are. */
+  get headCodes(): CodedPacking | null {
+    if (this.#precision !== 'int8') return null;
+    return this.#signed ? 'signed-codes' : 'codes';
   }
 
   packing(tensor: string): Packing {
@@ -63,9 +76,8 @@ export class BaseWeights {
   }
 
   /** Whether the input is read from the file beside the graph instead of being fed. */
-  isExternal({ tensor, part }: WeightInput): boolean {
-    const packing = this.#packings.get(tensor);
-    return packing === 'codes' || (part === 'values' && packing === 'int4');
+  isExternal({ input }: WeightInput): boolean {
+    return this.#external.has(input);
   }
 
   /** The file of packed values, written at first use, and the folder in which a graph that reads it must lie. */
@@ -108,12 +120,43 @@ export class BaseWeights {
   }
 
   #prepare(): Preparation {
-    const packed = [...this.#packings].filter(([, packing]) => packing === 'codes' || packing === 'int4');
-    const kind = packed.some(([, packing]) => packing === 'codes') ? 'int8' : 'int4';
-    const entries = packed.map(([tensor]) =>
-      kind === 'int8' ? this.#codes(tensor) : this.#fourBits(tensor),
-    );
-    return { content: { kind, layout: LAYOUT, ...(kind === 'int8' && { signed: this.#signed }) }, entries };
+    const entries = this.#entries;
+    return this.#precision === 'int8'
+      ? { content: { kind: 'int8', layout: LAYOUT, signed: this.#signed }, entries }
+      : { content: { kind: 'int4', layout: LAYOUT }, entries };
+  }
+
+  /** At int4, matrices of four bits; at int8, what is in codes, and the embedding, of which a graph reads single rows. */
+  #prepared(): PreparedEntry[] {
+    const { configuration } = this.#store;
+    const packed = (packing: Packing) =>
+      [...this.#packings].filter(([, its]) => its === packing).map(([tensor]) => tensor);
+    if (this.#precision === 'int4') return packed('int4').map((tensor) => this.#fourBits(tensor));
+    if (this.#precision === 'f32') return [];
+    const coded = [...packed('codes'), headName(configuration)];
+    return [...coded.map((tensor) => this.#codes(tensor)), this.#table(EMBEDDING)];
+  }
+
+  /** A matrix in the parts that are otherwise fed. */
+  #table(tensor: string): PreparedEntry {
+    const { shape } = this.#store.describe(tensor);
+    const count = elementCount(shape);
+    return this.#packings.get(tensor) === 'int8'
+      ? {
+          parts: [
+            { name: `${tensor}.values`, length: count },
+            { name: `${tensor}.scale`, length: (4 * count) / BLOCK },
+          ],
+          make: () => {
+            const packed = this.#store.readPacked(tensor);
+            if (packed?.kind !== 'int8') throw new Error(`${tensor} is not packed in eight bits`);
+            return [bytesOf(packed.values), bytesOf(packed.scale)];
+          },
+        }
+      : {
+          parts: [{ name: tensor, length: 4 * count }],
+          make: () => [bytesOf(this.#store.readFloat32(tensor))],
+        };
   }
 
   #fourBits(tensor: string): PreparedEntry {
@@ -134,11 +177,8 @@ export class BaseWeights {
     return {
       parts: INTEGER_PARTS.map((part, index) => ({ name: `${tensor}.${part}`, length: lengths[index] })),
       make: () => {
-        const { forward, backward } = integerWeights(
-          this.#store.readFloat32(tensor),
-          [out, into],
-          this.#signed,
-        );
+        const code = tensor === headName(this.#store.configuration) ? headCodes : integerWeights;
+        const { forward, backward } = code(this.#store.readFloat32(tensor), [out, into], this.#signed);
         return [forward, backward].flatMap(({ values, columns }) => [values, bytesOf(columns)]);
       },
     };
@@ -150,18 +190,26 @@ const LAYOUT = 2;
 
 /**
  * At int4, matrices in blocks of four bits, and an embedding in blocks of eight where Gather knows them, stay as they
- * are; at int8, the linears become codes.
+ * are; at int8, the linears become codes, and embedding and head stay as they are in blocks of eight bits.
  */
 function packings(
   store: WeightStore,
   { precision, device }: { precision: Precision; device: Device },
-): [string, Packing][] {
+): (readonly [string, Packing])[] {
   if (precision === 'f32') return [];
-  if (precision === 'int8')
-    return linears(store.configuration).map(({ module }) => [`${module}.weight`, 'codes']);
-  return store.names.map((name) => {
+  const formOf = (name: string) => {
     const { format, shape } = store.describe(name);
-    const form = shape.length === 2 ? packedForm(format) : null;
+    return shape.length === 2 ? packedForm(format) : null;
+  };
+  if (precision === 'int8') {
+    const codes = linears(store.configuration).map(({ module }) => [`${module}.weight`, 'codes'] as const);
+    const tables = [EMBEDDING, headName(store.configuration)].map(
+      (name) => [name, formOf(name) === 'int8' ? 'int8' : 'float32'] as const,
+    );
+    return [...codes, ...tables];
+  }
+  return store.names.map((name) => {
+    const form = formOf(name);
     const chosenByRow = device === 'webgpu' ? [] : ['int8'];
     return [name, form === null || (name === EMBEDDING && !chosenByRow.includes(form)) ? 'float32' : form];
   });

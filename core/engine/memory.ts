@@ -137,7 +137,8 @@ export function peakBytes(graph: Graph, sizes: Sizes): number {
 
 /** What the emitted nodes read: a product of codes does not read what they are codes of. */
 function readInputs(node: Node): Set<Value> {
-  return new Set(node.operator === 'IntegerProduct' ? node.inputs.slice(1) : node.inputs);
+  const fromCodes = node.operator === 'IntegerProduct' || node.operator === 'IntegerVocabularyLoss';
+  return new Set(fromCodes ? node.inputs.slice(1) : node.inputs);
 }
 
 /** What a composite takes beside its result while it runs. */
@@ -151,6 +152,13 @@ function workingBytes(node: Node, sizes: Sizes): number {
       const isPacked = node.inputs.length > 3;
       const unpacked = isPacked ? Math.min(classes, Number(vocabulary)) * Number(size) : 0;
       return 4 * (2 * scores + unpacked);
+    }
+    case 'IntegerVocabularyLoss': {
+      const { rows } = (node as Node<'IntegerVocabularyLoss'>).attributes;
+      const [hidden, , , , values] = node.inputs;
+      const scores = Math.min(rows, elementsOf([hidden.shape[0]], sizes)) * Number(values.shape[1]);
+      // Scores and probabilities, and these in codes.
+      return (2 * 4 + 2) * scores;
     }
     case 'CausalAttention':
     case 'CausalAttentionGradient': {

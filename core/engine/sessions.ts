@@ -134,6 +134,7 @@ export class Sessions {
     return {
       configuration: this.configuration,
       packing: (tensor) => this.#weights.packing(tensor),
+      headCodes: this.#weights.headCodes,
       adapter,
       recompute,
       ...(this.device === 'cpu' && {

@@ -30,12 +30,15 @@ async function tryProduct(): Promise<boolean> {
   const graph = new Graph();
   const matrix = (dataType: DataType, shape: readonly number[], element: number) =>
     graph.constant(dataType, shape, Array<number>(elementCount(shape)).fill(element));
-  const x = { codes: matrix('uint8', [ROWS, INTO], 255), largest: matrix('float32', [ROWS, 1], LARGEST) };
-  const y = integerProduct(matrix('float32', [ROWS, INTO], LARGEST), x, {
-    values: matrix('int8', [INTO, OUT], LARGEST),
-    columns: matrix('float32', [OUT], 1),
-    backValues: matrix('int8', [OUT, INTO], LARGEST),
-    backColumns: matrix('float32', [INTO], 1),
+  const y = integerProduct(matrix('float32', [ROWS, INTO], LARGEST), {
+    codes: matrix('uint8', [ROWS, INTO], 255),
+    largest: matrix('float32', [ROWS, 1], LARGEST),
+    factor: {
+      values: matrix('int8', [INTO, OUT], LARGEST),
+      columns: matrix('float32', [OUT], 1),
+      backValues: matrix('int8', [OUT, INTO], LARGEST),
+      backColumns: matrix('float32', [INTO], 1),
+    },
   });
   graph.output('y', y);
   const session = await openGraph(graph, null, { device: 'cpu', threads: 1 });

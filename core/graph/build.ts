@@ -201,6 +201,26 @@ export function vocabularyLoss(
   return attributes.differentiable ? slice(both, 1, { start: 0, end: 1 }) : both;
 }
 
+/** The same from codes of the hidden states and of the weight. */
+export function integerVocabularyLoss(
+  hidden: Value,
+  {
+    coded: { codes, largest, factor },
+    labels,
+    ...attributes
+  }: {
+    coded: CodedProduct;
+    labels: Value;
+    rows: number;
+    differentiable: boolean;
+  },
+): Value {
+  const { values, columns, backValues, backColumns } = factor;
+  const inputs = [hidden, codes, largest, labels, values, columns, backValues, backColumns];
+  const both = hidden.graph.apply('IntegerVocabularyLoss', inputs, attributes);
+  return attributes.differentiable ? slice(both, 1, { start: 0, end: 1 }) : both;
+}
+
 /** See `CausalAttention` among the operators. */
 export function causalAttention(
   query: Value,
@@ -270,11 +290,17 @@ export interface IntegerFactor {
   readonly rotation?: Value;
 }
 
-/** x · Wᵀ from the codes of x (or of a rotation of it, if W's are rotated too) and of W. */
+/** Codes of the rows x (or of a rotation of them, if W's are rotated too), what they are worth, and those of W. */
+export interface CodedProduct {
+  readonly codes: Value;
+  readonly largest: Value;
+  readonly factor: IntegerFactor;
+}
+
+/** x · Wᵀ from the codes of both. */
 export function integerProduct(
   x: Value,
-  { codes, largest }: { codes: Value; largest: Value },
-  { values, columns, backValues, backColumns, rotation }: IntegerFactor,
+  { codes, largest, factor: { values, columns, backValues, backColumns, rotation } }: CodedProduct,
 ): Value {
   const factor = [values, columns, backValues, backColumns, ...(rotation ? [rotation] : [])];
   return x.graph.apply('IntegerProduct', [x, codes, largest, ...factor], {});

@@ -10,6 +10,7 @@ import {
   reduceSum,
   reshape,
   largestOfRows,
+  type CodedProduct,
   type IntegerFactor,
 } from '../graph/build.ts';
 import type { Shape } from '../graph/dimension.ts';
@@ -18,7 +19,9 @@ import { rotatesGradient } from './integer-weights.ts';
 import { rotationBlock, rotationMatrix } from './rotation.ts';
 
 /** How a matrix lies in memory while the graph runs: as numbers, in blocks of a file, or in codes of `integer-weights.ts`. */
-export type Packing = 'float32' | 'int4' | 'int8' | 'codes' | 'signed-codes';
+export type Packing = 'float32' | 'int4' | 'int8' | CodedPacking;
+/** Codes without or with a sign. */
+export type CodedPacking = 'codes' | 'signed-codes';
 
 /** A graph input that is fed from the model's file. */
 export interface WeightInput {
@@ -64,13 +67,7 @@ export class FrozenWeights {
     const packing = this.#packing(name);
     if (packing === 'float32') return gemm(x, this.tensor(name, [out, into]), { transB: true });
     if (packing === 'codes' || packing === 'signed-codes') {
-      const rotated = rotateBlocks(x, this.#rotation(into));
-      const largest = largestOfRows(rotated);
-      return integerProduct(
-        x,
-        { codes: quantizeRows(rotated, largest), largest },
-        this.#codes(name, [out, into], packing === 'codes' ? 'uint8' : 'int8'),
-      );
+      return integerProduct(x, this.coded(x, name, { shape: [out, into], packing }));
     }
     const y = gemm(x, this.#unpacked(name, packing, [out, into]), { transB: true });
     if (packing === 'int8') return y;
@@ -94,6 +91,18 @@ export class FrozenWeights {
     if (packing !== 'int8') throw new Error(`${name} cannot be read as ${packing}`);
     const scale = this.#part(name, 'scale', [out, into / BLOCK]);
     return { weight: this.#part(name, 'values', [out, into], 'int8'), scale };
+  }
+
+  /** What x·Wᵀ is computed from in whole numbers, for x [rows, in] and W [out, in] of which there are such codes. */
+  coded(
+    x: Value,
+    name: string,
+    { shape, packing }: { shape: readonly [number, number]; packing: CodedPacking },
+  ): CodedProduct {
+    const rotated = rotateBlocks(x, this.#rotation(shape[1]));
+    const largest = largestOfRows(rotated);
+    const factor = this.#codes(name, shape, packing === 'codes' ? 'uint8' : 'int8');
+    return { codes: quantizeRows(rotated, largest), largest, factor };
   }
 
   /** By what blocks of so many channels are rotated, as those of the codes of W are. */

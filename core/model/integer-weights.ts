@@ -41,6 +41,30 @@ export function integerWeights(
   };
 }
 
+/**
+ * The same of a head, whose results are scores of classes: `backward` is that of W less the mean of its rows. A gradient
+ * in the scores sums to zero, (p − y)·W = (p − y)·(W − mean), and what rounding takes from p then leads nowhere.
+ * @param weights overwritten
+ */
+export function headCodes(
+  weights: Float32Array,
+  [classes, size]: readonly [number, number],
+  signed: boolean,
+): { forward: IntegerMatrix; backward: IntegerMatrix } {
+  const zero = signed ? 0 : UNSIGNED_ZERO;
+  const forward = rotatedCodes(weights, [classes, size], zero);
+  const means = new Float64Array(size);
+  for (let at = 0, column = 0; at < weights.length; at++) {
+    means[column] += weights[at] / classes;
+    if (++column === size) column = 0;
+  }
+  for (let at = 0, column = 0; at < weights.length; at++) {
+    weights[at] -= means[column];
+    if (++column === size) column = 0;
+  }
+  return { forward, backward: columnCodes(weights, classes, zero) };
+}
+
 function transposed(matrix: Float32Array, [rows, columns]: readonly [number, number]): Float32Array {
   const result = new Float32Array(matrix.length);
   for (let row = 0; row < rows; row++) {

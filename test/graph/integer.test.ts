@@ -5,9 +5,9 @@ import { gradients } from '../../core/graph/gradient.ts';
 import { Graph } from '../../core/graph/graph.ts';
 import { FrozenWeights } from '../../core/model/frozen-weights.ts';
 import { multipliesSigned } from '../../core/engine/signed-products.ts';
-import { integerWeights } from '../../core/model/integer-weights.ts';
+import { headCodes, integerWeights } from '../../core/model/integer-weights.ts';
 import { rotateBlocks, rotationBlock, rotationMatrix } from '../../core/model/rotation.ts';
-import { f32, operand, run } from './evaluate.ts';
+import { f32, i64, operand, run } from './evaluate.ts';
 
 const rows = 7;
 const numbers = (count: number, seed: number) =>
@@ -109,6 +109,58 @@ describe.each(kinds)('a product in eight bits, %s', (packing) => {
   });
 });
 
+/** One class has nine tenths of the probability, twenty thousand others share the rest: less than a step of the codes each. */
+describe.each(kinds)('the loss over a vocabulary in eight bits, %s', (packing) => {
+  const [size, classes, likely] = [32, 20_000, 1234];
+  const direction = numbers(size, 6);
+  const boost = (Math.log(classes) + Math.log(9)) / Math.hypot(...direction) ** 2;
+  // The rows of an embedding have much in common: here most of each.
+  const weight = Float32Array.from(numbers(classes * size, 5), (value, at) => {
+    const channel = at % size;
+    const common = 1 + Math.sin(channel);
+    return common + 0.05 * value + (Math.floor(at / size) === likely ? boost * direction[channel] : 0);
+  });
+  const hidden = Array.from({ length: rows }, (_, row) => direction.map((x) => x * (1 + row / 50))).flat();
+  const labels = Array.from({ length: rows }, (_, row) => (row === 3 ? 77 : likely));
+
+  it('and its gradient are those of float32 to the rounding', async () => {
+    const graph = new Graph();
+    const x = graph.input('x', 'float32', ['rows', size]);
+    const chosen = graph.input('labels', 'int64', ['rows', 1]);
+    const full = graph.input('weight', 'float32', [classes, size]);
+    const coded = new FrozenWeights(graph, () => packing).coded(x, 'w', { shape: [classes, size], packing });
+    const exact = b.crossEntropy(b.gemm(x, full, { transB: true }), chosen);
+    const rounded = b.integerVocabularyLoss(x, { coded, labels: chosen, rows: 3, differentiable: true });
+    for (const [name, loss] of Object.entries({ exact, rounded })) {
+      graph.output(name, loss);
+      graph.output(`d ${name}`, gradients(b.reduceSum(loss, [0, 1]), [x])[0]);
+    }
+    const signed = packing === 'signed-codes';
+    const code = operand(signed ? 'int8' : 'uint8');
+    const { forward, backward } = headCodes(weight.slice(), [classes, size], signed);
+    const operands: Record<string, ReturnType<typeof f32>> = {
+      x: f32([rows, size], hidden),
+      labels: i64([rows, 1], labels),
+      weight: f32([classes, size], [...weight]),
+      'w.forward': code([size, classes], [...forward.values]),
+      'w.forward-columns': f32([classes], [...forward.columns]),
+      'w.backward': code([classes, size], [...backward.values]),
+      'w.backward-columns': f32([size], [...backward.columns]),
+    };
+    const results = await run(
+      graph,
+      graph.inputs.map(({ name }) => operands[name]),
+    );
+    for (let row = 0; row < rows; row++) {
+      expect(Math.abs(results.rounded[row] - results.exact[row])).toBeLessThan(0.1);
+      const [found, expected] = ['d rounded', 'd exact'].map((name) =>
+        [...results[name]].slice(row * size, (row + 1) * size),
+      );
+      expect(relativeError(found, expected)).toBeLessThan(0.15);
+    }
+  });
+});
+
 describe('the rotation', () => {
   it.each([1, 2, 8, 64])('of blocks of %i keeps products and is what the matrix says', (block) => {
     const vector = Float32Array.from(numbers(block, 4));
@@ -131,15 +183,15 @@ describe('whether codes with a sign are multiplied exactly', () => {
     const x = graph.input('x', 'float32', [rows, inner]);
     const filled = (dataType: 'uint8' | 'int8' | 'float32', shape: number[], element: number) =>
       graph.constant(dataType, shape, Array<number>(shape.reduce((a, c) => a * c)).fill(element));
-    const quantized = {
+    const y = b.integerProduct(x, {
       codes: filled('uint8', [rows, inner], 255),
       largest: filled('float32', [rows, 1], 127),
-    };
-    const y = b.integerProduct(x, quantized, {
-      values: filled('int8', [inner, columns], -127),
-      columns: filled('float32', [columns], 1),
-      backValues: filled('int8', [columns, inner], -127),
-      backColumns: filled('float32', [inner], 1),
+      factor: {
+        values: filled('int8', [inner, columns], -127),
+        columns: filled('float32', [columns], 1),
+        backValues: filled('int8', [columns, inner], -127),
+        backColumns: filled('float32', [inner], 1),
+      },
     });
     graph.output('y', y);
     const results = await run(graph, [f32([rows, inner], Array<number>(rows * inner).fill(0))]);

@@ -29,8 +29,7 @@ export function scoringGraph(plan: GraphPlan): ModelGraph {
   const graph = new Graph();
   const { parts, parameters } = decoderParts(graph, plan);
   const hidden = continuedDecoder(graph, plan, parts);
-  const { scoreRows } = plan;
-  graph.output('nll', negativeLogLikelihoods(parts, hidden, { scoreRows, differentiable: 'nothing' }));
+  graph.output('nll', negativeLogLikelihoods(parts, hidden, { ...plan, differentiable: 'nothing' }));
   return { graph, weights: parts.weights.inputs, parameters: [...parameters.keys()] };
 }
 

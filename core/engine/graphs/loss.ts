@@ -1,6 +1,13 @@
 /** @file The loss of a batch, with or without its gradients. */
 
-import { crossEntropy, gather, mul, reduceSum, vocabularyLoss } from '../../graph/build.ts';
+import {
+  crossEntropy,
+  gather,
+  integerVocabularyLoss,
+  mul,
+  reduceSum,
+  vocabularyLoss,
+} from '../../graph/build.ts';
 import { gradients } from '../../graph/gradient.ts';
 import { Graph, type Value } from '../../graph/graph.ts';
 import { decoder, head, type DecoderParts } from '../../model/architectures/decoder.ts';
@@ -43,7 +50,7 @@ export function supervisedTokens(
 ): { nll: Value; parameters: ReadonlyMap<string, Value>; weights: ModelGraph['weights'] } {
   const { parts, parameters } = decoderParts(graph, plan);
   const { hidden } = decoder(parts, decoderInputs(graph, plan));
-  const nll = negativeLogLikelihoods(parts, hidden, { scoreRows: plan.scoreRows, differentiable });
+  const nll = negativeLogLikelihoods(parts, hidden, { ...plan, differentiable });
   return { nll, parameters, weights: parts.weights.inputs };
 }
 
@@ -56,8 +63,12 @@ export function negativeLogLikelihoods(
   hidden: Value,
   {
     scoreRows,
+    headCodes,
+    recompute,
     differentiable,
-  }: Pick<GraphPlan, 'scoreRows'> & { readonly differentiable: 'nothing' | 'hidden' | 'head' },
+  }: Pick<GraphPlan, 'scoreRows' | 'headCodes' | 'recompute'> & {
+    readonly differentiable: 'nothing' | 'hidden' | 'head';
+  },
 ): Value {
   const { graph, configuration, weights } = parts;
   const rows = graph.input('rows', 'int32', ['rows']);
@@ -67,14 +78,22 @@ export function negativeLogLikelihoods(
     if (scoreRows === undefined || differentiable === 'head')
       return crossEntropy(head(parts, chosen), labels);
     const { vocabularySize, hiddenSize } = configuration;
-    const matrix = weights.matrix(headName(configuration), [vocabularySize, hiddenSize]);
+    const name = headName(configuration);
+    const shape = [vocabularySize, hiddenSize] as const;
+    const common = { labels, differentiable: differentiable === 'hidden' };
+    if (headCodes) {
+      const coded = weights.coded(chosen, name, { shape, packing: headCodes });
+      // Beside the scores lie their codes, and whole-number products stay fast with fewer rows.
+      const share = recompute === 'layers' ? 4 : 2;
+      return integerVocabularyLoss(chosen, { ...common, coded, rows: Math.ceil(scoreRows / share) });
+    }
+    const matrix = weights.matrix(name, shape);
     return vocabularyLoss(chosen, {
+      ...common,
       matrix,
-      labels,
       // Each part of the rows unpacks the weight anew: scores may take an eighth of what it takes unpacked.
       rows: matrix.scale ? Math.max(scoreRows, Math.floor(hiddenSize / 8)) : scoreRows,
       classes: Math.max(1, Math.floor(UNPACKED / hiddenSize)),
-      differentiable: differentiable === 'hidden',
     });
   });
 }

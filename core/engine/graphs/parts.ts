@@ -8,7 +8,12 @@ import type { ExternalData } from '../../graph/onnx.ts';
 import type { DecoderParts } from '../../model/architectures/decoder.ts';
 import type { LowRankBranch } from '../../model/architectures/linear.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
-import { FrozenWeights, type Packing, type WeightInput } from '../../model/frozen-weights.ts';
+import {
+  FrozenWeights,
+  type CodedPacking,
+  type Packing,
+  type WeightInput,
+} from '../../model/frozen-weights.ts';
 import { loraNames, loraScale, targetedLinears, type LoraConfiguration } from '../../model/lora.ts';
 import { actingRate, dropoutOf } from './dropout.ts';
 import type { Recompute } from './recompute.ts';
@@ -17,6 +22,8 @@ import type { Recompute } from './recompute.ts';
 export interface GraphPlan {
   readonly configuration: ModelConfiguration;
   readonly packing: (tensor: string) => Packing;
+  /** Codes of the head, from which the loss of a part of the rows at a time is computed; default none. */
+  readonly headCodes?: CodedPacking | null;
   readonly adapter: LoraConfiguration | null;
   /** Whether the adapter's dropout acts, as it does while training; default no. */
   readonly dropping?: boolean;

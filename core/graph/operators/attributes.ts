@@ -84,6 +84,11 @@ export interface Attributes {
    * weight are unpacked at once.
    */
   VocabularyLoss: { rows: number; classes: number; differentiable: boolean };
+  /**
+   * The same from codes. Inputs: hidden, its codes (uint8) and the largest of its rows; labels; the weight's codes [size,
+   * classes] and their columns' scales [classes]; those of the weight less the mean of its rows, [classes, size] and [size].
+   */
+  IntegerVocabularyLoss: { rows: number; differentiable: boolean };
   // parts of a transformer
   /** Inputs: x [rows, size], gain [size]. x / sqrt(mean(x²) + epsilon) · gain (Zhang and Sennrich, 2019). */
   RmsNorm: { epsilon: number };

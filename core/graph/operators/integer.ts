@@ -2,12 +2,9 @@
 
 import { integerProduct, largestOfRows, quantizeRows, rotateBlocks } from '../build.ts';
 import { sameShape } from '../dimension.ts';
+import { codesProduct, LARGEST, ZERO } from './codes.ts';
 import { int, names, require, type Rules } from './rule.ts';
 
-/** Largest absolute value of a code. */
-const LARGEST = 127;
-/** The code of zero where codes have no sign; where they have one it is 0. */
-const ZERO = 128;
 /** Keeps a row of zeros from being divided by zero. */
 const SMALLEST = 1e-30;
 
@@ -73,13 +70,8 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
       (dy, { inputs: [, , , values, columns, backValues, backColumns, rotation] }) => {
         const rows = rotation ? rotateBlocks(dy, rotation) : dy;
         const largest = largestOfRows(rows);
-        const quantized = { codes: quantizeRows(rows, largest), largest };
-        return integerProduct(dy, quantized, {
-          values: backValues,
-          columns: backColumns,
-          backValues: values,
-          backColumns: columns,
-        });
+        const factor = { values: backValues, columns: backColumns, backValues: values, backColumns: columns };
+        return integerProduct(dy, { codes: quantizeRows(rows, largest), largest, factor });
       },
       null,
       null,
@@ -92,21 +84,9 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
     emit: (node, emitter) => {
       const [, codes, largest, values, columns] = names(node);
       const product = emitter.intermediate('product');
-      emitter.node({
-        type: 'MatMulIntegerToFloat',
-        domain: 'com.microsoft',
-        inputs: [
-          codes,
-          values,
-          emitter.constant('float32', [], [1 / LARGEST]),
-          columns,
-          emitter.constant('uint8', [], [ZERO]),
-          node.inputs[3].dataType === 'int8'
-            ? emitter.constant('int8', [], [0])
-            : emitter.constant('uint8', [], [ZERO]),
-        ],
-        output: product,
-      });
+      const { dataType } = node.inputs[3];
+      const factors = { codes, zero: ZERO, step: 1 / LARGEST, values, columns, dataType };
+      emitter.node({ ...codesProduct(emitter, factors), output: product });
       emitter.node({ type: 'Mul', inputs: [product, largest], output: node.output.name });
     },
   },
