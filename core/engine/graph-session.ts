@@ -1,7 +1,8 @@
 /** @file A graph opened in ONNX Runtime on a device. */
 
-import { createHash } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -90,12 +91,14 @@ export async function openGraph(
   };
   const { bytes, shapes } = toOnnx(graph, external?.data);
   const session = external
-    ? await InferenceSession.create(await writeModel(bytes, external.folder), options)
+    ? await openInFolder(bytes, external.folder, options)
     : await InferenceSession.create(bytes, options);
+  // Beside these nothing of the graph is needed any more, nor kept.
+  const inputs = graph.inputs.map(({ name, shape }) => ({ name, shape }));
   return {
     async run(feeds, outputs) {
       const all = { ...feeds };
-      for (const [name, values] of shapeValues(graph, shapes, feeds)) {
+      for (const [name, values] of shapeValues(inputs, shapes, feeds)) {
         all[name] = new Tensor('int64', values, [values.length]);
       }
       if (outputs && !Array.isArray(outputs)) collectResults?.();
@@ -108,10 +111,18 @@ export async function openGraph(
   };
 }
 
-/** External data is looked for beside the model, so that it has to be a file too. */
-async function writeModel(bytes: Uint8Array, folder: string): Promise<string> {
-  const path = join(folder, `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.onnx`);
+/** External data is looked for beside the model, so that it has to be a file too, for as long as it is opened. */
+async function openInFolder(
+  bytes: Uint8Array,
+  folder: string,
+  options: InferenceSession.SessionOptions,
+): Promise<InferenceSession> {
+  const path = join(folder, `${randomUUID()}.onnx`);
   mkdirSync(folder, { recursive: true });
   await writeFileAtomically(path, bytes);
-  return path;
+  try {
+    return await InferenceSession.create(path, options);
+  } finally {
+    await rm(path, { force: true });
+  }
 }

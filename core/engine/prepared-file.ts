@@ -1,7 +1,7 @@
 /** @file Weights in the form in which sessions read them, written once into a file that they map into memory. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { writeFileAtomically } from '../files.ts';
@@ -59,8 +59,21 @@ async function write(folder: string, { content, entries }: Preparation): Promise
   if (!existsSync(path) || statSync(path).size !== size) {
     mkdirSync(folder, { recursive: true });
     await writeFileAtomically(path, contents(entries));
+    removeOthers(folder, content.kind, location);
   }
   return { location, ranges };
+}
+
+/** Removes what was prepared of this kind before, as by an earlier version: it can be half a gigabyte. */
+function removeOthers(folder: string, kind: string, location: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(`${kind}-`) || !name.endsWith('.bin') || name === location) continue;
+    try {
+      rmSync(join(folder, name), { force: true });
+    } catch {
+      // Windows keeps a file that another process has mapped; the next writing tries again.
+    }
+  }
 }
 
 /** The parts one after the other, each beginning at a page. */

@@ -45,7 +45,8 @@ export interface EngineAdapter {
 
 /** A graph with its session. */
 export interface Program {
-  readonly model: ModelGraph;
+  /** What the session is fed. */
+  readonly model: Pick<ModelGraph, 'weights' | 'parameters'>;
   readonly session: GraphSession;
 }
 
@@ -179,15 +180,15 @@ export class Sessions {
 
   async #open(build: () => ModelGraph): Promise<Program> {
     await this.#weights.prepare();
-    const model = build();
-    const { opening } = model;
+    const { graph, weights, parameters, opening } = build();
+    const model = { weights, parameters };
     if (opening) {
       const options = { ...this.#options, fused: opening.fused };
-      return { model, session: await openGraph(model.graph, await opening.external(), options) };
+      return { model, session: await openGraph(graph, await opening.external(), options) };
     }
-    const isExternal = model.weights.some((input) => this.#weights.isExternal(input));
+    const isExternal = weights.some((input) => this.#weights.isExternal(input));
     const external = isExternal ? await this.#weights.external() : null;
-    return { model, session: await openGraph(model.graph, external, { ...this.#options, prepacked: false }) };
+    return { model, session: await openGraph(graph, external, { ...this.#options, prepacked: false }) };
   }
 
   #rotaryFeeds(length: number): { cos: Tensor; sin: Tensor } {

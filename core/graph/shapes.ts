@@ -1,7 +1,7 @@
 /** @file Shapes with named sizes, which a graph is told at every run. */
 
 import type { Shape } from './dimension.ts';
-import type { Graph } from './graph.ts';
+import type { Value } from './graph.ts';
 
 /** In the target of an ONNX Reshape: whatever the other sizes leave. */
 export const LEFT_OVER = -1;
@@ -18,18 +18,18 @@ export function isShapeInput(name: string): boolean {
 }
 
 /**
- * The values of shape inputs. Sizes come from the axes of the other inputs; one size that no input has an axis of,
- * such as a product, is left to the Reshape.
+ * The values of shape inputs. Sizes come from the axes of the graph's other inputs; one size that no input has an axis
+ * of, such as a product, is left to the Reshape.
  * @param fed the shape of each tensor that is fed, by the name of its input
  * @throws Error when more than one size of a shape is unknown
  */
 export function shapeValues(
-  graph: Graph,
+  inputs: readonly Pick<Value, 'name' | 'shape'>[],
   shapes: readonly Shape[],
   fed: Readonly<Record<string, { readonly dims: readonly number[] }>>,
 ): Map<string, BigInt64Array> {
   const sizes = new Map<string, number>();
-  for (const { name, shape } of graph.inputs) {
+  for (const { name, shape } of inputs) {
     shape.forEach((size, axis) => {
       if (typeof size === 'string' && name in fed) sizes.set(size, fed[name].dims[axis]);
     });

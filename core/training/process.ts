@@ -18,7 +18,10 @@ function open(): Trainer {
   return trainer;
 }
 
-/** Steps after which garbage is collected: left to itself, it grows by some tens of megabytes before it is. */
+/**
+ * Steps from one collection of garbage to the next, of which the first follows the first step, for which a graph was built:
+ * left to itself, garbage grows by some tens of megabytes before it is collected.
+ */
 const STEPS_OF_GARBAGE = 32;
 
 collectResultsWith(() => collectGarbage({ type: 'minor' }));
@@ -28,7 +31,7 @@ function collectingGarbage(observer: Observer<StepReport>): Observer<StepReport>
     ...observer,
     report: (step) => {
       observer.report?.(step);
-      if (step.step % STEPS_OF_GARBAGE === 0) collectGarbage();
+      if (step.step % STEPS_OF_GARBAGE === 1) collectGarbage();
     },
   };
 }

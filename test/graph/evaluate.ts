@@ -54,7 +54,7 @@ async function runSession(
 ): Promise<Record<string, number[]>> {
   const feeds: Record<string, Tensor> = {};
   graph.inputs.forEach((input, index) => (feeds[input.name] = toTensor(operands[index])));
-  for (const [name, values] of shapeValues(graph, model.shapes, feeds)) {
+  for (const [name, values] of shapeValues(graph.inputs, model.shapes, feeds)) {
     feeds[name] = new Tensor('int64', values, [values.length]);
   }
   const results = await session.run(feeds);

@@ -192,14 +192,15 @@ export const elementwise: Rules<
       return { dataType: sameType(gate, up), shape: gate.shape };
     },
     gradient: [
-      // d/dg = u σ(g) (1 + g − g σ(g))
+      // With r = dy σ(g) and s = r g, the gradient in u: u (r + s − s σ(g)), in as few passes over memory as there can be
       (dy, { inputs: [gate, up] }) => {
         const gateSigmoid = sigmoid(gate);
-        const slope = sub(add(gate, scalarLike(gate, 1)), mul(gate, gateSigmoid));
-        return mul(mul(dy, up), mul(gateSigmoid, slope));
+        const r = mul(dy, gateSigmoid);
+        const s = mul(r, gate);
+        return mul(up, sub(add(r, s), mul(s, gateSigmoid)));
       },
-      // d/du = g σ(g)
-      (dy, { inputs: [gate] }) => mul(dy, mul(gate, sigmoid(gate))),
+      // dy σ(g) g
+      (dy, { inputs: [gate] }) => mul(mul(dy, sigmoid(gate)), gate),
     ],
     emit: (node, emitter) => {
       const [gate, up] = names(node);
