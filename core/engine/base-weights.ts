@@ -29,7 +29,7 @@ export class BaseWeights {
   /** Inputs that are read from the file beside the graph. */
   readonly #external: ReadonlySet<string>;
   readonly #file: PreparedFile;
-  readonly #precision: Precision;
+  readonly precision: Precision;
   /** Whether codes have a sign. */
   #signed = false;
 
@@ -40,7 +40,7 @@ export class BaseWeights {
    */
   constructor(store: WeightStore, options: { precision: Precision; device: Device; folder: string }) {
     this.#store = store;
-    this.#precision = options.precision;
+    this.precision = options.precision;
     this.#packings = new Map(packings(store, options));
     this.#entries = this.#prepared();
     this.#external = new Set(this.#entries.flatMap(({ parts }) => parts.map(({ name }) => name)));
@@ -61,12 +61,12 @@ export class BaseWeights {
 
   /** Decides how codes lie in memory, before the first graph is built. */
   async prepare(): Promise<void> {
-    if (this.#precision === 'int8') this.#signed = await multipliesSigned();
+    if (this.precision === 'int8') this.#signed = await multipliesSigned();
   }
 
   /** How the codes lie in memory from which the scores over the vocabulary are computed, if they are. */
   get headCodes(): CodedPacking | null {
-    if (this.#precision !== 'int8') return null;
+    if (this.precision !== 'int8') return null;
     return this.#signed ? 'signed-codes' : 'codes';
   }
 
@@ -121,7 +121,7 @@ export class BaseWeights {
 
   #prepare(): Preparation {
     const entries = this.#entries;
-    return this.#precision === 'int8'
+    return this.precision === 'int8'
       ? { content: { kind: 'int8', layout: LAYOUT, signed: this.#signed }, entries }
       : { content: { kind: 'int4', layout: LAYOUT }, entries };
   }
@@ -131,8 +131,8 @@ export class BaseWeights {
     const { configuration } = this.#store;
     const packed = (packing: Packing) =>
       [...this.#packings].filter(([, its]) => its === packing).map(([tensor]) => tensor);
-    if (this.#precision === 'int4') return packed('int4').map((tensor) => this.#fourBits(tensor));
-    if (this.#precision === 'f32') return [];
+    if (this.precision === 'int4') return packed('int4').map((tensor) => this.#fourBits(tensor));
+    if (this.precision === 'f32') return [];
     const coded = [...packed('codes'), headName(configuration)];
     return [...coded.map((tensor) => this.#codes(tensor)), this.#table(EMBEDDING)];
   }

@@ -114,7 +114,7 @@ export class Sessions {
     await this.#weights.prepare();
     const key = programKey(kind, this.configuration, adapter);
     const model = (recompute: Recompute) =>
-      build({ ...this.#plan(adapter, recompute), halved: this.precision === 'int8' });
+      build(trainingPlan(this.#weights, this.#plan(adapter, recompute)));
     const chosen = this.#fit.choose({ ...question, key, model });
     return this.#program(`${chosen.recompute} ${key}`, () => chosen.model ?? model(chosen.recompute));
   }
@@ -132,17 +132,8 @@ export class Sessions {
   }
 
   #plan(adapter: LoraConfiguration | null, recompute: Recompute): GraphPlan {
-    return {
-      configuration: this.configuration,
-      packing: (tensor) => this.#weights.packing(tensor),
-      headCodes: this.#weights.headCodes,
-      adapter,
-      recompute,
-      ...(this.device === 'cpu' && {
-        scoreRows: scoreRows(this.configuration),
-        attentionRows: ATTENTION_ROWS,
-      }),
-    };
+    const { configuration, device } = this;
+    return graphPlan(this.#weights, { configuration, device, adapter, recompute });
   }
 
   /** Feeds that do not depend on the batch: weights, rotary tables for `length` positions, adapter. */
@@ -213,6 +204,30 @@ const THINNEST = 16;
 
 /** For so many places of a text attention's scores lie in memory at once, and those behind them are not computed. */
 export const ATTENTION_ROWS = 128;
+
+/** What graphs over these weights are built from. */
+export function graphPlan(
+  weights: BaseWeights,
+  {
+    device,
+    ...rest
+  }: Pick<GraphPlan, 'configuration' | 'adapter' | 'recompute'> & { readonly device: Device },
+): GraphPlan {
+  return {
+    ...rest,
+    packing: (tensor) => weights.packing(tensor),
+    headCodes: weights.headCodes,
+    ...(device === 'cpu' && {
+      scoreRows: scoreRows(rest.configuration),
+      attentionRows: ATTENTION_ROWS,
+    }),
+  };
+}
+
+/** The same for graphs with a backward pass. */
+export function trainingPlan({ precision }: BaseWeights, plan: GraphPlan): GraphPlan {
+  return { ...plan, halved: precision === 'int8' };
+}
 
 /** For how many rows scores lie in memory at once. */
 export function scoreRows({ vocabularySize }: ModelConfiguration): number {

@@ -15,7 +15,7 @@ import { readPlan } from '../../core/federation/plan.ts';
 import { Random } from '../../core/random.ts';
 
 /** How many seeds are played; the long tests play more. */
-const SEEDS = Number(process.env.TRIBUTARY_FAULT_SEEDS ?? (process.env.TRIBUTARY_LONG_TESTS ? 2000 : 15));
+const SEEDS = Number(process.env.TRIBUTARY_FAULT_SEEDS ?? (process.env.TRIBUTARY_LONG_TESTS ? 2000 : 200));
 const FIRST = Number(process.env.TRIBUTARY_FIRST_FAULT_SEED ?? 1);
 
 const SITES = { east: 10, north: 11, south: 13 };

@@ -10,7 +10,7 @@ import { openGraph } from '../../../core/engine/graph-session.ts';
 import { lossGraph } from '../../../core/engine/graphs/loss.ts';
 import { RECOMPUTES } from '../../../core/engine/graphs/recompute.ts';
 import { stepBytes } from '../../../core/engine/memory.ts';
-import { ATTENTION_ROWS, scoreRows } from '../../../core/engine/sessions.ts';
+import { graphPlan, trainingPlan } from '../../../core/engine/sessions.ts';
 import { dataFolder } from '../../../core/folders.ts';
 import { toOnnx } from '../../../core/graph/onnx.ts';
 import { loraShapes } from '../../../core/model/lora.ts';
@@ -63,14 +63,7 @@ const benchGraph = runs(options, async (input, { output }) => {
     for (const recompute of RECOMPUTES) {
       const built = timed(() =>
         lossGraph(
-          {
-            configuration,
-            packing: (tensor) => weights.packing(tensor),
-            adapter,
-            recompute,
-            scoreRows: scoreRows(configuration),
-            attentionRows: ATTENTION_ROWS,
-          },
+          trainingPlan(weights, graphPlan(weights, { configuration, device: 'cpu', adapter, recompute })),
           shapes.map(({ name }) => name),
         ),
       );
