@@ -100,13 +100,15 @@ export const vocabulary: Rules<LossOperator> = {
           const ofRow = part.add(`${name}_steps`, 'Reshape', [steps, part.whole(-1)]);
           return part.add(name, 'QuantizeLinear', [p, ofRow], { axis: int(0) });
         };
-        const meanOf = (codesOfP: string, step: number) => {
-          const back = { values: backValues, columns: backColumns, dataType };
-          const factors = { codes: codesOfP, zero: 0, step, ...back };
-          return part.put(`mean_${codesOfP}`, codesProduct(emitter, factors));
-        };
+        const back = { zero: 0, values: backValues, columns: backColumns, dataType };
+        const meanOf = (name: string, factor: { codes: string; step: number }) =>
+          part.put(name, codesProduct(emitter, { ...back, ...factor }));
         const coarse = lessOne(part, emitter, inSteps('rounded', COARSE));
-        const means = [meanOf(coarse, COARSE), meanOf(inSteps('fine', COARSE ** 2), COARSE ** 2)];
+        const fine = inSteps('fine', COARSE ** 2);
+        const means = [
+          meanOf('mean_coarse', { codes: coarse, step: COARSE }),
+          meanOf('mean_fine', { codes: fine, step: COARSE ** 2 }),
+        ];
         const mean = part.add('mean', 'Mul', [part.add('means', 'Add', means), likeliest]);
         const chosen = part.add('label', 'Reshape', [label, part.whole(-1)]);
         const own = [part.add('own_codes', 'Gather', [backValues, chosen]), backColumns];
