@@ -64,6 +64,32 @@ describe('the most that intermediate results take', () => {
     expect(peakBytes(graph, { rows: 7 })).toBe(4 * 7 * 24);
   });
 
+  it('counts the scores, probabilities and codes of one part of a vocabulary’s loss, and not its float32 rows', () => {
+    const graph = new Graph();
+    const [size, classes] = [8, 1000];
+    const input = (name: string, type: 'float32' | 'uint8' | 'int32', shape: (number | string)[]) =>
+      graph.input(name, type, shape);
+    const loss = b.integerVocabularyLoss(b.exp(input('hidden', 'float32', ['rows', size])), {
+      coded: {
+        codes: input('codes', 'uint8', ['rows', size]),
+        largest: input('largest', 'float32', ['rows', 1]),
+        factor: {
+          values: input('values', 'uint8', [size, classes]),
+          columns: input('columns', 'float32', [classes]),
+          backValues: input('backValues', 'uint8', [classes, size]),
+          backColumns: input('backColumns', 'float32', [size]),
+        },
+      },
+      labels: input('labels', 'int32', ['rows', 1]),
+      rows: 3,
+      differentiable: false,
+    });
+    graph.output('loss', loss);
+    // Two float32 and two bytes a score of three rows, and a number a row of all seven.
+    expect(peakBytes(graph, { rows: 7 })).toBeGreaterThanOrEqual(10 * 3 * classes + 4 * 7);
+    expect(peakBytes(graph, { rows: 7 })).toBeLessThan(10 * 3 * classes + 4 * 7 * (size + 2));
+  });
+
   it('reads products and sums of named sizes', () => {
     expect(elementsOf(['2*batch', '(length+past)'], { batch: 3, length: 5, past: 2 })).toBe(42);
     expect(() => elementsOf(['batch'], {})).toThrow('batch');
