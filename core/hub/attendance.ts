@@ -26,7 +26,7 @@ export function hasMissedLast(
   site: string,
 ): boolean {
   for (let earlier = number - 1; earlier >= Math.max(0, number - LOOK_BACK); earlier--) {
-    if (runs.contributions(run, earlier).some((entry) => entry.site === site)) return false;
+    if (runs.contribution(run, earlier, site) !== null) return false;
     const selected = runs.round(run, earlier)?.selected ?? null;
     if (selected === null || selected.includes(site)) return true;
   }
@@ -41,7 +41,7 @@ export function isRefusedTooOften(
 ): boolean {
   let refusals = 0;
   for (let round = number; round >= Math.max(0, number - LOOK_BACK); round--) {
-    const sent = runs.contributions(run, round).find((entry) => entry.site === site);
+    const sent = runs.contribution(run, round, site);
     if (sent?.state === 'committed') return false;
     if (sent?.state === 'refused') refusals += 1;
     if (refusals >= REFUSALS_UNTIL_EXCLUSION) return true;

@@ -24,8 +24,7 @@ export function placeOfLate(
   const plan = planOf(run);
   const current = runs.currentRound(run.id);
   if (plan.federation.late === undefined || run.state !== 'running' || current === null) return null;
-  const isIn = (round: number): boolean =>
-    runs.contributions(run.id, round).some((entry) => entry.site === site && entry.state === 'committed');
+  const isIn = (round: number): boolean => runs.contribution(run.id, round, site)?.state === 'committed';
   if (isIn(number)) return null;
   if (current.number === number) return number + 1 < plan.federation.rounds ? 'held' : null;
   if (current.number !== number + 1 || current.phase !== 'collecting' || isIn(current.number)) return null;

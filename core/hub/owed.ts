@@ -30,10 +30,10 @@ interface Debt {
 
 function owedOfRun(hub: HubContext, { site, run, seconds }: Debt): Message[] {
   const { runs } = hub;
-  const answer = runs.answers(run.id).find((entry) => entry.site === site);
+  const answer = runs.answer(run.id, site);
   const isOpen = run.state === 'proposed' || run.state === 'running';
   const current = runs.currentRound(run.id);
-  if (answer === undefined) {
+  if (answer === null) {
     const { id, plan, planHash } = run;
     return isOpen ? [{ type: 'proposal', run: id, plan, planHash }] : [];
   }
@@ -65,12 +65,12 @@ function owedOfRound({ runs }: HubContext, { site, run, seconds }: Debt, round: 
     return scored ? [] : [{ type: 'evaluate', ...about, adapter }];
   }
   if (round.phase !== 'collecting') return [];
-  const sent = runs.contributions(run.id, round.number).find((entry) => entry.site === site);
+  const sent = runs.contribution(run.id, round.number, site);
   if (sent?.state === 'refused') {
     const { hash, code, reason } = sent;
     return [{ type: 'update-refused', ...about, hash, code: code ?? '', reason: reason ?? '' }];
   }
-  if (sent !== undefined) {
+  if (sent !== null) {
     const { late, hash } = sent;
     // Its site believes the update lost with the round, unless it has heard.
     return late

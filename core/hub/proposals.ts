@@ -23,9 +23,14 @@ export function planOf(run: RunRecord): Plan {
   return plan;
 }
 
-/** Answers that count: approvals of sites that are still members. */
-export function approvals({ runs, members }: Pick<HubContext, 'runs' | 'members'>, run: string): Answer[] {
-  return runs.answers(run).filter(({ site, approved }) => approved && members.find(site)?.revoked === null);
+/** A site's answer where it counts: an approval of one that is still a member. */
+export function approvalOf(
+  { runs, members }: Pick<HubContext, 'runs' | 'members'>,
+  run: string,
+  site: string,
+): Answer | null {
+  const answer = runs.answer(run, site);
+  return answer?.approved && members.find(site)?.revoked === null ? answer : null;
 }
 
 /** Approvals without which a run does not start. */
@@ -131,8 +136,7 @@ export function takeApproval(hub: HubContext, site: string, message: MessageOf<'
     });
     throw refusal;
   }
-  const answers = isAmendment ? runs.amendmentAnswers(run.id) : runs.answers(run.id);
-  const before = answers.find((answer) => answer.site === site);
+  const before = isAmendment ? runs.amendmentAnswer(run.id, site) : runs.answer(run.id, site);
   if (before?.approved === true && before.examples === message.examples) return false;
   store.transition('answer', () => {
     const { examples } = message;
@@ -176,9 +180,8 @@ export function takeDecline(hub: HubContext, site: string, message: MessageOf<'d
   if (run === null || (run.state !== 'proposed' && run.state !== 'running')) return;
   const { code, reason, planHash: declined } = message;
   const isAmendment = declined === run.amendment?.planHash;
-  const answers = isAmendment ? runs.amendmentAnswers(run.id) : runs.answers(run.id);
-  const before = answers.find((answer) => answer.site === site);
-  if (before !== undefined && !before.approved && before.code === code && before.reason === reason) return;
+  const before = isAmendment ? runs.amendmentAnswer(run.id, site) : runs.answer(run.id, site);
+  if (before !== null && !before.approved && before.code === code && before.reason === reason) return;
   store.transition('answer', () => {
     const answer = { site, approved: false, examples: null, code, reason };
     if (isAmendment) runs.putAmendmentAnswer(run.id, answer);
@@ -190,20 +193,18 @@ export function takeDecline(hub: HubContext, site: string, message: MessageOf<'d
 
 /** Whether enough sites have approved a proposed run for it to start. */
 export function isReady(hub: HubContext, run: RunRecord): boolean {
-  return run.paused === null && approvals(hub, run.id).length >= requiredApprovals(planOf(run));
+  return run.paused === null && hub.runs.approvedSites(run.id).length >= requiredApprovals(planOf(run));
 }
 
 /** Why a proposed run will never start: every member has declined it. Null while there is hope. */
 export function hopeless({ runs, members }: HubContext, run: RunRecord): string | null {
-  const present = members.all().filter(({ revoked }) => revoked === null);
-  const answers = new Map(runs.answers(run.id).map((answer) => [answer.site, answer]));
-  const reasons = present.flatMap(({ site }) => {
-    const answer = answers.get(site);
-    // A site that has only paused may be back.
-    return answer?.approved === false && answer.code !== 'site.paused'
-      ? [`${site}: ${answer.reason ?? answer.code ?? ''}`]
-      : [];
-  });
-  if (present.length === 0 || reasons.length < present.length) return null;
+  // A site that has only paused may be back.
+  const declines = runs.declines(run.id).filter(({ code }) => code !== 'site.paused');
+  if (declines.length === 0) return null;
+  const present = new Set(members.all().flatMap(({ site, revoked }) => (revoked === null ? [site] : [])));
+  const reasons = declines.flatMap(({ site, code, reason }) =>
+    present.has(site) ? [`${site}: ${reason ?? code ?? ''}`] : [],
+  );
+  if (present.size === 0 || reasons.length < present.size) return null;
   return `every site has declined; ${reasons.join('; ')}`;
 }

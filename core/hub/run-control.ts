@@ -4,7 +4,7 @@ import { TributaryError } from '../errors.ts';
 import type { Message, MessageOf } from '../federation/messages.ts';
 import { encodePlan, extendPlan, planHash } from '../federation/plan.ts';
 import type { HubContext } from './context.ts';
-import { approvals, deadlineOf, planOf } from './proposals.ts';
+import { deadlineOf, planOf } from './proposals.ts';
 import type { RunRecord } from './records.ts';
 
 /** Holds a run: the round under way is finished, and no other is opened. Throws `run.not-open`. */
@@ -86,7 +86,7 @@ export function extendRun(
   hub.emit({ type: 'extended', run: run.id });
   const extended = hub.runs.run(run.id);
   if (extended === null) throw new TypeError(`${run.id} has gone.`);
-  for (const { site } of approvals(hub, run.id)) {
+  for (const site of hub.runs.approvedSites(run.id)) {
     for (const message of amendmentOf(hub, site, extended)) hub.outbox.send(site, message);
   }
   return { planHash: amendment?.planHash ?? null };
@@ -98,12 +98,12 @@ export function amendmentOf(
   site: string,
   { id: run, planHash: amends, amendment }: RunRecord,
 ): Message[] {
-  if (amendment === null || runs.amendmentAnswers(run).some((answer) => answer.site === site)) return [];
+  if (amendment === null || runs.amendmentAnswer(run, site) !== null) return [];
   return [{ type: 'amendment', run, ...amendment, amends }];
 }
 
 function tell(hub: HubContext, run: string, message: Message): void {
-  for (const { site } of approvals(hub, run)) hub.outbox.send(site, message);
+  for (const site of hub.runs.approvedSites(run)) hub.outbox.send(site, message);
 }
 
 function requireOpen({ id, state }: RunRecord): void {

@@ -102,6 +102,11 @@ const namesOf = (text: string | null): string[] | null =>
 const spellNames = (names: readonly string[] | null): string | null =>
   names === null ? null : JSON.stringify(names);
 const answerOf = (row: AnswerRow): Answer => ({ ...row, approved: row.approved === 1 });
+const contributionOf = ({ late_from: from, late_base: base, ...row }: ContributionRow): Contribution => ({
+  ...row,
+  metrics: row.metrics === null ? null : metricsShape.parse(JSON.parse(row.metrics)),
+  late: from === null || base === null ? null : { round: from, base },
+});
 
 function roundOf(row: RoundRow): RoundRecord {
   const { run, number, phase, seconds, loss } = row;
@@ -161,13 +166,21 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     'UPDATE run SET amendment = @plan, amendment_hash = @planHash WHERE id = @run',
   );
 
-  const answers = database.prepare<[string], AnswerRow>(
-    'SELECT site, approved, examples, code, reason FROM answer WHERE run = ? ORDER BY site',
-  );
+  const ANSWERS = 'SELECT site, approved, examples, code, reason FROM answer WHERE run = ?';
+  const answers = database.prepare<[string], AnswerRow>(`${ANSWERS} ORDER BY site`);
+  const oneAnswer = database.prepare<[string, string], AnswerRow>(`${ANSWERS} AND site = ?`);
+  const declines = database.prepare<[string], AnswerRow>(`${ANSWERS} AND approved = 0 ORDER BY site`);
+  const approvedSites = database
+    .prepare<[string], string>(
+      `SELECT site FROM answer JOIN member USING (site)
+       WHERE run = ? AND approved = 1 AND revoked IS NULL ORDER BY site`,
+    )
+    .pluck();
   const forgetAnswers = database.prepare('DELETE FROM answer WHERE run = ?');
-  const amendmentAnswers = database.prepare<[string], AnswerRow>(
-    'SELECT site, approved, examples, code, reason FROM amendment_answer WHERE run = ? ORDER BY site',
-  );
+  const AMENDMENT_ANSWERS =
+    'SELECT site, approved, examples, code, reason FROM amendment_answer WHERE run = ?';
+  const amendmentAnswers = database.prepare<[string], AnswerRow>(`${AMENDMENT_ANSWERS} ORDER BY site`);
+  const amendmentAnswer = database.prepare<[string, string], AnswerRow>(`${AMENDMENT_ANSWERS} AND site = ?`);
   const putAmendmentAnswer = database.prepare(
     `INSERT OR REPLACE INTO amendment_answer (run, site, approved, examples, code, reason)
      VALUES (@run, @site, @approved, @examples, @code, @reason)`,
@@ -218,10 +231,15 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
      WHERE run = @run AND number = @number`,
   );
 
-  const contributions = database.prepare<[string, number], ContributionRow>(
-    `SELECT site, state, hash, examples, loss, metrics, code, reason, late_from,
+  const CONTRIBUTIONS = `SELECT site, state, hash, examples, loss, metrics, code, reason, late_from,
        (SELECT base_hash FROM round WHERE round.run = contribution.run AND number = late_from) AS late_base
-     FROM contribution WHERE run = ? AND round = ? ORDER BY site`,
+     FROM contribution WHERE run = ? AND round = ?`;
+  const contributions = database.prepare<[string, number], ContributionRow>(`${CONTRIBUTIONS} ORDER BY site`);
+  const oneContribution = database.prepare<[string, number, string], ContributionRow>(
+    `${CONTRIBUTIONS} AND site = ?`,
+  );
+  const contributionStates = database.prepare<[string, number], Pick<Contribution, 'site' | 'state'>>(
+    'SELECT site, state FROM contribution WHERE run = ? AND round = ? ORDER BY site',
   );
   const putContribution = database.prepare(
     `INSERT INTO contribution (run, round, site, state, hash, examples, loss, metrics, code, reason, late_from)
@@ -297,11 +315,16 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
       setPlan.run({ run, ...amendment });
     },
     amendmentAnswers: (run: string): Answer[] => amendmentAnswers.all(run).map(answerOf),
+    amendmentAnswer: (run: string, site: string) => mapOptional(amendmentAnswer.get(run, site), answerOf),
     putAmendmentAnswer(run: string, answer: Answer) {
       putAmendmentAnswer.run({ run, ...answer, approved: answer.approved ? 1 : 0 });
     },
 
     answers: (run: string): Answer[] => answers.all(run).map(answerOf),
+    answer: (run: string, site: string) => mapOptional(oneAnswer.get(run, site), answerOf),
+    declines: (run: string): Answer[] => declines.all(run).map(answerOf),
+    /** Members that have approved the run, in the order of their names. */
+    approvedSites: (run: string): string[] => approvedSites.all(run),
     putAnswer(run: string, answer: Answer) {
       putAnswer.run({ run, ...answer, approved: answer.approved ? 1 : 0 });
     },
@@ -376,11 +399,11 @@ export function openRunStore({ database }: Pick<Store, 'database'>) {
     },
 
     contributions: (run: string, round: number): Contribution[] =>
-      contributions.all(run, round).map(({ late_from: from, late_base: base, ...row }) => ({
-        ...row,
-        metrics: row.metrics === null ? null : metricsShape.parse(JSON.parse(row.metrics)),
-        late: from === null || base === null ? null : { round: from, base },
-      })),
+      contributions.all(run, round).map(contributionOf),
+    contribution: (run: string, round: number, site: string) =>
+      mapOptional(oneContribution.get(run, round, site), contributionOf),
+    /** Of each site that has sent something, whether it counts. */
+    contributionStates: (run: string, round: number) => contributionStates.all(run, round),
     putContribution({ run, number }: RoundRecord, { late, ...contribution }: Contribution) {
       const metrics = contribution.metrics === null ? null : JSON.stringify(contribution.metrics);
       putContribution.run({ run, round: number, ...contribution, metrics, lateFrom: late?.round ?? null });

@@ -6,7 +6,7 @@ import { METRIC_NAMES, metricsOfCohort } from '../federation/metrics.ts';
 import type { MessageOf } from '../federation/messages.ts';
 import { hasMissedLast } from './attendance.ts';
 import type { HubContext } from './context.ts';
-import { approvals, planOf } from './proposals.ts';
+import { approvalOf, planOf } from './proposals.ts';
 import type { RoundRecord, RunRecord } from './records.ts';
 
 /**
@@ -25,7 +25,7 @@ export function takeScore(hub: HubContext, site: string, message: MessageOf<'sco
   const run = runs.run(id);
   const round = runs.round(id, at);
   if (run?.state !== 'running' || round?.phase !== 'scoring') return false;
-  if (!approvals(hub, id).some((entry) => entry.site === site)) return false;
+  if (approvalOf(hub, id, site) === null) return false;
   if (runs.scores(id, at).some((entry) => entry.site === site)) return false;
   const known = Object.entries(metrics).filter(
     ([name, value]) => METRIC_NAMES.includes(name) && Number.isFinite(value),

@@ -92,7 +92,7 @@ function stateInRound(
   { run, current, site }: Question & { readonly current: RoundRecord },
   away: string,
 ): Pick<SiteStatus, 'state' | 'reason'> {
-  const sent = hub.runs.contributions(run.id, current.number).find((entry) => entry.site === site);
+  const sent = hub.runs.contribution(run.id, current.number, site);
   if (current.phase === 'scoring' && current.scorers?.includes(site)) {
     const score = hub.runs.scores(run.id, current.number).find((entry) => entry.site === site);
     if (score !== undefined) return { state: 'sent', reason: score.reason || 'its score is here' };

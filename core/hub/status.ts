@@ -4,7 +4,7 @@ import type { HubContext } from './context.ts';
 import type { UptimeClock } from './uptime.ts';
 import { metricsOfCohort } from '../federation/metrics.ts';
 import type { Metrics } from '../federation/metrics.ts';
-import { approvals, deadlineOf, planOf, requiredApprovals } from './proposals.ts';
+import { deadlineOf, planOf, requiredApprovals } from './proposals.ts';
 import type { RoundRecord, RunRecord } from './records.ts';
 import { bestOf } from './scoring.ts';
 import { siteStatus } from './site-status.ts';
@@ -144,9 +144,8 @@ function phaseOf(
 
 /** Who has yet to approve a proposed run, and who will not. */
 function missingApprovals(hub: HubContext, run: RunRecord): string {
-  const answers = hub.runs.answers(run.id);
-  const approved = approvals(hub, run.id).length;
+  const approved = hub.runs.approvedSites(run.id).length;
   const missing = `${approved} of the ${requiredApprovals(planOf(run))} sites needed have approved`;
-  const declined = answers.flatMap((answer) => (answer.approved ? [] : [answer.site]));
+  const declined = hub.runs.declines(run.id).map(({ site }) => site);
   return declined.length === 0 ? missing : `${missing}; declined by ${declined.join(', ')}`;
 }

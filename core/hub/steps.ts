@@ -10,7 +10,7 @@ import type { BlobReference } from '../federation/shapes.ts';
 import { computeAggregate } from './closing.ts';
 import type { CloseResult } from './closing.ts';
 import type { HubContext } from './context.ts';
-import { approvals, planOf, roundStart, roundStartEntry } from './proposals.ts';
+import { planOf, roundStart, roundStartEntry } from './proposals.ts';
 import type { RoundRecord, RunRecord } from './records.ts';
 import { removeUnused } from './retention.ts';
 import { bestOf, scorersOf } from './scoring.ts';
@@ -22,7 +22,7 @@ export function startRun(hub: HubContext, run: RunRecord): void {
     hub.runs.setRunState(run.id, 'running', '');
     beginRound(hub, run.id);
   });
-  const sites = approvals(hub, run.id).map(({ site }) => site);
+  const sites = hub.runs.approvedSites(run.id);
   hub.log.info({ run: run.id, sites }, 'started');
   hub.emit({ type: 'started', run: run.id });
   announceStart(hub, run.id);
@@ -76,7 +76,7 @@ export async function closeRound(
   const contributions = runs
     .contributions(run.id, round.number)
     .filter(({ site, state }) => state === 'committed' && cohort.has(site));
-  const members = approvals(hub, run.id).length;
+  const members = runs.approvedSites(run.id).length;
   const result = await computeAggregate({ blobs, plan, round, contributions, members });
   if ('lost' in result) {
     await loseUpdate(hub, run, round, result);
@@ -85,7 +85,7 @@ export async function closeRound(
   store.crashPoint('aggregate-written');
   clock.save();
   const { start, loss } = result;
-  const sites = approvals(hub, run.id).map(({ site }) => site);
+  const sites = hub.runs.approvedSites(run.id);
   const scorers = isScored(plan, round.number) ? scorersOf(hub, round, sites) : null;
   const { hash, size } = start.base;
   const aggregate = { hash, size };
@@ -152,7 +152,7 @@ export function beginRound(hub: HubContext, id: string): void {
   const run = hub.runs.run(id);
   const round = hub.runs.currentRound(id);
   if (run === null || round === null) throw new TypeError(`${id} has no round.`);
-  const members = approvals(hub, id).map(({ site }) => site);
+  const members = hub.runs.approvedSites(id);
   hub.runs.setSelected(round, drawCohort(members, planOf(run), round.number));
   hub.store.ledger.append('round-start', roundStartEntry(roundStart(run, round, 0)));
 }
@@ -163,7 +163,7 @@ export function announceStart(hub: HubContext, id: string): void {
   const round = hub.runs.currentRound(id);
   if (run === null || round === null) return;
   const message = roundStart(run, round, 0);
-  for (const { site } of approvals(hub, id)) {
+  for (const site of hub.runs.approvedSites(id)) {
     hub.outbox.send(site, isAsked(round, site) ? message : notDrawn(run, round));
   }
 }

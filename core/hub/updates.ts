@@ -10,7 +10,7 @@ import { partsOf } from '../federation/strategies/table.ts';
 import { checkUpdate, updateForm } from '../federation/update.ts';
 import type { HubContext } from './context.ts';
 import { isRefusedTooOften, REFUSALS_UNTIL_EXCLUSION } from './attendance.ts';
-import { approvals, planOf } from './proposals.ts';
+import { approvalOf, planOf } from './proposals.ts';
 import { isAsked } from './steps.ts';
 import type { Answer, Contribution, RoundRecord, RunRecord } from './records.ts';
 import { placeOfLate } from './late.ts';
@@ -29,12 +29,12 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
     outbox.send(site, { type: 'update-accepted', run: id, round: number, hash: blob.hash, state });
   };
   const run = runs.run(id);
-  const approval = run === null ? undefined : approvals(hub, id).find((entry) => entry.site === site);
-  if (run === null || approval === undefined) {
+  const approval = run && approvalOf(hub, id, site);
+  if (run === null || approval === null) {
     refuse(hub, site, message, new TributaryError('update.not-approved', `${site} takes no part in ${id}.`));
     return 'answered';
   }
-  if ([number, number + 1].some((at) => isCounted(runs.contributions(id, at), message, site))) {
+  if ([number, number + 1].some((at) => isCounted(runs.contribution(id, at, site), message))) {
     answer('duplicate');
     return 'answered';
   }
@@ -46,7 +46,7 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
     answer('late');
     return 'answered';
   }
-  const before = runs.contributions(id, round.number).find((entry) => entry.site === site);
+  const before = runs.contribution(id, round.number, site);
   const late = isLate ? { round: number, base: own?.base.hash ?? '' } : null;
   if (!isLate && !isAsked(round, site)) {
     refuse(
@@ -82,12 +82,7 @@ export function takeUpdate(hub: HubContext, site: string, message: MessageOf<'up
 }
 
 /** Whether this very update counts already; a late one does so in the round after its own. */
-function isCounted(
-  contributions: readonly Contribution[],
-  { round, blob }: MessageOf<'update'>,
-  site: string,
-): boolean {
-  const found = contributions.find((entry) => entry.site === site);
+function isCounted(found: Contribution | null, { round, blob }: MessageOf<'update'>): boolean {
   if (found?.state !== 'committed' || found.hash !== blob.hash) return false;
   return found.late === null || found.late.round === round;
 }
@@ -229,12 +224,12 @@ function longestUpdate({ run, round }: { run: RunRecord; round: RoundRecord }): 
 export function openRounds(hub: HubContext, site: string): { run: RunRecord; round: RoundRecord }[] {
   const { runs } = hub;
   return runs.runs().flatMap((run) => {
-    if (run.state !== 'running' || !approvals(hub, run.id).some((entry) => entry.site === site)) return [];
+    if (run.state !== 'running' || approvalOf(hub, run.id, site) === null) return [];
     const round = runs.currentRound(run.id);
     if (round === null) return [];
     const mayBeLate = planOf(run).federation.late !== undefined;
     if (!mayBeLate && (round.phase !== 'collecting' || !isAsked(round, site))) return [];
-    const sent = runs.contributions(run.id, round.number).find((entry) => entry.site === site);
+    const sent = runs.contribution(run.id, round.number, site);
     return sent?.state === 'committed' ? [] : [{ run, round }];
   });
 }

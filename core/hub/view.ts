@@ -3,8 +3,8 @@
 import { inOrderOfLots } from '../federation/cohort.ts';
 import { hasMissedLast, isAway } from './attendance.ts';
 import type { HubContext } from './context.ts';
-import { approvals, deadlineOf, planOf } from './proposals.ts';
-import type { Contribution, RoundRecord, RunRecord } from './records.ts';
+import { deadlineOf, planOf } from './proposals.ts';
+import type { RoundRecord, RunRecord } from './records.ts';
 import { PHASES } from './rounds.ts';
 import type { Decision, RoundSite, RoundView } from './rounds.ts';
 import { hasStoppedEarly } from './scoring.ts';
@@ -18,12 +18,14 @@ export function decide(hub: HubContext, run: RunRecord, round: RoundRecord, seco
 export function viewOf(hub: HubContext, run: RunRecord, round: RoundRecord, seconds: number): RoundView {
   const { runs } = hub;
   const plan = planOf(run);
-  const sent = new Map(runs.contributions(run.id, round.number).map((entry) => [entry.site, entry]));
-  const approved = approvals(hub, run.id).map(({ site }) => site);
+  // With many sites this is most of what the hub does, so no more is read than is asked.
+  const sent = new Map(runs.contributionStates(run.id, round.number).map(({ site, state }) => [site, state]));
+  const approved = runs.approvedSites(run.id);
+  const declines = runs.declines(run.id);
   const { selected } = round;
   const names = new Set(selected === null ? approved : approved.filter((site) => selected.includes(site)));
   // An update that was committed counts, also of a site that was revoked or has withdrawn since, or was not drawn.
-  for (const [site, { state }] of sent) if (state === 'committed') names.add(site);
+  for (const [site, state] of sent) if (state === 'committed') names.add(site);
   const { minSites } = plan.federation;
   const isScoring = round.phase === 'scoring';
   return {
@@ -36,11 +38,8 @@ export function viewOf(hub: HubContext, run: RunRecord, round: RoundRecord, seco
             plan.seed,
             round.number,
           ),
-    declined: runs
-      .answers(run.id)
-      .filter((answer) => !answer.approved)
-      .map(({ site, reason }) => `${site}: ${reason ?? 'it declined'}`),
-    mayReturn: runs.answers(run.id).some(({ approved, code }) => !approved && code === 'site.paused'),
+    declined: declines.map(({ site, reason }) => `${site}: ${reason ?? 'it declined'}`),
+    mayReturn: declines.some(({ code }) => code === 'site.paused'),
     minSites,
     seconds: isScoring ? seconds - (round.scoringFrom ?? 0) : seconds,
     deadline: deadlineOf(run),
@@ -54,9 +53,9 @@ function stateOf(
   hub: HubContext,
   round: RoundRecord,
   site: string,
-  sent: Contribution | undefined,
+  sent: RoundSite['state'] | undefined,
 ): RoundSite['state'] {
-  if (sent !== undefined) return sent.state;
+  if (sent !== undefined) return sent;
   return isAway(hub, site) && hasMissedLast(hub, round, site) ? 'absent' : 'awaited';
 }
 
@@ -73,7 +72,7 @@ function after(hub: HubContext, run: RunRecord, round: RoundRecord): RoundView['
   if (round.number + 1 < plan.federation.rounds) return 'round';
   if (run.amendment === null) return 'end';
   const answers = hub.runs.amendmentAnswers(run.id);
-  const members = new Set(approvals(hub, run.id).map(({ site }) => site));
+  const members = new Set(hub.runs.approvedSites(run.id));
   const yes = answers.filter(({ site, approved }) => approved && members.has(site));
   const { minSites } = plan.federation;
   if (yes.length >= minSites) return 'round';
