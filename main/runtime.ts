@@ -11,16 +11,23 @@ import type { HubOptions } from '../core/hub/hub.ts';
  * a third of its time, and of its sites'. With many sites more of these outlive the space for new objects, and what
  * waits to be collected would be most of a hub's memory.
  */
-const GROWTH_PERCENT = { hub: 300, crowdedHub: 50, site: 400 };
+const GROWTH_PERCENT = { hub: 300, crowdedHub: 25, site: 400 };
 
 /** Rounds after which a hub's memory is collected wholly: so it does not grow as far as it may in a long run. */
 const ROUNDS_OF_GARBAGE = 16;
 
 /**
- * Bytes that go through a hub's connections until what was made lately is collected: V8 does so once its space for new
- * objects is full, and counts a buffer of 64 KiB there as the hundred bytes that stand for it.
+ * Sites that connect until a hub's memory is collected wholly: their handshakes and the lists of members that they are
+ * told leave much behind, upon which the rounds' buffers would come.
  */
-const BUFFER_BYTES = 8 * 2 ** 20;
+const ARRIVALS_OF_GARBAGE = 16;
+
+/**
+ * Bytes that go through a hub's connections until what was made lately is collected: V8 does so once its space for new
+ * objects is full, and counts a buffer of 64 KiB there as the hundred bytes that stand for it. A byte that arrives
+ * leaves three behind: as it was read, as a message and as it was opened.
+ */
+const BUFFER_BYTES = 2 * 2 ** 20;
 
 /** Sites that are connected at once from which on a hub is crowded. */
 const CROWD = 24;
@@ -51,9 +58,10 @@ export function tuneHub(collect = collectGarbage): Required<Pick<HubOptions, 'on
     collect({ type: 'minor' });
   };
   const sites = new Set<string>();
-  let rounds = 0;
+  let [rounds, arrivals] = [0, 0];
   const onEvent = (event: HubEvent): void => {
     if (event.type === 'round' && ++rounds % ROUNDS_OF_GARBAGE === 0) setImmediate(collect);
+    if (event.type === 'connected' && ++arrivals % ARRIVALS_OF_GARBAGE === 0) setImmediate(collect);
     const wasCrowded = sites.size >= CROWD;
     if (event.type === 'connected') sites.add(event.site);
     else if (event.type === 'disconnected') sites.delete(event.site);

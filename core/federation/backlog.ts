@@ -18,7 +18,7 @@ export interface BacklogEntry {
 }
 
 /** Together; a link is kept busy by what the system has taken of it. */
-const MOST_BYTES = 4 * 2 ** 20;
+const MOST_BYTES = 2 ** 20;
 
 export function createBacklog(most = MOST_BYTES): Backlog {
   let all = 0;

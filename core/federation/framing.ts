@@ -60,17 +60,27 @@ function filler(parts: readonly Uint8Array[]): (place: Uint8Array) => void {
   };
 }
 
-/** Opens a WebSocket message. Throws `noise.failed` for altered pieces and `wire.bad-message` for missing ones. */
+/**
+ * Opens a WebSocket message, a long one in its own place: what is returned is a view of it. Throws `noise.failed` for
+ * altered pieces and `wire.bad-message` for missing ones.
+ */
 export function openFrame(transport: Transport, message: Uint8Array): Uint8Array {
   const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
-  const pieces: Uint8Array[] = [];
+  let end = 0;
   for (let at = 0; at < bytes.length;) {
     const length = at + 2 <= bytes.length ? bytes.readUInt16BE(at) : Infinity;
     if (at + 2 + length > bytes.length) throw cut();
-    pieces.push(transport.open(bytes.subarray(at + 2, at + 2 + length)));
+    const piece = transport.open(bytes.subarray(at + 2, at + 2 + length));
     at += 2 + length;
+    if (end === 0 && at === bytes.length) return bodyOf(piece); // a short message would keep all that was read with it
+    bytes.set(piece, end);
+    end += piece.length;
   }
-  const whole = Buffer.concat(pieces);
+  return bodyOf(bytes.subarray(0, end));
+}
+
+function bodyOf(frame: Uint8Array): Uint8Array {
+  const whole = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
   if (whole.length < LENGTH_BYTES || whole.readUInt32BE() !== whole.length - LENGTH_BYTES) throw cut();
   return whole.subarray(LENGTH_BYTES);
 }

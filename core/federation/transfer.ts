@@ -165,7 +165,7 @@ export function serveTransfers(options: TransferOptions): Transfers {
     pending.touch();
     pending.onProgress?.({ bytes: partial.progress().bytes, size: pending.blob.size });
     channel.send({ type: 'blob-ack', hash: chunk.hash, index: chunk.index });
-    await completeIfWhole(pending, partial);
+    return completeIfWhole(pending, partial); // not awaited, which would hold the chunk until the disk has all of it
   }
 
   async function completeIfWhole(pending: Pending, partial: PartialBlob): Promise<void> {
@@ -311,15 +311,14 @@ export function serveTransfers(options: TransferOptions): Transfers {
     }
   }
 
-  channel.listen(async (message) => {
-    try {
-      await handle(message);
-    } catch (thrown) {
-      if (!('hash' in message) || !message.type.startsWith('blob-')) throw thrown;
+  channel.listen((message) => {
+    const hash = 'hash' in message && message.type.startsWith('blob-') ? message.hash : null;
+    return handle(message).catch(async (thrown: unknown) => {
+      if (hash === null) throw thrown;
       // One blob has failed, not the connection.
-      fail(message.hash, thrown);
-      await giveUpReceiving(message.hash, toTributaryError(thrown));
-    }
+      fail(hash, thrown);
+      await giveUpReceiving(hash, toTributaryError(thrown));
+    });
   });
 
   return {

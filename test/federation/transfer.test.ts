@@ -15,6 +15,7 @@ import type { BlobReference } from '../../core/federation/shapes.ts';
 import { CHUNK_BYTES } from '../../core/federation/shapes.ts';
 import { serveTransfers, WINDOW } from '../../core/federation/transfer.ts';
 import type { TransferOptions } from '../../core/federation/transfer.ts';
+import { collectGarbage } from '../../core/garbage.ts';
 import { replaceMachine } from '../../core/machine.ts';
 import { createVirtualMachine } from '../../core/simulation/faults/virtual-machine.ts';
 import { connectToHub } from '../../core/site/connect.ts';
@@ -295,6 +296,39 @@ describe('transfer', () => {
       expect(acknowledged).toEqual([0, 1, 2, 3, 4, 5]);
     },
   );
+
+  it('holds no chunk that is written while the disk has not all of the blob', async () => {
+    const bytes = randomBytes(CHUNK_BYTES);
+    const info = await atSite.describe((await atSite.put(bytes)).hash);
+    let handle = (_: Message): void | Promise<void> => undefined;
+    let endWriting: (() => void) | undefined;
+    const channel: Channel = {
+      ...(await ends()).mine,
+      send: () => undefined,
+      listen: (handler) => void (handle = handler),
+    };
+    const store: BlobStore = {
+      ...atHub,
+      begin: async (blob) => ({
+        ...(await atHub.begin(blob)),
+        complete: () => new Promise<void>((resolve) => (endWriting = resolve)),
+      }),
+    };
+    serveTransfers({ ...all, channel, store });
+    await handle({ type: 'blob-offer', hash: info.hash, size: info.size });
+    await handle({ type: 'blob-info', ...info });
+    const chunk = ((): WeakRef<Uint8Array> => {
+      const copy = Uint8Array.from(bytes);
+      void handle({ type: 'blob-chunk', hash: info.hash, index: 0, bytes: copy });
+      return new WeakRef(copy);
+    })();
+    await until(() => expect(endWriting).toBeDefined());
+    await until(() => {
+      collectGarbage();
+      expect(chunk.deref()).toBeUndefined();
+    });
+    endWriting?.();
+  });
 
   it('starts over when the parts are divided differently than before', async () => {
     const bytes = randomBytes(4 * CHUNK_BYTES);
