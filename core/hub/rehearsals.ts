@@ -19,6 +19,8 @@ export interface Rehearsal {
   readonly plan: Plan;
   readonly planHash: string;
   readonly configuration: ModelConfiguration;
+  /** When it began, in milliseconds of the machine's clock, and how many runs there were then. */
+  readonly begun: { readonly at: number; readonly runs: number };
   /** When each site was asked last, in milliseconds of the machine's clock, while it has not answered. */
   readonly asked: Map<string, number>;
   readonly answers: Map<string, RehearsalAnswer>;
@@ -26,6 +28,8 @@ export interface Rehearsal {
 
 /** Rehearsals of which the answers are kept. */
 const REMEMBERED = 10;
+/** How long sites that come are asked: a week. */
+const ASKED_MILLISECONDS = 7 * 24 * 3600 * 1000;
 
 /** Asks all sites that are here, and those that come later, to measure a plan. Throws `plan.invalid`. */
 export function rehearse(
@@ -41,6 +45,7 @@ export function rehearse(
   const id = identifier(`${plan.name.slice(0, 20)}-rehearsal`, number);
   const rehearsal: Rehearsal = {
     ...{ id, plan, planHash: hash, configuration },
+    begun: { at: machine.now(), runs: hub.runs.countRuns() },
     ...{ asked: new Map(), answers: new Map() },
   };
   store.transition('rehearse', () => {
@@ -58,13 +63,22 @@ export function rehearse(
 }
 
 /** What a site that has just connected, or is asked for the first time, has not answered for good. */
-export function owedRehearsals({ rehearsals }: HubContext, site: string): MessageOf<'rehearse'>[] {
-  return [...rehearsals.values()].flatMap(({ id, plan, planHash: hash, asked, answers }) => {
+export function owedRehearsals(hub: HubContext, site: string): MessageOf<'rehearse'>[] {
+  return [...hub.rehearsals.values()].flatMap((rehearsal) => {
+    const { id, plan, planHash: hash, asked, answers } = rehearsal;
+    if (isOver(hub, rehearsal)) return [];
     const answer = answers.get(site);
     if (answer?.state === 'measured' || answer?.state === 'refused') return [];
     asked.set(site, machine.now());
     return [{ type: 'rehearse' as const, rehearsal: id, plan: encodePlan(plan), planHash: hash }];
   });
+}
+
+/** Whether there is nothing to forecast any more: its plan has begun or was withdrawn since, or it was long ago. */
+function isOver({ runs }: HubContext, { planHash: hash, begun }: Rehearsal): boolean {
+  const since = runs.runs().slice(begun.runs);
+  if (since.some((run) => run.planHash === hash && run.state !== 'proposed')) return true;
+  return machine.now() - begun.at > ASKED_MILLISECONDS;
 }
 
 /** Takes what a site says. Whatever it says of a plan that it was not asked about is left. */

@@ -248,6 +248,7 @@ export function startAgent(options: AgentOptions): Agent {
         notices.delete(message.run);
         adoptAmendment(context, message);
         rounds.start(message);
+        endRehearsals(message.run);
         break;
       case 'update-accepted':
         rounds.accepted(message);
@@ -262,6 +263,7 @@ export function startAgent(options: AgentOptions): Agent {
         break;
       case 'run-ended':
         endRun(message);
+        endRehearsals(message.run);
         break;
       case 'hub-keys':
         pinHub(context, membership, message);
@@ -272,6 +274,11 @@ export function startAgent(options: AgentOptions): Agent {
         throw new TributaryError('wire.not-allowed', `${message.type} has no place on a control socket.`);
     }
     onChange();
+  }
+
+  function endRehearsals(run: string): void {
+    const plan = store.run(run)?.plan_hash;
+    if (plan !== undefined) rehearsals.end(plan);
   }
 
   /** Why there is nothing to do although the run goes on. */

@@ -27,6 +27,8 @@ export interface Rehearsals {
   take(message: Asked): void;
   /** Looks again at those that wait for a person. */
   reconsider(): void;
+  /** A plan has begun or ended as a run: whoever has not agreed to measure it is asked no more. */
+  end(planHash: string): void;
   /** Those that wait for a person, oldest first. */
   readonly waiting: () => readonly WaitingRehearsal[];
   /** Says no to one that waits, with a person's reason. Throws `site.unknown-run`. */
@@ -121,6 +123,10 @@ export function createRehearsals(options: RehearsalsOptions): Rehearsals {
     },
     reconsider: () => {
       for (const { asked, answer: before } of known.values()) if (before.state === 'waiting') consider(asked);
+    },
+    end: (planHash) => {
+      for (const [id, { asked, answer: before }] of known)
+        if (before.state === 'waiting' && asked.planHash === planHash) known.delete(id);
     },
     decline: (rehearsal, reason) => {
       const found = known.get(rehearsal);

@@ -9,6 +9,7 @@ import { verifyLedger } from '../../core/federation/ledger-verification.ts';
 import { pinPlan, readPlan } from '../../core/federation/plan.ts';
 import { bytesOfEnd, bytesOfRound } from '../../core/federation/round-bytes.ts';
 import type { RehearsalReport } from '../../core/hub/forecast.ts';
+import { owedRehearsals } from '../../core/hub/rehearsals.ts';
 import { TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import { askSite } from '../../core/site/ask.ts';
 import type { RehearsalRequest } from '../../core/site/trainer.ts';
@@ -152,15 +153,20 @@ it('asks a site that comes later, and forgets nothing that was measured when a s
   });
 });
 
-it('needs a person’s approval as a run does, or the standing one', async () => {
-  const folder = join(root, 'clinic-a');
-  await federation.stopSite('clinic-a');
+/** A site whose people have to agree to everything. */
+async function withoutStanding(name: string): Promise<void> {
+  await federation.stopSite(name);
   const { default: Database } = await import('better-sqlite3');
-  const database = new Database(join(folder, 'site.sqlite'));
+  const database = new Database(join(root, name, 'site.sqlite'));
   database.exec("DELETE FROM approval WHERE run = '*'");
   database.close();
-  await federation.startSite('clinic-a', trainers['clinic-a']);
-  await until(() => expect(federation.hub().context.outbox.presence('clinic-a').connected).toBe(true));
+  await federation.startSite(name, trainers[name]);
+  await until(() => expect(federation.hub().context.outbox.presence(name).connected).toBe(true));
+}
+
+it('needs a person’s approval as a run does, or the standing one', async () => {
+  const folder = join(root, 'clinic-a');
+  await withoutStanding('clinic-a');
   const id = await rehearse();
   const waiting = await settled(id);
   expect(waiting.sites[0]).toMatchObject({ state: 'waiting', memory: null, examples: null });
@@ -174,6 +180,25 @@ it('needs a person’s approval as a run does, or the standing one', async () =>
   await until(async () => expect((await report(id)).sites[0].state).toBe('measured'));
   // Of this rehearsal alone.
   expect((await settled(await rehearse())).sites[0].state).toBe('waiting');
+});
+
+it('ends unanswered when its plan has begun or was withdrawn, and may be asked for again', async () => {
+  await withoutStanding('clinic-a');
+  const id = await rehearse();
+  await settled(id);
+  const { context } = federation.hub();
+  const waiting = async (): Promise<unknown> =>
+    (await askSite({ folder: join(root, 'clinic-a'), software: SOFTWARE }, 'status', {})).rehearsals;
+  expect(await waiting()).toEqual([id]);
+  const { run, planHash } = await federation.hub().ask('propose', request());
+  expect(planHash).toBe((await report(id)).planHash);
+  await until(() => expect(context.runs.run(run)?.state).toBe('running'));
+  await federation.hub().ask('cancel', { run });
+  await until(async () => expect(await waiting()).toEqual([]));
+  expect(owedRehearsals(context, 'clinic-a')).toEqual([]);
+  const again = await rehearse();
+  await settled(again);
+  expect(await waiting()).toEqual([again]);
 });
 
 it('is refused where the site’s policy allows none', async () => {
