@@ -27,7 +27,7 @@ export type HubEvent =
     }
   | { readonly type: 'declined'; readonly run: string; readonly site: string; readonly reason: string }
   | { readonly type: 'excluded'; readonly run: string; readonly site: string; readonly reason: string }
-  | { readonly type: 'paused'; readonly run: string; readonly reason: string }
+  | { readonly type: 'paused'; readonly run: string; readonly reason: string; readonly begun: boolean }
   | { readonly type: 'resumed' | 'extended'; readonly run: string }
   | {
       readonly type: 'scored';

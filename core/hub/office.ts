@@ -177,9 +177,9 @@ export const OFFICE = {
   pause: row(
     oneRun.extend({ reason: z.string().max(500).default('paused by the coordinator') }),
     async ({ hub, advance }, { run, reason }) => {
-      await hub.inTurn(() => pauseRun(hub, requireRun(hub, run), reason));
+      const paused = await hub.inTurn(() => pauseRun(hub, requireRun(hub, run), reason));
       await advance();
-      return { run };
+      return { run, ...paused };
     },
   ),
 

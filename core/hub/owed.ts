@@ -50,7 +50,7 @@ function owedOfRun(hub: HubContext, { site, run, seconds }: Debt): Message[] {
   if (run.state === 'running' && current !== null)
     messages.push(...owedOfRound(hub, { site, run, seconds }, current));
   if (isOpen) messages.push(...amendmentOf(hub, site, run));
-  if (isOpen && run.paused !== null) messages.push(pauseNotice(run.id, current?.number ?? 0, run.paused));
+  if (isOpen && run.paused !== null) messages.push(pauseNotice(run, current?.number ?? 0, run.paused));
   const end = runEnded(run.id, run.state, run.reason, run.adapter);
   if (end !== null) messages.push(end);
   return messages;

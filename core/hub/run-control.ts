@@ -7,22 +7,28 @@ import type { HubContext } from './context.ts';
 import { deadlineOf, planOf } from './proposals.ts';
 import type { RunRecord } from './records.ts';
 
-/** Holds a run: the round under way is finished, and no other is opened. Throws `run.not-open`. */
-export function pauseRun(hub: HubContext, run: RunRecord, reason: string): void {
+/**
+ * Holds a run: the round under way is finished, and no other is opened. Returns whether any has begun. Throws
+ * `run.not-open`.
+ */
+export function pauseRun(hub: HubContext, run: RunRecord, reason: string): { readonly begun: boolean } {
   requireOpen(run);
   hub.store.transition('pause', () => {
     hub.runs.setPaused(run.id, reason);
     hub.store.ledger.append('pause', { run: run.id, paused: true, reason });
   });
-  hub.emit({ type: 'paused', run: run.id, reason });
+  const begun = run.state === 'running';
+  hub.emit({ type: 'paused', run: run.id, reason, begun });
   const round = hub.runs.currentRound(run.id)?.number ?? 0;
-  tell(hub, run.id, pauseNotice(run.id, round, reason));
+  tell(hub, run.id, pauseNotice(run, round, reason));
+  return { begun };
 }
 
 /** What the sites of a paused run are told. */
-export function pauseNotice(run: string, round: number, why: string): MessageOf<'run-notice'> {
-  const reason = `The coordinator has paused ${run} after the round under way: ${why}`.slice(0, 2000);
-  return { type: 'run-notice', run, round, kind: 'paused', reason };
+export function pauseNotice({ id, state }: RunRecord, round: number, why: string): MessageOf<'run-notice'> {
+  const when = state === 'running' ? 'after the round under way' : 'before its first round';
+  const reason = `The coordinator has paused ${id} ${when}: ${why}`.slice(0, 2000);
+  return { type: 'run-notice', run: id, round, kind: 'paused', reason };
 }
 
 /** Lets a paused run go on. Throws `run.not-open`, `run.not-paused`. */

@@ -38,7 +38,11 @@ describe('a paused run', () => {
       },
     });
     const { run } = await federation.propose(smallPlan({ minSites: 3 }));
-    expect(await north.heardOf('run-notice')).toMatchObject({ kind: 'paused', run });
+    expect(await north.heardOf('run-notice')).toMatchObject({
+      kind: 'paused',
+      run,
+      reason: `The coordinator has paused ${run} after the round under way: holidays`,
+    });
     await federation.event('round');
     await until(async () =>
       expect(await federation.status()).toMatchObject({
@@ -70,10 +74,13 @@ describe('a paused run', () => {
   it('does not start either, and is no paused run twice resumed', async () => {
     const federation = await createFederation();
     const { run } = await federation.propose();
-    await federation.hub.ask('pause', { run });
+    expect(await federation.hub.ask('pause', { run, reason: 'holidays' })).toEqual({ run, begun: false });
     const north = await joinSite(federation, 'north');
     await joinSite(federation, 'south');
     await federation.event('approved', ({ site }) => site === 'south');
+    expect(await north.heardOf('run-notice')).toMatchObject({
+      reason: `The coordinator has paused ${run} before its first round: holidays`,
+    });
     expect(await federation.status()).toMatchObject({ state: 'paused', phase: 'holding' });
     expect(north.heard.filter(({ type }) => type === 'round-start')).toEqual([]);
     await federation.hub.ask('resume', { run });

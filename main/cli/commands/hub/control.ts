@@ -9,7 +9,7 @@ import { folder } from './folder.ts';
 import type { AddCommand } from './folder.ts';
 
 export function register(command: AddCommand): void {
-  command('pause', 'hold a run once the round under way is finished')
+  command('pause', 'hold a run once the round under way is finished, or before its first one')
     .requiredOption('--run <id>', 'id of the run')
     .option('--reason <text>', 'what sites are told')
     .action(pause);
@@ -26,8 +26,13 @@ const oneRun = folder.extend({ run: z.string() });
 const withReason = oneRun.extend({ reason: z.string().optional() });
 
 const pause = runs(withReason, async ({ dir, run, reason }, { output }) => {
-  output.result(await askHub(dir, 'pause', { run, reason }));
-  output.line(`${run} finishes the round under way and then waits for \`tributary hub resume\`.`);
+  const paused = await askHub(dir, 'pause', { run, reason });
+  output.line(
+    paused.begun
+      ? `${run} finishes the round under way and then waits for \`tributary hub resume\`.`
+      : `${run} does not begin before \`tributary hub resume\`.`,
+  );
+  output.result(paused);
 });
 
 const resume = runs(oneRun, async ({ dir, run }, { output }) => {

@@ -29,7 +29,7 @@ export function describeEvent(event: HubEvent): string {
     case 'excluded':
       return `${event.site} is excluded from ${event.run}: ${event.reason}`;
     case 'paused':
-      return `${event.run} is paused after the round under way: ${event.reason}`;
+      return `${event.run} is paused ${event.begun ? 'after the round under way' : 'before its first round'}: ${event.reason}`;
     case 'resumed':
       return `${event.run} goes on.`;
     case 'extended':

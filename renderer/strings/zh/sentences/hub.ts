@@ -78,6 +78,10 @@ export const hub: readonly Form[] = [
     '{run} 的第 {round} 轮抽签选了 {sites} 个站点，本站点不在其中。',
   ],
   [
+    'The coordinator has paused {run} before its first round: {reason}',
+    '协调者已在第一轮之前暂停 {run}：{reason}',
+  ],
+  [
     'The coordinator has paused {run} after the round under way: {reason}',
     '协调者已在当前一轮之后暂停 {run}：{reason}',
   ],
