@@ -6,15 +6,21 @@ import { TributaryError } from '../errors.ts';
 import type { ExternalData } from '../graph/onnx.ts';
 import { BLOCK, packedForm } from '../model/blocks.ts';
 import { EMBEDDING, headName } from '../model/configuration.ts';
-import { INTEGER_PARTS, type CodedPacking, type Packing, type WeightInput } from '../model/frozen-weights.ts';
-import { headCodes, integerWeights } from '../model/integer-weights.ts';
+import { INTEGER_PARTS, type Packing, type WeightInput } from '../model/frozen-weights.ts';
+import {
+  CODE_LIMITS,
+  headCodes,
+  integerWeights,
+  staysExact,
+  type CodedPacking,
+} from '../model/integer-weights.ts';
 import { linears } from '../model/lora.ts';
 import { elementCount } from '../model/tensor.ts';
 import type { WeightStore } from '../model/weights.ts';
 import type { Device } from './devices.ts';
 import type { Precision } from './precisions.ts';
+import { codePacking } from './code-packing.ts';
 import { bytesOf, PreparedFile, type Preparation, type PreparedEntry } from './prepared-file.ts';
-import { multipliesSigned } from './signed-products.ts';
 
 /**
  * Feeds for graphs over one model. Four-bit values cannot be fed by ONNX Runtime's binding, and codes for products in
@@ -30,8 +36,8 @@ export class BaseWeights {
   readonly #external: ReadonlySet<string>;
   readonly #file: PreparedFile;
   readonly precision: Precision;
-  /** Whether codes have a sign. */
-  #signed = false;
+  /** How matrices are coded at int8. */
+  #coded: CodedPacking = 'codes';
 
   /**
    * @param folder cache of this model alone, made when needed
@@ -59,20 +65,19 @@ export class BaseWeights {
     }
   }
 
-  /** Decides how codes lie in memory, before the first graph is built. */
+  /** Decides how matrices are coded, before the first graph is built. */
   async prepare(): Promise<void> {
-    if (this.precision === 'int8') this.#signed = await multipliesSigned();
+    if (this.precision === 'int8') this.#coded = await codePacking();
   }
 
-  /** How the codes lie in memory from which the scores over the vocabulary are computed, if they are. */
+  /** The codes from which the scores over the vocabulary are computed, if they are. */
   get headCodes(): CodedPacking | null {
-    if (this.precision !== 'int8') return null;
-    return this.#signed ? 'signed-codes' : 'codes';
+    return this.precision === 'int8' ? this.#coded : null;
   }
 
   packing(tensor: string): Packing {
     const packing = this.#packings.get(tensor) ?? 'float32';
-    return packing === 'codes' && this.#signed ? 'signed-codes' : packing;
+    return packing === 'codes' ? this.#coded : packing;
   }
 
   /** Whether the input is read from the file beside the graph instead of being fed. */
@@ -122,19 +127,20 @@ export class BaseWeights {
   #prepare(): Preparation {
     const entries = this.#entries;
     return this.precision === 'int8'
-      ? { content: { kind: 'int8', layout: LAYOUT, signed: this.#signed }, entries }
+      ? { content: { kind: 'int8', layout: LAYOUT, coded: this.#coded }, entries }
       : { content: { kind: 'int4', layout: LAYOUT }, entries };
   }
 
-  /** At int4, matrices of four bits; at int8, what is in codes, and the embedding, of which a graph reads single rows. */
+  /** Matrices of four bits; at int8, what is in codes, and the embedding, of which a graph reads single rows. */
   #prepared(): PreparedEntry[] {
     const { configuration } = this.#store;
     const packed = (packing: Packing) =>
       [...this.#packings].filter(([, its]) => its === packing).map(([tensor]) => tensor);
-    if (this.precision === 'int4') return packed('int4').map((tensor) => this.#fourBits(tensor));
     if (this.precision === 'f32') return [];
+    const fourBits = packed('int4').map((tensor) => this.#fourBits(tensor));
+    if (this.precision === 'int4') return fourBits;
     const coded = [...packed('codes'), headName(configuration)];
-    return [...coded.map((tensor) => this.#codes(tensor)), this.#table(EMBEDDING)];
+    return [...coded.map((tensor) => this.#codes(tensor)), ...fourBits, this.#table(EMBEDDING)];
   }
 
   /** A matrix in the parts that are otherwise fed. */
@@ -178,19 +184,21 @@ export class BaseWeights {
       parts: INTEGER_PARTS.map((part, index) => ({ name: `${tensor}.${part}`, length: lengths[index] })),
       make: () => {
         const code = tensor === headName(this.#store.configuration) ? headCodes : integerWeights;
-        const { forward, backward } = code(this.#store.readFloat32(tensor), [out, into], this.#signed);
-        return [forward, backward].flatMap(({ values, columns }) => [values, bytesOf(columns)]);
+        const limit = CODE_LIMITS[this.#coded].matrix;
+        const { forward, backward } = code(this.#store.readFloat32(tensor), [out, into], limit);
+        return [forward, backward].flatMap(({ values, columns }) => [bytesOf(values), bytesOf(columns)]);
       },
     };
   }
 }
 
 /** Raised when what the parts of a prepared file hold changes, so that files of before are not read. */
-const LAYOUT = 2;
+const LAYOUT = 3;
 
 /**
  * At int4, matrices in blocks of four bits, and an embedding in blocks of eight where Gather knows them, stay as they
- * are; at int8, the linears become codes, and embedding and head stay as they are in blocks of eight bits.
+ * are; at int8, linears become codes but for those that stay exact, and these, embedding and head stay as they are in
+ * blocks of four or eight bits.
  */
 function packings(
   store: WeightStore,
@@ -202,7 +210,13 @@ function packings(
     return shape.length === 2 ? packedForm(format) : null;
   };
   if (precision === 'int8') {
-    const codes = linears(store.configuration).map(({ module }) => [`${module}.weight`, 'codes'] as const);
+    const codes = linears(store.configuration).map(
+      ({ module }) =>
+        [
+          `${module}.weight`,
+          staysExact(module) ? (formOf(`${module}.weight`) ?? 'float32') : 'codes',
+        ] as const,
+    );
     const tables = [EMBEDDING, headName(store.configuration)].map(
       (name) => [name, formOf(name) === 'int8' ? 'int8' : 'float32'] as const,
     );

@@ -205,7 +205,7 @@ export function vocabularyLoss(
 export function integerVocabularyLoss(
   hidden: Value,
   {
-    coded: { codes, largest, factor },
+    coded: { codes, largest, limit, factor },
     labels,
     ...attributes
   }: {
@@ -217,7 +217,7 @@ export function integerVocabularyLoss(
 ): Value {
   const { values, columns, backValues, backColumns } = factor;
   const inputs = [hidden, codes, largest, labels, values, columns, backValues, backColumns];
-  const both = hidden.graph.apply('IntegerVocabularyLoss', inputs, attributes);
+  const both = hidden.graph.apply('IntegerVocabularyLoss', inputs, { ...attributes, limit });
   return attributes.differentiable ? slice(both, 1, { start: 0, end: 1 }) : both;
 }
 
@@ -268,8 +268,8 @@ export function largestOfRows(x: Value): Value {
   return x.graph.apply('LargestOfRows', [x], {});
 }
 
-export function quantizeRows(x: Value, largest: Value): Value {
-  return x.graph.apply('QuantizeRows', [x, largest], {});
+export function quantizeRows(x: Value, largest: Value, limit: number): Value {
+  return x.graph.apply('QuantizeRows', [x, largest], { limit });
 }
 
 /** Each block of channels of x [rows, channels] times the rotation [block, block]. */
@@ -294,14 +294,16 @@ export interface IntegerFactor {
 export interface CodedProduct {
   readonly codes: Value;
   readonly largest: Value;
+  /** The largest code of a row. */
+  readonly limit: number;
   readonly factor: IntegerFactor;
 }
 
 /** x · Wᵀ from the codes of both. */
 export function integerProduct(
   x: Value,
-  { codes, largest, factor: { values, columns, backValues, backColumns, rotation } }: CodedProduct,
+  { codes, largest, limit, factor: { values, columns, backValues, backColumns, rotation } }: CodedProduct,
 ): Value {
   const factor = [values, columns, backValues, backColumns, ...(rotation ? [rotation] : [])];
-  return x.graph.apply('IntegerProduct', [x, codes, largest, ...factor], {});
+  return x.graph.apply('IntegerProduct', [x, codes, largest, ...factor], { limit });
 }

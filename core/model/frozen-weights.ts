@@ -15,13 +15,11 @@ import {
 } from '../graph/build.ts';
 import type { Shape } from '../graph/dimension.ts';
 import type { DataType, Graph, Value } from '../graph/graph.ts';
-import { rotatesGradient } from './integer-weights.ts';
+import { CODE_LIMITS, rotatesGradient, type CodedPacking } from './integer-weights.ts';
 import { rotationBlock, rotationMatrix } from './rotation.ts';
 
 /** How a matrix lies in memory while the graph runs: as numbers, in blocks of a file, or in codes of `integer-weights.ts`. */
 export type Packing = 'float32' | 'int4' | 'int8' | CodedPacking;
-/** Codes without or with a sign. */
-export type CodedPacking = 'codes' | 'signed-codes';
 
 /** A graph input that is fed from the model's file. */
 export interface WeightInput {
@@ -66,7 +64,7 @@ export class FrozenWeights {
   product(x: Value, name: string, [out, into]: readonly [number, number]): Value {
     const packing = this.#packing(name);
     if (packing === 'float32') return gemm(x, this.tensor(name, [out, into]), { transB: true });
-    if (packing === 'codes' || packing === 'signed-codes') {
+    if (packing === 'codes' || packing === 'narrow-codes') {
       return integerProduct(x, this.coded(x, name, { shape: [out, into], packing }));
     }
     const y = gemm(x, this.#unpacked(name, packing, [out, into]), { transB: true });
@@ -101,8 +99,8 @@ export class FrozenWeights {
   ): CodedProduct {
     const rotated = rotateBlocks(x, this.#rotation(shape[1]));
     const largest = largestOfRows(rotated);
-    const factor = this.#codes(name, shape, packing === 'codes' ? 'uint8' : 'int8');
-    return { codes: quantizeRows(rotated, largest), largest, factor };
+    const limit = CODE_LIMITS[packing].rows;
+    return { codes: quantizeRows(rotated, largest, limit), largest, limit, factor: this.#codes(name, shape) };
   }
 
   /** By what blocks of so many channels are rotated, as those of the codes of W are. */
@@ -114,11 +112,11 @@ export class FrozenWeights {
     return rotation;
   }
 
-  #codes(name: string, [out, into]: readonly [number, number], dataType: DataType): IntegerFactor {
+  #codes(name: string, [out, into]: readonly [number, number]): IntegerFactor {
     return {
-      values: this.#part(name, 'forward', [into, out], dataType),
+      values: this.#part(name, 'forward', [into, out], 'int8'),
       columns: this.#part(name, 'forward-columns', [out]),
-      backValues: this.#part(name, 'backward', [out, into], dataType),
+      backValues: this.#part(name, 'backward', [out, into], 'int8'),
       backColumns: this.#part(name, 'backward-columns', [into]),
       ...(rotatesGradient([out, into]) && { rotation: this.#rotation(out) }),
     };

@@ -67,16 +67,17 @@ describe('the most that intermediate results take', () => {
   it('counts the scores, probabilities and codes of one part of a vocabulary’s loss, and not its float32 rows', () => {
     const graph = new Graph();
     const [size, classes] = [8, 1000];
-    const input = (name: string, type: 'float32' | 'uint8' | 'int32', shape: (number | string)[]) =>
+    const input = (name: string, type: 'float32' | 'uint8' | 'int8' | 'int32', shape: (number | string)[]) =>
       graph.input(name, type, shape);
     const loss = b.integerVocabularyLoss(b.exp(input('hidden', 'float32', ['rows', size])), {
       coded: {
         codes: input('codes', 'uint8', ['rows', size]),
         largest: input('largest', 'float32', ['rows', 1]),
+        limit: 127,
         factor: {
-          values: input('values', 'uint8', [size, classes]),
+          values: input('values', 'int8', [size, classes]),
           columns: input('columns', 'float32', [classes]),
-          backValues: input('backValues', 'uint8', [classes, size]),
+          backValues: input('backValues', 'int8', [classes, size]),
           backColumns: input('backColumns', 'float32', [size]),
         },
       },

@@ -4,9 +4,10 @@ import * as b from '../../core/graph/build.ts';
 import { gradients } from '../../core/graph/gradient.ts';
 import { Graph } from '../../core/graph/graph.ts';
 import { FrozenWeights } from '../../core/model/frozen-weights.ts';
-import { multipliesSigned } from '../../core/engine/signed-products.ts';
-import { headCodes, integerWeights } from '../../core/model/integer-weights.ts';
+import { codePacking } from '../../core/engine/code-packing.ts';
+import { CODE_LIMITS, headCodes, integerWeights } from '../../core/model/integer-weights.ts';
 import { rotateBlocks, rotationBlock, rotationMatrix } from '../../core/model/rotation.ts';
+import { Random } from '../../core/random.ts';
 import { f32, i64, operand, run } from './evaluate.ts';
 
 const rows = 7;
@@ -38,13 +39,15 @@ function relativeError(found: readonly number[], expected: readonly number[]): n
   return norm(found.map((value, at) => value - expected[at])) / norm(expected);
 }
 
-/** Codes with a sign only where this processor sums their products exactly. */
-const kinds = (await multipliesSigned()) ? (['codes', 'signed-codes'] as const) : (['codes'] as const);
+/** Codes of all eight bits only where this processor sums their products exactly. */
+const sumsExactly = (await codePacking()) === 'codes';
+const kinds = sumsExactly ? (['codes', 'narrow-codes'] as const) : (['narrow-codes'] as const);
 
-/** Rounding to 1/127 of the largest puts some 0.7 % of noise on each factor, and what is large some more on small results. */
+const code = operand('int8');
+
+/** Rounding to 1/127 of the largest puts some 0.7 % of noise on each factor, to 1/90 1 %, and what is large some more on small results. */
 describe.each(kinds)('a product in eight bits, %s', (packing) => {
-  const signed = packing === 'signed-codes';
-  const code = operand(signed ? 'int8' : 'uint8');
+  const limit = CODE_LIMITS[packing].matrix;
 
   it.each([
     { into: 128, out: 64, dy: uneven(64, 3) },
@@ -64,7 +67,7 @@ describe.each(kinds)('a product in eight bits, %s', (packing) => {
       graph.output('y', y);
       const [dx] = gradients(b.reduceSum(b.mul(y, upstream), [0, 1]), [input]);
       graph.output('dx', dx);
-      const { forward, backward } = integerWeights(weights, [out, into], signed);
+      const { forward, backward } = integerWeights(weights, [out, into], limit);
       const operands: Record<string, ReturnType<typeof f32>> = {
         x: f32([rows, into], x),
         dy: f32([rows, out], dy),
@@ -81,32 +84,6 @@ describe.each(kinds)('a product in eight bits, %s', (packing) => {
       expect(relativeError(results.dx, product(dy, weights, [rows, out, into], false))).toBeLessThan(0.07);
     },
   );
-
-  it('does not overflow where all codes are as large as they can be', async () => {
-    const graph = new Graph();
-    const input = graph.input('x', 'float32', ['rows', 64]);
-    const y = new FrozenWeights(graph, () => packing).product(input, 'w', [8, 64]);
-    graph.output('y', y);
-    // Rows of R: rotated back, every element is the same.
-    const row = rotationMatrix(64).filter((_, at) => at % 64 === 0);
-    const { forward, backward } = integerWeights(
-      Float32Array.from(Array(8).fill(row).flat()),
-      [8, 64],
-      signed,
-    );
-    const operands: Record<string, ReturnType<typeof f32>> = {
-      x: f32([2, 64], [...row, ...row]),
-      'w.forward': code([64, 8], [...forward.values]),
-      'w.forward-columns': f32([8], [...forward.columns]),
-      'w.backward': code([8, 64], [...backward.values]),
-      'w.backward-columns': f32([64], [...backward.columns]),
-    };
-    const results = await run(
-      graph,
-      graph.inputs.map(({ name }) => operands[name]),
-    );
-    for (const value of results.y) expect(value).toBeCloseTo(1, 4);
-  });
 });
 
 /** One class has nine tenths of the probability, twenty thousand others share the rest: less than a step of the codes each. */
@@ -135,9 +112,7 @@ describe.each(kinds)('the loss over a vocabulary in eight bits, %s', (packing) =
       graph.output(name, loss);
       graph.output(`d ${name}`, gradients(b.reduceSum(loss, [0, 1]), [x])[0]);
     }
-    const signed = packing === 'signed-codes';
-    const code = operand(signed ? 'int8' : 'uint8');
-    const { forward, backward } = headCodes(weight.slice(), [classes, size], signed);
+    const { forward, backward } = headCodes(weight.slice(), [classes, size], CODE_LIMITS[packing].matrix);
     const operands: Record<string, ReturnType<typeof f32>> = {
       x: f32([rows, size], hidden),
       labels: i64([rows, 1], labels),
@@ -176,26 +151,56 @@ describe('the rotation', () => {
   });
 });
 
-describe('whether codes with a sign are multiplied exactly', () => {
-  it('is said of larger products rightly too', async () => {
-    const [rows, inner, columns] = [40, 576, 192];
+describe('the processor', () => {
+  /** Σ (codes − zero) · values for codes [rows, inner] and values [inner, columns], by the kernel. */
+  async function sums(
+    { codes, values, limit }: { codes: Uint8Array; values: Int8Array; limit: number },
+    [count, inner, columns]: readonly [number, number, number],
+  ) {
     const graph = new Graph();
-    const x = graph.input('x', 'float32', [rows, inner]);
-    const filled = (dataType: 'uint8' | 'int8' | 'float32', shape: number[], element: number) =>
-      graph.constant(dataType, shape, Array<number>(shape.reduce((a, c) => a * c)).fill(element));
-    const y = b.integerProduct(x, {
-      codes: filled('uint8', [rows, inner], 255),
-      largest: filled('float32', [rows, 1], 127),
+    const filled = (shape: number[], element: number) =>
+      graph.constant('float32', shape, Array<number>(shape[0]).fill(element));
+    const y = b.integerProduct(graph.input('x', 'float32', [count, inner]), {
+      codes: graph.constant('uint8', [count, inner], [...codes]),
+      largest: graph.constant('float32', [count, 1], Array<number>(count).fill(limit)),
+      limit,
       factor: {
-        values: filled('int8', [inner, columns], -127),
-        columns: filled('float32', [columns], 1),
-        backValues: filled('int8', [columns, inner], -127),
-        backColumns: filled('float32', [inner], 1),
+        values: graph.constant('int8', [inner, columns], [...values]),
+        columns: filled([columns], 1),
+        backValues: graph.constant('int8', [columns, inner], [...values]),
+        backColumns: filled([inner], 1),
       },
     });
     graph.output('y', y);
-    const results = await run(graph, [f32([rows, inner], Array<number>(rows * inner).fill(0))]);
-    const isExact = [...results.y].every((value) => Math.abs(value / (-127 * 127 * inner) - 1) < 1e-6);
-    expect(await multipliesSigned()).toBe(isExact);
+    return (await run(graph, [f32([count, inner], Array<number>(count * inner).fill(0))])).y;
+  }
+  const [count, inner, columns] = [40, 576, 192];
+  const shape = [count, inner, columns] as const;
+
+  it('is said to sum the largest codes exactly if it does', async () => {
+    const { rows: limit, matrix } = CODE_LIMITS.codes;
+    const codes = new Uint8Array(count * inner).fill(2 * limit + 1);
+    const results = await sums({ codes, values: new Int8Array(inner * columns).fill(-matrix), limit }, shape);
+    expect(results.every((value) => Math.abs(value / (-limit * matrix * inner) - 1) < 1e-6)).toBe(
+      sumsExactly,
+    );
+  });
+
+  it('sums narrow codes of noise exactly', async () => {
+    const { rows: limit, matrix } = CODE_LIMITS['narrow-codes'];
+    const random = new Random('noise');
+    /** Three and a half standard deviations are the largest code. */
+    const noise = (largest: number) =>
+      Math.round(Math.max(-largest, Math.min(largest, (random.normal() * largest) / 3.5)));
+    const codes = Uint8Array.from({ length: count * inner }, () => noise(limit) + limit + 1);
+    const values = Int8Array.from({ length: inner * columns }, () => noise(matrix));
+    const results = await sums({ codes, values, limit }, shape);
+    const expected = product(
+      [...codes].map((value) => value - limit - 1),
+      values,
+      shape,
+      false,
+    );
+    results.forEach((value, at) => expect(Math.abs(value - expected[at])).toBeLessThan(0.5));
   });
 });

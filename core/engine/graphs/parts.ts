@@ -8,12 +8,8 @@ import type { ExternalData } from '../../graph/onnx.ts';
 import type { DecoderParts } from '../../model/architectures/decoder.ts';
 import type { LowRankBranch } from '../../model/architectures/linear.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
-import {
-  FrozenWeights,
-  type CodedPacking,
-  type Packing,
-  type WeightInput,
-} from '../../model/frozen-weights.ts';
+import { FrozenWeights, type Packing, type WeightInput } from '../../model/frozen-weights.ts';
+import type { CodedPacking } from '../../model/integer-weights.ts';
 import { loraNames, loraScale, targetedLinears, type LoraConfiguration } from '../../model/lora.ts';
 import { actingRate, dropoutOf } from './dropout.ts';
 import type { Recompute } from './recompute.ts';

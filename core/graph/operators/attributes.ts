@@ -39,16 +39,16 @@ export interface Attributes {
   /** Inputs: A, B and perhaps C. alpha · op(A) · op(B) + C, op being the identity or the transposition. */
   Gemm: { transA: boolean; transB: boolean; alpha: number };
   // products in eight bits
-  /** x [rows, columns] → [rows, 1]: max |x|, which is worth 127 steps of a row's codes. */
+  /** x [rows, columns] → [rows, 1]: max |x|, which is worth as many steps of a row's codes as the largest of them. */
   LargestOfRows: None;
-  /** Inputs: x [rows, columns], the largest of its rows [rows, 1]. Codes (uint8), 128 for zero. */
-  QuantizeRows: None;
+  /** Inputs: x [rows, columns], the largest of its rows [rows, 1]. Codes (uint8) of ±limit, limit + 1 for zero. */
+  QuantizeRows: { limit: number };
   /**
-   * x · Wᵀ from codes. Inputs: x [rows, in], its codes (uint8), the largest of its rows [rows, 1]; W's codes (uint8)
+   * x · Wᵀ from codes. Inputs: x [rows, in], its codes (uint8), the largest of its rows [rows, 1]; W's codes (int8)
    * [in, out], their columns' scales [out]; the same of the backward product: codes [out, in], scales [in]; where the
    * gradient is rotated before it is coded, the rotation of a block [block, block].
    */
-  IntegerProduct: None;
+  IntegerProduct: { limit: number };
   // layout
   Transpose: { permutation: readonly number[] };
   Reshape: { shape: Shape };
@@ -88,7 +88,7 @@ export interface Attributes {
    * The same from codes. Inputs: hidden, its codes (uint8) and the largest of its rows; labels; the weight's codes [size,
    * classes] and their columns' scales [classes]; those of the weight less the mean of its rows, [classes, size] and [size].
    */
-  IntegerVocabularyLoss: { rows: number; differentiable: boolean };
+  IntegerVocabularyLoss: { rows: number; differentiable: boolean; limit: number };
   // parts of a transformer
   /** Inputs: x [rows, size], gain [size]. x / sqrt(mean(x²) + epsilon) · gain (Zhang and Sennrich, 2019). */
   RmsNorm: { epsilon: number };

@@ -2,7 +2,7 @@
 
 import { integerProduct, largestOfRows, quantizeRows, rotateBlocks } from '../build.ts';
 import { sameShape } from '../dimension.ts';
-import { codesProduct, LARGEST, ZERO } from './codes.ts';
+import { codesProduct, zeroCode } from './codes.ts';
 import { int, names, require, type Rules } from './rule.ts';
 
 /** Keeps a row of zeros from being divided by zero. */
@@ -32,7 +32,7 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
     },
   },
 
-  // round(127 x / largest) + 128
+  // round(limit x / largest) + limit + 1
   QuantizeRows: {
     infer: ([x, largest]) => {
       require(sameShape(largest.shape, [x.shape[0], 1]), 'one number a row is needed');
@@ -43,13 +43,14 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
       const [x, largest] = names(node);
       const shares = emitter.intermediate('shares');
       emitter.node({ type: 'Div', inputs: [x, largest], output: shares });
-      const step = emitter.constant('float32', [], [1 / LARGEST]);
-      const zero = emitter.constant('uint8', [], [ZERO]);
+      const { limit } = node.attributes;
+      const step = emitter.constant('float32', [], [1 / limit]);
+      const zero = emitter.constant('uint8', [], [zeroCode(limit)]);
       emitter.node({ type: 'QuantizeLinear', inputs: [shares, step, zero], output: node.output.name });
     },
   },
 
-  // y[i, j] = largest[i] · columns[j] / 127 · Σ (codes[i, k] − 128) (values[k, j] − zero)
+  // y[i, j] = largest[i] · columns[j] / limit · Σ (codes[i, k] − limit − 1) values[k, j]
   //
   // x itself takes no part but for its gradient, which is a product of the same kind with the other layout of W:
   // dx = dy W, dy with scales of its own rows, and rotated before where there is a rotation R of blocks: dx = (dy R)(Rᵀ W).
@@ -57,8 +58,7 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
     infer: ([x, codes, largest, values, columns, backValues, backColumns]) => {
       const [into, out] = values.shape;
       require(codes.dataType === 'uint8' && sameShape(codes.shape, x.shape), 'one code an element is needed');
-      require(['uint8', 'int8'].includes(values.dataType) &&
-        backValues.dataType === values.dataType, 'the matrix must be of codes');
+      require(values.dataType === 'int8' && backValues.dataType === 'int8', 'the matrix must be of codes');
       require(sameShape(largest.shape, [x.shape[0], 1]), 'one number a row is needed');
       require(x.shape[1] === into &&
         sameShape(backValues.shape, [out, into]), 'the matrix has another shape');
@@ -67,11 +67,11 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
       return { dataType: 'float32', shape: [x.shape[0], out] };
     },
     gradient: [
-      (dy, { inputs: [, , , values, columns, backValues, backColumns, rotation] }) => {
+      (dy, { inputs: [, , , values, columns, backValues, backColumns, rotation], attributes: { limit } }) => {
         const rows = rotation ? rotateBlocks(dy, rotation) : dy;
         const largest = largestOfRows(rows);
         const factor = { values: backValues, columns: backColumns, backValues: values, backColumns: columns };
-        return integerProduct(dy, { codes: quantizeRows(rows, largest), largest, factor });
+        return integerProduct(dy, { codes: quantizeRows(rows, largest, limit), largest, limit, factor });
       },
       null,
       null,
@@ -84,8 +84,8 @@ export const integer: Rules<'LargestOfRows' | 'QuantizeRows' | 'IntegerProduct'>
     emit: (node, emitter) => {
       const [, codes, largest, values, columns] = names(node);
       const product = emitter.intermediate('product');
-      const { dataType } = node.inputs[3];
-      const factors = { codes, zero: ZERO, step: 1 / LARGEST, values, columns, dataType };
+      const { limit } = node.attributes;
+      const factors = { codes, zero: zeroCode(limit), step: 1 / limit, values, columns };
       emitter.node({ ...codesProduct(emitter, factors), output: product });
       emitter.node({ type: 'Mul', inputs: [product, largest], output: node.output.name });
     },

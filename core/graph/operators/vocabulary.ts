@@ -3,7 +3,7 @@
 import { mul, slice } from '../build.ts';
 import { sameShape, type Dimension } from '../dimension.ts';
 import type { Node, Value } from '../graph.ts';
-import { codesProduct, LARGEST, ZERO } from './codes.ts';
+import { codesProduct, zeroCode } from './codes.ts';
 import { int, names, require, type EmittedNode, type Emitter, type Rules } from './rule.ts';
 
 type LossOperator = 'VocabularyLoss' | 'IntegerVocabularyLoss';
@@ -86,21 +86,21 @@ export const vocabulary: Rules<LossOperator> = {
     gradient: [gradientInHidden, null, null, null, null, null, null, null],
     emit: (node, emitter) => {
       const [, codes, largest, labels, values, columns, backValues, backColumns] = names(node);
-      const { dataType, shape } = node.inputs[4];
+      const { limit, differentiable } = node.attributes;
       overParts(node, emitter, (part) => {
         const label = part.rowsOf('labels', labels);
-        const x = { codes: part.rowsOf('codes', codes), zero: ZERO, step: 1 / LARGEST };
-        const product = part.put('product', codesProduct(emitter, { ...x, values, columns, dataType }));
+        const x = { codes: part.rowsOf('codes', codes), zero: zeroCode(limit), step: 1 / limit };
+        const product = part.put('product', codesProduct(emitter, { ...x, values, columns }));
         const logits = part.add('logits', 'Mul', [product, part.rowsOf('largest', largest)]);
         const { p, likeliest, nll } = entropy(part, logits, label);
-        if (!node.attributes.differentiable) return nll;
+        if (!differentiable) return nll;
 
         const inSteps = (name: string, step: number) => {
           const steps = part.add(`${name}_step`, 'Mul', [likeliest, emitter.constant('float32', [], [step])]);
           const ofRow = part.add(`${name}_steps`, 'Reshape', [steps, part.whole(-1)]);
           return part.add(name, 'QuantizeLinear', [p, ofRow], { axis: int(0) });
         };
-        const back = { zero: 0, values: backValues, columns: backColumns, dataType };
+        const back = { zero: 0, values: backValues, columns: backColumns };
         const meanOf = (name: string, factor: { codes: string; step: number }) =>
           part.put(name, codesProduct(emitter, { ...back, ...factor }));
         const coarse = lessOne(part, emitter, inSteps('rounded', COARSE));
@@ -112,8 +112,6 @@ export const vocabulary: Rules<LossOperator> = {
         const mean = part.add('mean', 'Mul', [part.add('means', 'Add', means), likeliest]);
         const chosen = part.add('label', 'Reshape', [label, part.whole(-1)]);
         const own = [part.add('own_codes', 'Gather', [backValues, chosen]), backColumns];
-        const zeros = Array<number>(Number(shape[0])).fill(ZERO);
-        if (dataType === 'uint8') own.push(emitter.constant('uint8', [zeros.length], zeros));
         const ownRows = part.add('own', 'DequantizeLinear', own, { axis: int(1) });
         return withGradient(part, { nll, mean, own: ownRows });
       });
