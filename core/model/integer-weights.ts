@@ -11,8 +11,9 @@ export type CodedPacking = 'codes' | 'narrow-codes';
 /**
  * The largest codes of rows and of a frozen matrix. Rows have codes without sign, up to 2 · 90 + 1, so a pair of narrow
  * ones can reach 181 · (110 + 110) and be cut off at 2¹⁵. But rotated rows and columns are like noise, three and a half
- * standard deviations of which the largest code is: in the sum of a pair 2¹⁵ is then eight. Codes that could never
- * be cut off, ±64 times ±127, would round far more coarsely.
+ * standard deviations of which the largest code is: in the sum of a pair 2¹⁵ is then eight. Probabilities take codes up
+ * to 255, but two large ones seldom stand side by side. Codes that could never be cut off, ±64 times ±127, would round
+ * far more coarsely.
  */
 export const CODE_LIMITS: Readonly<Record<CodedPacking, { readonly rows: number; readonly matrix: number }>> =
   {
