@@ -71,9 +71,10 @@ function statusOf(hub: HubContext, clock: UptimeClock, run: RunRecord): RunStatu
     }
     return [siteStatus(hub, { run, current, site: member.site, answer })];
   });
-  const { phase, reason } = phaseOf(hub, clock, run, current);
-  const isOpen = run.state === 'proposed' || run.state === 'running';
+  // Read once: phase, reason and time left speak of one moment, at the deadline too.
   const seconds = current === null ? 0 : clock.seconds(current);
+  const { phase, reason } = phaseOf(hub, { run, round: current, seconds });
+  const isOpen = run.state === 'proposed' || run.state === 'running';
   return {
     id: run.id,
     name: plan.name,
@@ -118,9 +119,7 @@ function historyOf(hub: HubContext, round: RoundRecord): RunStatus['history'][nu
 
 function phaseOf(
   hub: HubContext,
-  clock: UptimeClock,
-  run: RunRecord,
-  round: RoundRecord | null,
+  { run, round, seconds }: { run: RunRecord; round: RoundRecord | null; seconds: number },
 ): Pick<RunStatus, 'phase' | 'reason'> {
   const trouble = hub.trouble.get(run.id);
   if (run.state === 'proposed') {
@@ -132,12 +131,12 @@ function phaseOf(
   }
   if (run.state !== 'running' || round === null) return { phase: 'ended', reason: run.reason };
   if (round.phase === 'closing') return { phase: 'closing', reason: trouble ?? 'summing the updates' };
-  const decision = decide(hub, run, round, clock.seconds(round));
+  const decision = decide(hub, run, round, seconds);
   const going = round.phase === 'collecting' ? 'about to close' : 'about to go on';
   const reason = trouble ?? ('reason' in decision ? decision.reason : going);
   if (round.phase === 'scoring') return { phase: 'scoring', reason };
   if (round.phase === 'closed') return { phase: 'holding', reason };
-  const overdue = clock.seconds(round) >= deadlineOf(run);
+  const overdue = seconds >= deadlineOf(run);
   const pausing = run.paused === null ? '' : `; then paused: ${run.paused}`;
   return { phase: overdue ? 'waiting' : 'collecting', reason: reason + pausing };
 }

@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { askHub } from '../../core/hub/ask.ts';
+import { runStatuses } from '../../core/hub/status.ts';
 import { verifyLedger } from '../../core/federation/ledger-verification.ts';
 import { cleanUp, createFederation, joinSite, openFederation, smallPlan } from '../helpers/federation.ts';
 import type { Script } from '../helpers/federation.ts';
@@ -35,6 +36,7 @@ describe('a site that says nothing', () => {
     const south = await joinSite(federation, 'south', silent);
     await federation.propose(smallPlan({ rounds: 1, deadline: '1s' }));
     const start = await south.heardOf('round-start');
+    await federation.event('update', ({ site }) => site === 'north');
     let status = await federation.status();
     while (status.phase !== 'waiting') {
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -51,6 +53,24 @@ describe('a site that says nothing', () => {
     await south.connect();
     await south.submit(start, await south.base(start));
     expect((await federation.event('round')).cohort).toEqual(['north', 'south']);
+  });
+
+  it('is spoken of as of one moment, whenever the deadline passes', async () => {
+    const federation = await createFederation();
+    await joinSite(federation, 'north');
+    await joinSite(federation, 'south', silent);
+    await federation.propose(smallPlan({ rounds: 1, deadline: '1h' }));
+    await federation.event('update', ({ site }) => site === 'north');
+    let seconds = 0;
+    // Half an hour and a little passes between two looks at the clock.
+    const hasty = { seconds: () => (seconds += 2000), tick: () => undefined, save: () => undefined };
+    const statuses = () => runStatuses(federation.hub.context, hasty)[0];
+    expect(statuses()).toMatchObject({ phase: 'collecting', reason: 'waiting for south', secondsLeft: 1600 });
+    expect(statuses()).toMatchObject({
+      phase: 'waiting',
+      reason: 'past the deadline, still waiting for south',
+      secondsLeft: 0,
+    });
   });
 });
 
