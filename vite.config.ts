@@ -5,7 +5,7 @@ import { defineConfig } from 'vite';
  * it takes with hundreds. They are development dependencies, since nothing asks for them at run time; what stands among
  * the dependencies stays outside: what is native, and what loads parts of itself.
  */
-const BUNDLED = [
+export const BUNDLED = [
   ...['cborg', 'commander', 'csv-parse', 'hyparquet', 'prom-client', 'qrcode', 'yaml', 'zod'],
   // What these bring along.
   ...['@opentelemetry/api', 'bintrees', 'dijkstrajs', 'pngjs', 'tdigest'],

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vite';
+import { BUNDLED } from '../vite.config.ts';
 
 /** Programs that tests and measurements start; apart from the product's, so that none of it is packaged. */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
+  ssr: { noExternal: BUNDLED },
   build: {
     ssr: true,
     target: 'node20',

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { result, start } from './programs.ts';
+import { childrenOf, result, start } from './programs.ts';
 import type { Program } from './programs.ts';
 
 export const SAMPLES = join(import.meta.dirname, '../../resources/samples/clinics');
@@ -22,6 +22,8 @@ export interface Clinics {
   rehearse(): Program;
   /** A folder of this federation that nothing has used yet. */
   newFolder(name: string): string;
+  /** Stops the training of all sites where it is, until the federation is closed: the machine is free for the windows. */
+  holdTraining(): void;
   /** Starts a program that is ended with the federation. */
   start(...words: string[]): Program;
   /** Ends the hub by SIGKILL, does something without it, and starts it again. */
@@ -48,6 +50,7 @@ export async function foundClinics(): Promise<Clinics> {
     return program;
   };
   await result('hub', 'init', '--dir', hub, '--name', 'Clinics');
+  const held: number[] = [];
   let running = begin('hub', 'start', '--dir', hub);
   const { url } = await running.line('listening');
   const invite = async (): Promise<string> =>
@@ -90,7 +93,12 @@ export async function foundClinics(): Promise<Clinics> {
       await running.line('listening');
     },
     newFolder: (name) => join(folder, name),
+    holdTraining: () => {
+      held.push(...programs.flatMap(({ pid }) => childrenOf(pid, 'training-process')));
+      for (const pid of held) process.kill(pid, 'SIGSTOP');
+    },
     close: async () => {
+      for (const pid of held) process.kill(pid, 'SIGCONT');
       await Promise.all(programs.map((program) => program.stop()));
       rmSync(folder, { recursive: true, force: true });
     },
