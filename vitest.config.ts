@@ -36,7 +36,7 @@ export default defineConfig({
     // For hangs alone: a machine that is busy with other work may take many times as long as a free one.
     testTimeout: 120_000,
     // More than two cores' worth: much of what the longest tests do is waiting for other processes.
-    maxWorkers: 3,
+    maxWorkers: 4,
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
     projects: [

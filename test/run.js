@@ -5,7 +5,7 @@
  */
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,6 +13,18 @@ if (process.argv.includes('--long')) process.env.TRIBUTARY_LONG_TESTS = '1';
 
 const root = join(import.meta.dirname, '..');
 const tool = (path) => join(root, 'node_modules', path);
+
+/** Where tests put their folders: in memory where there is room for it, for on a disk they wait for one write after another. */
+function temporaryFolder() {
+  const memory = '/dev/shm';
+  try {
+    const { bavail, bsize } = statfsSync(memory);
+    if (bavail * bsize > 4e9) return memory;
+  } catch {
+    // Not on this system.
+  }
+  return tmpdir();
+}
 
 /** What a failed check prints of its output at most. */
 const shownCharacters = 8000;
@@ -63,7 +75,9 @@ function count(reportPath, ok) {
   }
 }
 
-const scratch = mkdtempSync(join(tmpdir(), 'tributary-test-'));
+// Short: the path of a socket has to fit into 108 bytes.
+const scratch = mkdtempSync(join(temporaryFolder(), 'tributary-'));
+process.env.TMPDIR = scratch;
 try {
   // First, because tests start the built programs.
   const build = [tool('vite/bin/vite.js'), 'build', '--logLevel', 'warn'];

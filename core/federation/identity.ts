@@ -44,7 +44,7 @@ async function openKeys(secrets: SecretStore, curve: Curve, prefix: 'former.' | 
   const pem = await secrets.load(name);
   if (pem === null) {
     const keys = generateKeys(curve);
-    const exported = importPrivateKey(curve, keys.privateKey).export({ format: 'pem', type: 'pkcs8' });
+    const exported = importPrivateKey(curve, keys).export({ format: 'pem', type: 'pkcs8' });
     await secrets.save(name, exported.toString());
     return keys;
   }
@@ -52,7 +52,7 @@ async function openKeys(secrets: SecretStore, curve: Curve, prefix: 'former.' | 
     const key = createPrivateKey(pem);
     if (key.asymmetricKeyType !== curve)
       throw new TypeError(`It holds a key of type ${key.asymmetricKeyType}.`);
-    return keyPairOf(curve, new Uint8Array(key.export({ format: 'der', type: 'pkcs8' }).subarray(-32)));
+    return keyPairOf(key);
   } catch (cause) {
     throw new TributaryError('identity.damaged', `${secrets.place(name)} is not a private ${curve} key.`, {
       cause,
@@ -75,13 +75,22 @@ export type Statement = readonly [StatementDomain, ...(string | number | Uint8Ar
 
 /** Signs a statement (Ed25519, RFC 8032, over its deterministic CBOR, so parts can never run into each other). */
 export function sign(keys: KeyPair, statement: Statement): Uint8Array {
-  return signBytes(null, encodeCbor(statement), imported(keys.privateKey, importPrivateKey));
+  return signBytes(
+    null,
+    encodeCbor(statement),
+    imported(keys.privateKey, () => importPrivateKey('ed25519', keys)),
+  );
 }
 
 /** Whether the owner of the public key signed this very statement. */
 export function verify(publicKey: Uint8Array, statement: Statement, signature: Uint8Array): boolean {
   try {
-    return verifyBytes(null, encodeCbor(statement), imported(publicKey, importPublicKey), signature);
+    return verifyBytes(
+      null,
+      encodeCbor(statement),
+      imported(publicKey, () => importPublicKey('ed25519', publicKey)),
+      signature,
+    );
   } catch {
     return false; // not a point of the curve: nobody can have signed with it
   }
@@ -101,8 +110,8 @@ export function publicIdentity(identity: Identity): PublicIdentity {
 /** Ed25519 keys by their bytes, which nobody changes: importing one takes longer than signing with it. */
 const known = new WeakMap<Uint8Array, KeyObject>();
 
-function imported(raw: Uint8Array, importKey: (curve: Curve, raw: Uint8Array) => KeyObject): KeyObject {
-  const key = known.get(raw) ?? importKey('ed25519', raw);
+function imported(raw: Uint8Array, importKey: () => KeyObject): KeyObject {
+  const key = known.get(raw) ?? importKey();
   known.set(raw, key);
   return key;
 }

@@ -303,7 +303,7 @@ function sharedSecret(own: KeyPair | undefined, remote: Uint8Array | undefined):
   let secret: Uint8Array;
   try {
     secret = diffieHellman({
-      privateKey: importPrivateKey('x25519', own.privateKey),
+      privateKey: importPrivateKey('x25519', own),
       publicKey: importPublicKey('x25519', remote),
     });
   } catch (cause) {

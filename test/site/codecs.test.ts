@@ -4,6 +4,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { sha256 } from '../../core/federation/canonical.ts';
+import { encodeTensors } from '../../core/federation/codec.ts';
 import type { Plan } from '../../core/federation/plan.ts';
 import type { NamedTensors } from '../../core/model/tensor.ts';
 import { removeFolder } from '../helpers/folders.ts';
@@ -34,6 +36,13 @@ async function found(folder: string): Promise<WholeFederation> {
   return federation;
 }
 
+/** Tensors are alike where these are; comparing them number by number takes seconds. */
+const hashOf = (tensors: NamedTensors): string => sha256(encodeTensors(tensors));
+
+/** The largest absolute value; NaN where one is. */
+const largest = (data: Float32Array): number =>
+  data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
 const planOf = (federation: object, adapter: object = {}): Plan =>
   makePlan({
     adapter: { rank: 8, alpha: 16, ...adapter },
@@ -44,7 +53,7 @@ const planOf = (federation: object, adapter: object = {}): Plan =>
 async function complete(plan: Plan): Promise<{ adapter: NamedTensors; up: number[]; down: number[] }> {
   const federation = await found(join(root, String(readdirSync(root).length)));
   const [adapter, ...others] = await federation.adapters(await federation.propose(plan));
-  for (const other of others) expect(other).toEqual(adapter);
+  for (const other of others) expect(hashOf(other)).toBe(hashOf(adapter));
   const rounds = federation.events.filter((event) => event.type === 'round');
   await federation.stop();
   return {
@@ -55,6 +64,7 @@ async function complete(plan: Plan): Promise<{ adapter: NamedTensors; up: number
 }
 
 const bases = (name: string): NamedTensors[] => trainers[name].requests.map(({ base }) => base);
+const basesOf = (name: string): string[] => bases(name).map(hashOf);
 
 describe('a run', () => {
   it.each([
@@ -64,7 +74,7 @@ describe('a run', () => {
     const plain = await complete(planOf({}, { rank: 64 }));
     const short = await complete(planOf({ codec }, { rank: 64 }));
     expect(bases('clinic-a')).toHaveLength(4);
-    expect(bases('clinic-b')).toEqual(bases('clinic-a'));
+    expect(basesOf('clinic-b')).toEqual(basesOf('clinic-a'));
     for (const round of [0, 1, 2, 3]) {
       expect(short.up[round]).toBeLessThan(share * plain.up[round]);
       expect(short.down[round]).toBeLessThan(share * plain.down[round]);
@@ -86,8 +96,8 @@ describe('a run', () => {
     }
     const [first] = bases('clinic-a');
     for (const [name, { data }] of half.adapter) {
-      if (name.endsWith('lora_A.weight')) expect(data).toEqual(first.get(name)?.data);
-      else expect(data).not.toEqual(first.get(name)?.data);
+      const moved = data.some((value, i) => value !== first.get(name)?.data[i]);
+      expect(moved, name).toBe(!name.endsWith('lora_A.weight'));
     }
   });
 
@@ -110,14 +120,14 @@ describe('a run', () => {
     await complete(planOf({ codec: 'int8', strategy: { name: 'scaffold' } }));
     for (const round of [1, 2, 3]) {
       const requests = NAMES.map((name) => trainers[name].requests[round].controls);
+      const [one, other] = requests.map((controls) => hashOf(controls?.hub ?? new Map()));
+      expect(other).toBe(one);
       for (const [name, { data }] of requests[0]?.hub ?? []) {
-        expect(requests[1]?.hub.get(name)?.data).toEqual(data);
-        const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-        data.forEach((value, i) => {
-          const mean = requests.reduce((sum, own) => sum + (own?.site.get(name)?.data[i] ?? NaN), 0) / 2;
-          // What the hub holds is exact; what it has told of it is off by half a code.
-          expect(Math.abs(value - mean)).toBeLessThan(0.02 * largest);
-        });
+        const mean = data.map((_, i) =>
+          requests.reduce((sum, own) => sum + (own?.site.get(name)?.data[i] ?? NaN) / 2, 0),
+        );
+        // What the hub holds is exact; what it has told of it is off by half a code.
+        expect(largest(data.map((value, i) => value - mean[i]))).toBeLessThan(0.02 * largest(data));
       }
     }
   });
@@ -140,7 +150,7 @@ async function disturbed(plan: Plan, loses: boolean): Promise<NamedTensors> {
   await rough.startHub();
   await rough.startSite('clinic-b', makeTrainer());
   const [first, second] = await rough.adapters(run);
-  expect(second).toEqual(first);
+  expect(hashOf(second)).toBe(hashOf(first));
   return first;
 }
 
@@ -149,12 +159,12 @@ it.each(['int8', 'bf16'])(
   async (codec) => {
     const plan = planOf({ codec });
     const { adapter } = await complete(plan);
-    expect(await disturbed(plan, false)).toEqual(adapter);
+    expect(hashOf(await disturbed(plan, false))).toBe(hashOf(adapter));
     // What rounding had left out of the first update is gone, so the last bits differ.
     const other = await disturbed(plan, true);
     for (const [name, { data }] of adapter) {
       const found = other.get(name)?.data ?? [];
-      data.forEach((value, i) => expect(Math.abs(value - found[i])).toBeLessThan(0.02));
+      expect(largest(data.map((value, i) => value - found[i]))).toBeLessThan(0.02);
     }
   },
 );

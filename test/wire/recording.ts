@@ -3,10 +3,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { importPrivateKey, keyPairOf } from '../../core/federation/keys.ts';
+import { importPrivateKey } from '../../core/federation/keys.ts';
 import type { Identity } from '../../core/federation/identity.ts';
 import { decodeMessage } from '../../core/federation/messages.ts';
 import type { Message } from '../../core/federation/messages.ts';
+import { pairOf } from '../helpers/keys.ts';
 
 const keysShape = z.object({ ed25519: z.string(), x25519: z.string() });
 const recordingShape = z.object({
@@ -42,8 +43,7 @@ export function writeRecording({ frames, ...rest }: Recording): void {
 }
 
 export function identityOf(keys: z.infer<typeof keysShape>): Identity {
-  const pair = (curve: 'ed25519' | 'x25519') =>
-    keyPairOf(curve, new Uint8Array(Buffer.from(keys[curve], 'hex')));
+  const pair = (curve: 'ed25519' | 'x25519') => pairOf(curve, Buffer.from(keys[curve], 'hex'));
   return { ed25519: pair('ed25519'), x25519: pair('x25519') };
 }
 
@@ -56,7 +56,7 @@ export function keysOf({ ed25519, x25519 }: Identity): z.infer<typeof keysShape>
 export function plantKeys(folder: string, identity: Identity): void {
   mkdirSync(folder, { recursive: true });
   for (const curve of ['ed25519', 'x25519'] as const) {
-    const key = importPrivateKey(curve, identity[curve].privateKey);
+    const key = importPrivateKey(curve, identity[curve]);
     writeFileSync(join(folder, `${curve}.pem`), key.export({ format: 'pem', type: 'pkcs8' }), {
       mode: 0o600,
     });

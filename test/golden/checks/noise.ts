@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { keyPairOf } from '../../../core/federation/keys.ts';
 import { startHandshake } from '../../../core/federation/noise.ts';
+import { pairOf } from '../../helpers/keys.ts';
 import type { Check } from '../check.ts';
 
 const hex = z.string().transform((text) => new Uint8Array(Buffer.from(text, 'hex')));
@@ -44,18 +44,18 @@ function firstDifference(vector: Vector, pattern: 'IK' | 'IKpsk2'): string | und
     pattern,
     initiator: true,
     prologue: vector.init_prologue,
-    keys: keyPairOf('x25519', vector.init_static),
+    keys: pairOf('x25519', vector.init_static),
     remoteStatic: vector.init_remote_static,
     psk: vector.init_psks?.[0],
-    ephemeral: keyPairOf('x25519', vector.init_ephemeral),
+    ephemeral: pairOf('x25519', vector.init_ephemeral),
   });
   const responder = startHandshake({
     pattern,
     initiator: false,
     prologue: vector.resp_prologue,
-    keys: keyPairOf('x25519', vector.resp_static),
+    keys: pairOf('x25519', vector.resp_static),
     psk: vector.resp_psks?.[0],
-    ephemeral: keyPairOf('x25519', vector.resp_ephemeral),
+    ephemeral: pairOf('x25519', vector.resp_ephemeral),
   });
   const differs = (got: Uint8Array, wanted: Uint8Array): boolean => Buffer.compare(got, wanted) !== 0;
 
