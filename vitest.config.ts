@@ -35,8 +35,9 @@ export default defineConfig({
   test: {
     // For hangs alone: a machine that is busy with other work may take many times as long as a free one.
     testTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     // More than two cores' worth: much of what the longest tests do is waiting for other processes.
-    maxWorkers: 4,
+    maxWorkers: 3,
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
     projects: [

@@ -3,8 +3,9 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
+import { until } from '../helpers/until.ts';
 import { captureOutput, run } from './capture.ts';
 
 const captured = captureOutput();
@@ -39,7 +40,7 @@ it(
     const sites = ['north', 'river'];
     await result('hub', 'init', '--dir', hub, '--name', 'clinics');
     const running = [run('hub', 'start', '--dir', hub, '--json')];
-    await vi.waitFor(() => expect(captured.out).toContain('listening'));
+    await until(() => expect(captured.out).toContain('listening'));
 
     for (const name of sites) {
       const dir = join(folder, name);
@@ -70,21 +71,16 @@ it(
       }),
     );
     const { run: id } = await result('hub', 'propose', plan, '--dir', hub);
-    await vi.waitFor(
-      async () => {
-        const { runs } = await result('hub', 'status', '--dir', hub);
-        expect(runs).toMatchObject([{ id, state: 'completed' }]);
-      },
-      { timeout: 90_000, interval: 500 },
-    );
+    await until(async () => {
+      const { runs } = await result('hub', 'status', '--dir', hub);
+      expect(runs).toMatchObject([{ id, state: 'completed' }]);
+    });
     const rounds = events().filter(({ type }) => type === 'round');
     expect(rounds).toMatchObject([
       { round: 0, cohort: sites },
       { round: 1, cohort: sites },
     ]);
-    await vi.waitFor(() => expect(existsSync(join(folder, 'north/adapters', String(id)))).toBe(true), {
-      timeout: 10_000,
-    });
+    await until(() => expect(existsSync(join(folder, 'north/adapters', String(id)))).toBe(true));
     // Nobody was cut off on the way: each site's connections ended only where its join did.
     expect(
       events().filter(({ type, reason }) => type === 'disconnected' && !/closed/.test(String(reason))),

@@ -1,11 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { readPlan } from '../../core/federation/plan.ts';
 import { writeAdapter } from '../../core/model/adapter.ts';
 import { initialAdapter } from '../../core/model/lora.ts';
 import { openTiny, TINY_CONFIGURATION } from '../../core/model/tiny.ts';
+import { until } from '../helpers/until.ts';
 import { captureOutput, run } from './capture.ts';
 
 const captured = captureOutput();
@@ -73,7 +74,7 @@ it('says where it listens, answers while running, and stops cleanly when told to
   await result('hub', 'init', '--dir', hub, '--name', 'clinics');
   captured.out = '';
   const running = run('hub', 'start', '--dir', hub, '--json');
-  await vi.waitFor(() => expect(captured.out).toContain('\n'));
+  await until(() => expect(captured.out).toContain('\n'));
   expect(JSON.parse(captured.out)).toEqual({
     type: 'listening',
     url: expect.stringMatching(/^ws:\/\/127\.0\.0\.1:\d+$/) as string,

@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { askHub } from '../../core/hub/ask.ts';
 import { en } from '../../renderer/strings/en.ts';
 import { until } from '../helpers/until.ts';
 import { isBrowserThere, openBrowser, openWindow, PATIENCE, skipped } from './browser.ts';
@@ -28,12 +29,12 @@ describe.skipIf(!isBrowserThere)(`a hub that leads runs${skipped}`, () => {
     await clinics.join('Harbour clinic', 'clinic-harbour');
     await clinics.join('River clinic', 'clinic-river');
     await until(async () => {
-      const { sites } = await result('hub', 'sites', '--dir', clinics.hub);
+      const { sites } = await askHub(clinics.hub, 'sites', {});
       expect(sites).toMatchObject(SITES.map((name) => ({ name, connected: true })));
     });
     done = await clinics.propose({ name: 'Discharge letters', rounds: ROUNDS, steps: 8, heldOut: 20 });
     await until(async () => {
-      const { runs } = await result('hub', 'status', '--dir', clinics.hub);
+      const { runs } = await askHub(clinics.hub, 'status', {});
       expect(runs).toMatchObject([{ state: 'completed' }]);
     });
     open = await clinics.propose({ name: 'Questions of patients', rounds: ROUNDS, steps: STEPS });
