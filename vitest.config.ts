@@ -45,7 +45,13 @@ export default defineConfig({
       // Modules are read once a worker, not once a file, which takes a third of the time of small files.
       {
         extends: true,
-        test: { name: 'together', include: ['test/**/*.test.ts'], exclude: APART, isolate: false },
+        test: {
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: APART,
+          isolate: false,
+          setupFiles: ['test/environment.ts'],
+        },
       },
     ],
   },
