@@ -3,13 +3,14 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { TributaryError } from '../../core/errors.ts';
 import { verifyLedger } from '../../core/federation/ledger-verification.ts';
 import { pinPlan, readPlan } from '../../core/federation/plan.ts';
 import { bytesOfEnd, bytesOfRound } from '../../core/federation/round-bytes.ts';
 import type { RehearsalReport } from '../../core/hub/forecast.ts';
 import { owedRehearsals } from '../../core/hub/rehearsals.ts';
+import { machine } from '../../core/machine.ts';
 import { TINY_CONFIGURATION } from '../../core/model/tiny.ts';
 import { askSite } from '../../core/site/ask.ts';
 import type { RehearsalRequest } from '../../core/site/trainer.ts';
@@ -199,6 +200,22 @@ it('ends unanswered when its plan has begun or was withdrawn, and may be asked f
   const again = await rehearse();
   await settled(again);
   expect(await waiting()).toEqual([again]);
+});
+
+it('is asked of a site that comes within a week, and not later', async () => {
+  await withoutStanding('clinic-a');
+  await settled(await rehearse());
+  const { context } = federation.hub();
+  const begun = machine.now();
+  const owedAfter = (days: number): number => {
+    const clock = vi.spyOn(machine, 'now').mockReturnValue(begun + days * 86_400_000);
+    try {
+      return owedRehearsals(context, 'clinic-a').length;
+    } finally {
+      clock.mockRestore();
+    }
+  };
+  expect([owedAfter(6.9), owedAfter(7.1)]).toEqual([1, 0]);
 });
 
 it('is refused where the site’s policy allows none', async () => {
