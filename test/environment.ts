@@ -5,4 +5,6 @@
 
 const shared = globalThis as { firstEnvironment?: NodeJS.ProcessEnv };
 shared.firstEnvironment ??= { ...process.env };
-process.env = { ...shared.firstEnvironment };
+// In place: others hold the object itself.
+for (const name of Object.keys(process.env)) if (!(name in shared.firstEnvironment)) delete process.env[name];
+Object.assign(process.env, shared.firstEnvironment);
