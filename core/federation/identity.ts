@@ -107,7 +107,7 @@ export function publicIdentity(identity: Identity): PublicIdentity {
   return { ed25519: identity.ed25519.publicKey, x25519: identity.x25519.publicKey };
 }
 
-/** Ed25519 keys by their bytes, which nobody changes: importing one takes longer than signing with it. */
+/** Ed25519 keys by their bytes, which nobody changes: importing one takes about as long as signing with it. */
 const known = new WeakMap<Uint8Array, KeyObject>();
 
 function imported(raw: Uint8Array, importKey: () => KeyObject): KeyObject {
