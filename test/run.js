@@ -117,7 +117,8 @@ try {
   count(report, ok);
   await lint;
 } finally {
-  rmSync(scratch, { recursive: true, force: true });
+  // What a test has ended may still be writing there.
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 }
 console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
 process.exitCode = totals.failed > 0 ? 1 : 0;

@@ -120,6 +120,7 @@ describe('a run', () => {
     await complete(planOf({ codec: 'int8', strategy: { name: 'scaffold' } }));
     for (const round of [1, 2, 3]) {
       const requests = NAMES.map((name) => trainers[name].requests[round].controls);
+      expect(requests[0]?.hub.size).toBeGreaterThan(0);
       const [one, other] = requests.map((controls) => hashOf(controls?.hub ?? new Map()));
       expect(other).toBe(one);
       for (const [name, { data }] of requests[0]?.hub ?? []) {
