@@ -8,8 +8,6 @@ import { machine } from '../machine.ts';
 
 /** A queue may hold what the link carries in so many seconds. */
 const QUEUE_SECONDS = 0.15;
-/** Chunks under way before anything is known of the link. */
-const FIRST = 4;
 
 export interface Pace {
   /** Chunks that may be under way now. */
@@ -21,7 +19,8 @@ export interface Pace {
 /** `most` chunks are never exceeded; `now` gives seconds since any fixed moment. */
 export function createPace(most: number, now: () => number = () => machine.now() / 1000): Pace {
   const begun = new Map<number, number>();
-  let allowed = Math.min(FIRST, most);
+  // One chunk first: several would wait together where the other side begins late, and their queue would pass for the way.
+  let allowed = 1;
   let quickest = Infinity;
   /** Chunks sent before it tell nothing of the window as it is since. */
   let shrunk = -Infinity;

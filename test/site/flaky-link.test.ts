@@ -90,7 +90,7 @@ it('completes over it, sending less than a tenth of the bytes again', { timeout:
 });
 
 it('has many chunks under way on a fast link and one on a slow one', () => {
-  const play = (secondsPerChunk: number, roundTrip: number): number => {
+  const play = (secondsPerChunk: number, roundTrip: number, begins = 0): number => {
     let now = 0;
     const pace = createPace(64, () => now);
     const under: { index: number; at: number }[] = [];
@@ -98,7 +98,7 @@ it('has many chunks under way on a fast link and one on a slow one', () => {
     for (let index = 0; index < 400;) {
       if (under.length < pace.allowed()) {
         pace.sent(index);
-        free = Math.max(free, now) + secondsPerChunk;
+        free = Math.max(free, now, begins) + secondsPerChunk;
         under.push({ index: index++, at: free + roundTrip });
       } else {
         const [first] = under.splice(0, 1);
@@ -111,4 +111,5 @@ it('has many chunks under way on a fast link and one on a slow one', () => {
   expect(play(0.0005, 0.001)).toBe(64);
   expect(play(0.2, 0.05)).toBeLessThanOrEqual(2);
   expect(play(0.004, 0.2)).toBeGreaterThan(30); // a long way is no slow link
+  expect(play(0.04, 0.001, 1)).toBeLessThanOrEqual(5); // nor is one fast where the other side begins late
 });
