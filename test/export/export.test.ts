@@ -10,7 +10,8 @@ import { openSafetensors } from '../../core/model/safetensors.ts';
 import { captureOutput, run } from '../cli/capture.ts';
 import { codeOfAsync } from '../helpers/errors.ts';
 import { temporaryFolder } from '../model/fixtures.ts';
-import { largestDifference, nextScores, writeRandomAdapter } from './scores.ts';
+import { largestDifference } from '../helpers/numbers.ts';
+import { nextScores, writeRandomAdapter } from './scores.ts';
 
 const root = temporaryFolder();
 const adapterFolder = join(root, 'adapter');

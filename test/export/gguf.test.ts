@@ -16,7 +16,8 @@ import { nameOfSplit, namedSplits, translatePattern } from '../../core/model/tok
 import { Random } from '../../core/random.ts';
 import { codeOfAsync } from '../helpers/errors.ts';
 import { temporaryFolder } from '../model/fixtures.ts';
-import { largestDifference, nextScores, writeRandomAdapter } from './scores.ts';
+import { largestDifference } from '../helpers/numbers.ts';
+import { nextScores, writeRandomAdapter } from './scores.ts';
 
 const root = temporaryFolder();
 const adapterFolder = join(root, 'adapter');

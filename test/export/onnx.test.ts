@@ -8,7 +8,8 @@ import { toOnnx } from '../../core/graph/onnx.ts';
 import type { Adapter } from '../../core/model/adapter.ts';
 import { openModel } from '../../core/model/open.ts';
 import { temporaryFolder } from '../model/fixtures.ts';
-import { largestDifference, nextScores, PROMPT, writeRandomAdapter } from './scores.ts';
+import { largestDifference } from '../helpers/numbers.ts';
+import { nextScores, PROMPT, writeRandomAdapter } from './scores.ts';
 
 const root = temporaryFolder();
 const adapterFolder = join(root, 'adapter');

@@ -1,7 +1,6 @@
 /** @file An adapter that changes something, and the scores by which one tells what an export does. */
 
 import { join } from 'node:path';
-import { expect } from 'vitest';
 import { Engine } from '../../core/engine/engine.ts';
 import { readAdapter, writeAdapter } from '../../core/model/adapter.ts';
 import type { Adapter } from '../../core/model/adapter.ts';
@@ -53,12 +52,4 @@ export async function nextScores(
     await engine.release();
     model.close();
   }
-}
-
-export function largestDifference(one: ArrayLike<number>, other: ArrayLike<number>): number {
-  expect(one.length).toBe(other.length);
-  return Array.from(one).reduce(
-    (largest, value, index) => Math.max(largest, Math.abs(value - other[index])),
-    0,
-  );
 }
