@@ -88,7 +88,7 @@ try {
   // The longest check by far, for which one core is enough: the tests begin beside it.
   const lint = check('lint', [tool('eslint/bin/eslint.js'), '--max-warnings', '0', '.']);
   await Promise.all([
-    check('types', [tool('typescript/bin/tsc'), '--noEmit']),
+    check('types', [tool('oxlint/bin/oxlint'), '--type-aware', '--type-check', '--deny-warnings']),
     check('types of the window', [
       tool('svelte-check/bin/svelte-check'),
       ...[

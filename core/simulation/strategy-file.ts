@@ -116,10 +116,18 @@ async function importDefault(path: string, text: string): Promise<unknown> {
     await writeFile(beside, script);
   } catch {
     const folder = await mkdtemp(join(tmpdir(), 'tributary-strategy-'));
-    await writeFile(join(folder, name), script);
-    return defaultOf(join(folder, name)).finally(() => rm(folder, { recursive: true }));
+    try {
+      await writeFile(join(folder, name), script);
+      return await defaultOf(join(folder, name));
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   }
-  return defaultOf(beside).finally(() => rm(beside, { force: true }));
+  try {
+    return await defaultOf(beside);
+  } finally {
+    await rm(beside, { force: true });
+  }
 }
 
 async function defaultOf(path: string): Promise<unknown> {
