@@ -2,7 +2,7 @@
  * @file Training beside PyTorch and PEFT in one run: `node test/bench/train.js PYTHON SCRIPT [ROUNDS] [RESULT] [ROWS]`,
  * where SCRIPT prints a line of JSON as `pytorch_step.py` does and RESULT is a JSON file to write. Both do a LoRA step
  * of SmolLM2-135M (rank 8, all linears): 4 × 128 tokens, half of them supervised, or, with ROWS, the rows of that JSON
- * Lines file, 4 a step and 512 tokens at the most, of which only the real tokens count. They take turns, so that a
+ * Lines file, 16 steps of 4, 512 tokens at the most, of which only the real tokens count. They take turns, so that a
  * noisy machine disturbs both. Ratios are to PyTorch's faster one of float32 and bfloat16; where a processor has no
  * instructions for bfloat16, that turn may not end within its limit and is left out.
  */
@@ -19,7 +19,7 @@ if (python === undefined || script === undefined) {
   );
   process.exit(2);
 }
-const shape = { batch: 4, length: rows === undefined ? 128 : 512, steps: rows === undefined ? 6 : 12 };
+const shape = { batch: 4, length: rows === undefined ? 128 : 512, steps: rows === undefined ? 6 : 16 };
 const home = process.env.TRIBUTARY_HOME ?? join(homedir(), '.tributary');
 const model = join(home, 'models', 'SmolLM2-135M-Instruct.Q4_1.gguf');
 const tributary = join(import.meta.dirname, '..', '..', 'main', 'cli', 'bin.js');
