@@ -14,11 +14,25 @@ export interface HubMetrics {
 
 type Subject = Pick<HubContext, 'runs' | 'members' | 'outbox'>;
 
+let processMetrics: Registry | undefined;
+
+/**
+ * Of the process that hubs run in: memory, processor time, the event loop's delay. Once for all of them, since what
+ * watches the event loop and the garbage collector can never be told to end.
+ */
+function metricsOfProcess(): Registry {
+  if (processMetrics === undefined) {
+    processMetrics = new Registry();
+    collectDefaultMetrics({ register: processMetrics });
+  }
+  return processMetrics;
+}
+
 /** `hub` is asked when the page is; the rest is counted as it happens. */
 export function createMetrics(hub: () => Subject | null, strangers: () => number): HubMetrics {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  const ofProcess = metricsOfProcess();
   const rounds = new Counter({ name: 'tributary_rounds_total', help: 'Rounds closed.', registers });
   const updates = new Counter({
     name: 'tributary_updates_total',
@@ -100,6 +114,9 @@ export function createMetrics(hub: () => Subject | null, strangers: () => number
       loss.set({ run: event.run }, event.loss);
     },
     seeRefused: (code) => refusals.inc({ code }),
-    render: async () => ({ text: await registry.metrics(), type: registry.contentType }),
+    render: async () => ({
+      text: await Registry.merge([registry, ofProcess]).metrics(),
+      type: registry.contentType,
+    }),
   };
 }

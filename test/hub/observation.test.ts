@@ -4,8 +4,11 @@ import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import perfHooks from 'node:perf_hooks';
+import { afterEach, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { createMetrics } from '../../core/hub/metrics.ts';
+import type { HubMetrics } from '../../core/hub/metrics.ts';
 import { signatureOf } from '../../core/hub/webhook.ts';
 import { cleanUp, createFederation, joinSite, smallPlan } from '../helpers/federation.ts';
 import { until } from '../helpers/until.ts';
@@ -46,6 +49,26 @@ it('answers /healthz to everyone and /metrics to those who know the token', asyn
     expect(Object.keys(phases).sort()).toEqual(['closing', 'collecting']);
     expect(phases.closing + phases.collecting).toBeCloseTo(seconds, 3);
   }
+});
+
+it('watches the process no more often for a hub that was opened after others', async () => {
+  const open = (): HubMetrics =>
+    createMetrics(
+      () => null,
+      () => 0,
+    );
+  const first = open();
+  const watches = vi.spyOn(perfHooks, 'monitorEventLoopDelay');
+  const observers = vi.spyOn(perfHooks.PerformanceObserver.prototype, 'observe');
+  closing.push(() => vi.restoreAllMocks());
+  const second = open();
+  expect(watches).not.toHaveBeenCalled();
+  expect(observers).not.toHaveBeenCalled();
+  first.seeRefused('wire.version');
+  const pages = await Promise.all([first.render(), second.render()]);
+  for (const { text } of pages) expect(text).toContain('nodejs_eventloop_lag_seconds');
+  expect(pages[0].text).toContain('tributary_refused_connections_total{code="wire.version"} 1');
+  expect(pages[1].text).not.toContain('wire.version');
 });
 
 it('tells a webhook of every event in order, signed, again when it does not answer, and never waits for it', async () => {
