@@ -85,9 +85,8 @@ try {
   await check('build of the preload', [...build, '--config', 'main/preload/vite.config.ts']);
   await check('build of the window', [...build, '--config', 'renderer/vite.config.ts']);
   await check('build of the programs under test', [...build, '--config', 'test/vite.config.ts']);
-  // The longest check by far, for which one core is enough: the tests begin beside it.
-  const lint = check('lint', [tool('eslint/bin/eslint.js'), '--max-warnings', '0', '.']);
   await Promise.all([
+    check('lint', [tool('eslint/bin/eslint.js'), '--max-warnings', '0', '.']),
     check('types', [tool('oxlint/bin/oxlint'), '--type-aware', '--type-check', '--deny-warnings']),
     check('types of the window', [
       tool('svelte-check/bin/svelte-check'),
@@ -115,7 +114,6 @@ try {
     { show: true },
   );
   count(report, ok);
-  await lint;
 } finally {
   // What a test has ended may still be writing there.
   rmSync(scratch, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
